@@ -1,0 +1,209 @@
+"""What the ledger says: departments, resources, demands, grants and shares after a sequence of events."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
+
+
+class DemandState(StrEnum):
+    """The states of a demand, as users see them."""
+
+    INCOMPLETE = "incomplete"
+    SUBMITTED = "submitted"
+    UNMATCHED = "unmatched"
+    IN_REVIEW = "in-review"
+    CONSENTED = "consented"
+    REFUSED = "refused"
+    ACTIVATING = "activating"
+    SERVING = "serving"
+    BREACHED = "breached"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One part of a row scope: `field` `operator` `values` (equals and prefix take one value)."""
+
+    field: str
+    operator: str
+    """`equals`, `in` or `prefix`."""
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One cut of a record type. Equal terms of a record type that is not personal share one topic."""
+
+    record_type: RecordType
+    provider: Department
+    fields: tuple[str, ...]
+    """Granted fields, in the order of the registry's schema."""
+    masks: tuple[tuple[str, str], ...] = ()
+    """(field, mask) sorted by field; mask is `first`, `ends`, `year` or `pseudonym`."""
+    scope: tuple[Condition, ...] = ()
+    """A conjunction; empty = all rows of the provider."""
+    pseudonymous: bool = False
+    """Whether keys and ids of the share are pseudonyms: a key field is not granted in clear."""
+
+
+@dataclass(slots=True)
+class DepartmentEntry:
+    """A department as the ledger knows it."""
+
+    department: Department
+    name: str
+    name_en: str
+    credit_code: str
+    level: str
+    owns: tuple[str, ...]
+    """First characters of credit codes that this department registers."""
+    valid_from: str
+    valid_until: str | None
+    successors: tuple[Department, ...]
+    registered: bool = False
+    """Whether it has a Kafka principal (`department add`)."""
+
+
+@dataclass(slots=True)
+class ResourceEntry:
+    """A catalogue entry: what one provider offers of one record type."""
+
+    resource: str
+    """The resource code of the national catalogue guide."""
+    record_type: RecordType
+    provider: Department
+    name: str
+    name_en: str
+    sharing: str
+    """`unconditional`, `conditional` or `not-shared`."""
+    fields: dict[str, str]
+    """Every offered field and its own sharing attribute."""
+    update_cycle_seconds: int
+    withdrawn: bool = False
+
+
+@dataclass(slots=True)
+class ShareEntry:
+    """A share: its terms, its schema, its topic."""
+
+    share: ShareName
+    terms: Terms
+    schema_id: SchemaId
+    schema: dict[str, Any]
+    master_version: int
+    created: datetime
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Breach:
+    """One open cause of a grant's breach."""
+
+    cause: str
+    """`grantee`, `exchange` or `provider`."""
+    since: datetime
+
+
+@dataclass(slots=True)
+class GrantEntry:
+    """The terms of a consented demand."""
+
+    grant: GrantId
+    demand: DemandId
+    terms: Terms
+    granted: tuple[str, ...]
+    """Asked fields granted as asked."""
+    masked: tuple[str, ...]
+    """Asked fields granted with a stronger mask than asked."""
+    scope_narrowed: bool
+    freshness_seconds: int
+    consented: datetime
+    share: ShareName | None = None
+    activated: datetime | None = None
+    suspended: bool = False
+    ended: datetime | None = None
+    end_reason: str | None = None
+    first_delivered: datetime | None = None
+    empty: bool = False
+    breaches: dict[str, Breach] = field(default_factory=dict)
+    """Open causes; in breach while any is open."""
+
+    @property
+    def active(self) -> bool:
+        """Activated, not suspended, not ended."""
+        return self.activated is not None and not self.suspended and self.ended is None
+
+
+@dataclass(slots=True)
+class HistoryEntry:
+    """One event of a demand, as its history shows it."""
+
+    seq: int
+    event: str
+    at: datetime
+    actor: str
+
+
+@dataclass(slots=True)
+class DemandEntry:
+    """A department's demand for fields of a resource."""
+
+    demand: DemandId
+    request: str
+    demander: Department
+    provider: Department | None
+    registry: str
+    record_type: RecordType
+    resource: str | None
+    fields: tuple[str, ...]
+    masks: tuple[tuple[str, str], ...]
+    scope: tuple[Condition, ...]
+    complete: datetime | None
+    """When it became complete; None while it is not."""
+    use_from: datetime | None
+    use_until: datetime | None
+    freshness_seconds: int | None
+    details: dict[str, Any]
+    """Legal basis, scenario, use scope, mode: as submitted."""
+    submitted: datetime
+    refused: datetime | None = None
+    withdrawn: datetime | None = None
+    replied: datetime | None = None
+    grants: list[GrantId] = field(default_factory=list)
+    history: list[HistoryEntry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class TokenEntry:
+    """An API token: only its SHA-256 is known."""
+
+    token: str
+    """Its id."""
+    digest: str
+    role: str
+    department: Department | None
+    revoked: bool = False
+
+
+@dataclass(slots=True)
+class LedgerState:
+    """Everything after the events so far. Only `exchange.ledger.fold` changes it."""
+
+    seq: int = 0
+    """Sequence number of the last event; the first event has 1."""
+    head: str = "0" * 64
+    """SHA-256 of the canonical JSON of the last event: the next event's prev_hash."""
+    departments: dict[Department, DepartmentEntry] = field(default_factory=dict)
+    resources: dict[str, ResourceEntry] = field(default_factory=dict)
+    demands: dict[DemandId, DemandEntry] = field(default_factory=dict)
+    grants: dict[GrantId, GrantEntry] = field(default_factory=dict)
+    shares: dict[ShareName, ShareEntry] = field(default_factory=dict)
+    tokens: dict[str, TokenEntry] = field(default_factory=dict)
+    commands: dict[str, int] = field(default_factory=dict)
+    """command_id (idempotency key with its actor) -> seq of its first event."""
+    next_schema_id: int = 100_000

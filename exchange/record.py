@@ -1,0 +1,51 @@
+"""What travels: the Confluent framing of a value and the CloudEvents headers of a record."""
+
+import struct
+from typing import Final
+
+from exchange.names import SchemaId
+
+MAGIC: Final = 0
+FRAME_BYTES: Final = 5
+MAX_VALUE_BYTES: Final = 262_144
+"""The largest value admission takes, in bytes (the inbox's `max.message.bytes`)."""
+
+SPECVERSION: Final = "ce_specversion"
+ID: Final = "ce_id"
+SOURCE: Final = "ce_source"
+TYPE: Final = "ce_type"
+TIME: Final = "ce_time"
+CONTENT_TYPE: Final = "content-type"
+SEQUENCE: Final = "ce_sequence"
+AVRO: Final = b"application/avro"
+CLOUDEVENTS_VERSION: Final = b"1.0"
+
+QUARANTINE_STAGE: Final = "x-exchange-stage"
+QUARANTINE_CODE: Final = "x-exchange-code"
+QUARANTINE_REASON: Final = "x-exchange-reason"
+QUARANTINE_ORIGIN: Final = "x-exchange-origin"
+
+Headers = list[tuple[str, bytes]]
+"""Headers as confluent-kafka takes and gives them."""
+
+_FRAME = struct.Struct(">bI")
+
+
+def frame(schema_id: SchemaId) -> bytes:
+    """The five bytes before an Avro body: 0x00 and the schema id, big-endian."""
+    return _FRAME.pack(MAGIC, schema_id)
+
+
+def unframe(value: bytes) -> SchemaId | None:
+    """The schema id a value is framed with, or None when it is not framed."""
+    if len(value) < FRAME_BYTES or value[0] != MAGIC:
+        return None
+    return SchemaId(int.from_bytes(value[1:5], "big"))
+
+
+def header(headers: Headers | None, name: str) -> bytes | None:
+    """The first header called `name`, or None."""
+    for found, value in headers or ():
+        if found == name:
+            return value
+    return None

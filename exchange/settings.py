@@ -1,0 +1,151 @@
+"""Settings: environment variables with prefix EXCHANGE_, or a TOML file named by EXCHANGE_CONFIG. One model."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from exchange.errors import ExchangeError
+
+_ROOT = Path(__file__).resolve().parent
+CONFIG_VARIABLE = "EXCHANGE_CONFIG"
+
+
+def _shipped(folder: str) -> Path:
+    """A folder beside the package in a checkout, or inside it in an installed wheel."""
+    beside = _ROOT.parent / folder
+    return beside if beside.is_dir() else _ROOT / f"_{folder}"
+
+
+class KafkaSettings(BaseModel):
+    """How to reach Kafka, and as whom."""
+
+    bootstrap_servers: Annotated[str, Field(description="host:port of brokers, comma-separated")] = "127.0.0.1:9092"
+    security_protocol: Annotated[str, Field(description="SASL_SSL, or SASL_PLAINTEXT on one machine")] = "SASL_SSL"
+    sasl_mechanism: Annotated[str, Field(description="SCRAM-SHA-512")] = "SCRAM-SHA-512"
+    username: Annotated[str, Field(description="principal of this process")] = ""
+    password: Annotated[SecretStr, Field(description="its secret; a file is better")] = SecretStr("")
+    password_file: Annotated[Path | None, Field(description="file that holds its secret")] = None
+    admin_username: Annotated[str, Field(description="super user of the reconciler (`exchange serve` only)")] = "admin"
+    admin_password_file: Annotated[Path | None, Field(description="file that holds the super user's secret")] = None
+    ca_file: Annotated[Path | None, Field(description="certificate authority of the brokers")] = None
+    replication: Annotated[int, Field(ge=1, description="replicas of every topic")] = 3
+    partitions: Annotated[
+        int | None,
+        Field(ge=1, le=50, description="partitions of every record type; else 12 for population and legal-entity, 6"),
+    ] = None
+
+
+class HttpSettings(BaseModel):
+    """Where the broker service listens."""
+
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on")] = 8400
+    operator_token_file: Annotated[
+        Path | None, Field(description="file with a token of role operator, for the first steps")
+    ] = None
+
+
+class ApiSettings(BaseModel):
+    """How commands and connectors reach the broker service."""
+
+    url: Annotated[str, Field(description="address of the broker service")] = "http://127.0.0.1:8400"
+    token: Annotated[SecretStr, Field(description="bearer token; a file is better")] = SecretStr("")
+    token_file: Annotated[Path | None, Field(description="file that holds the bearer token")] = None
+
+
+class MetricsSettings(BaseModel):
+    """Where a worker shows its metrics."""
+
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 9400
+
+
+class QuotaSettings(BaseModel):
+    """Default quotas of a department."""
+
+    publish_bytes: Annotated[int, Field(gt=0, description="bytes a department may publish a second")] = 10_000_000
+    consume_bytes: Annotated[int, Field(gt=0, description="bytes a department may read a second")] = 20_000_000
+
+
+class ConnectorSettings(BaseModel):
+    """What a connector of a department needs beside Kafka."""
+
+    database: Annotated[SecretStr, Field(description="SQLAlchemy address of the department's database")] = SecretStr("")
+    database_file: Annotated[Path | None, Field(description="file that holds that address")] = None
+    path: Annotated[Path | None, Field(description="file that a file connector reads")] = None
+    state_folder: Annotated[Path, Field(description="where a source keeps its cursor")] = Path("connector-state")
+    poll_seconds: Annotated[float, Field(gt=0, description="pause of a source that found nothing new")] = 1.0
+    heartbeat_seconds: Annotated[float, Field(gt=0, description="sign of life of a quiet source")] = 60.0
+
+
+class Settings(BaseSettings):
+    """All settings of every process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EXCHANGE_", env_nested_delimiter="__", extra="forbid", validate_default=True
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    http: HttpSettings = HttpSettings()
+    api: ApiSettings = ApiSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    quota: QuotaSettings = QuotaSettings()
+    connector: ConnectorSettings = ConnectorSettings()
+    catalogue: Annotated[Path, Field(description="folder of departments and resources as code")] = (
+        _shipped("schemas") / "catalogue"
+    )
+    schemas: Annotated[Path, Field(description="folder of the Avro schemas and their lock file")] = _shipped("schemas")
+    maven_url: Annotated[str, Field(description="mirror for the jars of the embedded Kafka")] = ""
+    worker_id: Annotated[str, Field(description="static member id of a line worker")] = socket.gethostname()
+    master_secret_file: Annotated[
+        Path | None, Field(description="secret for pseudonyms, read by the delivery line only")
+    ] = None
+    evidence_seconds: Annotated[float, Field(gt=0, description="pause between two looks at real delivery")] = 10.0
+    log_level: Annotated[str, Field(description="debug, info, warning or error")] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file; no .env files."""
+        path = os.environ.get(CONFIG_VARIABLE)
+        file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, *file)
+
+
+def load() -> Settings:
+    """The settings of this process. Raises ExchangeError(E_SETTINGS) that names what is wrong, never a value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise ExchangeError("E_SETTINGS", wrong) from None
+
+
+def secret(value: SecretStr, file: Path | None, what: str) -> str:
+    """A secret from its file, or else from its setting. Raises ExchangeError(E_SETTINGS) when there is neither."""
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ExchangeError("E_SETTINGS", f"the file for {what} cannot be read: {error.strerror}") from None
+    if not value.get_secret_value():
+        raise ExchangeError("E_SETTINGS", f"{what} is not set")
+    return value.get_secret_value()

@@ -1,0 +1,1 @@
+"""Kafka as the exchange uses it: the only home of confluent_kafka."""

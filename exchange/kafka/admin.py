@@ -1,0 +1,255 @@
+"""Looking at and changing Kafka's topics, rights, secrets, quotas and offsets. One per process: keep it alive."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+
+from exchange.kafka.connection import Connection
+from exchange.kafka.errors import error_of, translate
+
+_REQUEST_SECONDS = 30.0
+_TOPICS_PER_CALL = 150
+_ACLS_PER_CALL = 500
+_SCRAM_ITERATIONS = 8192
+_OFFSET_ABSENT = -1001
+_Result = TypeVar("_Result")
+
+_RESOURCES = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional-id": ResourceType.TRANSACTIONAL_ID,
+}
+_RESOURCE_NAMES = {kind: name for name, kind in _RESOURCES.items()}
+_OPERATIONS = {
+    "read": AclOperation.READ,
+    "write": AclOperation.WRITE,
+    "describe": AclOperation.DESCRIBE,
+}
+_OPERATION_NAMES = {operation: name for name, operation in _OPERATIONS.items()}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Acl:
+    """One right of a principal: `operation` is read, write or describe; `resource` topic, group or transactional-id."""
+
+    principal: str
+    resource: str
+    name: str
+    operation: str
+    prefixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopicSpec:
+    """A topic to be made."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetAt:
+    """An offset and the time (milliseconds) of the record there; time -1 = there is none."""
+
+    offset: int
+    timestamp: int
+
+
+def _wait(future: "Future[_Result]", doing: str) -> _Result:
+    try:
+        return future.result(_REQUEST_SECONDS)
+    except KafkaException as error:
+        raise translate(error, doing) from None
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
+
+
+class Admin:
+    """The administrative client of one principal."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._client = AdminClient(connection.config())
+
+    # topics
+
+    def topics(self) -> dict[str, int]:
+        """Every topic this principal may see, with its partition count."""
+        try:
+            found = self._client.list_topics(timeout=_REQUEST_SECONDS).topics
+        except KafkaException as error:
+            raise translate(error, "listing topics") from None
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def create_topics(self, specs: Sequence[NewTopicSpec], replication: int) -> None:
+        """Make topics; one that exists already is left as it is."""
+        for chunk in _chunks(specs, _TOPICS_PER_CALL):
+            new = [NewTopic(spec.name, spec.partitions, replication, config=dict(spec.config)) for spec in chunk]
+            for name, future in self._client.create_topics(new).items():
+                self._unless(KafkaError.TOPIC_ALREADY_EXISTS, future, f"making topic {name}")
+
+    def delete_topics(self, names: Sequence[str]) -> None:
+        """Delete topics; one that is gone already is no error."""
+        for chunk in _chunks(names, _TOPICS_PER_CALL):
+            for name, future in self._client.delete_topics(list(chunk)).items():
+                self._unless(KafkaError.UNKNOWN_TOPIC_OR_PART, future, f"deleting topic {name}")
+
+    # rights
+
+    def acls(self) -> set[Acl]:
+        """Every right that is set, of the kinds this module knows."""
+        every = AclBindingFilter(
+            ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+        )
+        return {
+            _acl(binding)
+            for binding in _wait(self._client.describe_acls(every), "listing rights")
+            if binding.restype in _RESOURCE_NAMES and binding.operation in _OPERATION_NAMES
+        }
+
+    def grant(self, acls: Iterable[Acl]) -> None:
+        """Give rights; one that is there already is no error."""
+        for chunk in _chunks([_binding(acl) for acl in acls], _ACLS_PER_CALL):
+            for future in self._client.create_acls(list(chunk)).values():
+                _wait(future, "giving a right")
+
+    def revoke(self, acls: Iterable[Acl]) -> None:
+        """Take rights away; one that is gone already is no error."""
+        for chunk in _chunks([_filter(acl) for acl in acls], _ACLS_PER_CALL):
+            for future in self._client.delete_acls(list(chunk)).values():
+                _wait(future, "taking a right away")
+
+    # principals
+
+    def principals(self) -> set[str]:
+        """Every principal that has a secret."""
+        return set(_wait(self._client.describe_user_scram_credentials(), "listing principals"))
+
+    def set_secret(self, principal: str, secret: str) -> None:
+        """Give a principal its (new) SCRAM-SHA-512 secret."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
+        change = UserScramCredentialUpsertion(principal, info, secret.encode())
+        for future in self._client.alter_user_scram_credentials([change]).values():
+            _wait(future, f"setting the secret of {principal}")
+
+    def drop_secret(self, principal: str) -> None:
+        """Take a principal's secret away; without one it cannot log in again."""
+        change = UserScramCredentialDeletion(principal, ScramMechanism.SCRAM_SHA_512)
+        for future in self._client.alter_user_scram_credentials([change]).values():
+            self._unless(KafkaError.RESOURCE_NOT_FOUND, future, f"dropping the secret of {principal}")
+
+    # offsets
+
+    def end_offsets(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The last stable offset of each partition: what a `read_committed` reader can reach."""
+        found = self._offsets(dict.fromkeys(partitions, OffsetSpec.latest()), "reading end offsets")
+        return {place: at.offset for place, at in found.items()}
+
+    def offsets_for_time(self, partitions: Iterable[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
+        """The first offset at or after a time in each partition; -1 when there is none."""
+        found = self._offsets(dict.fromkeys(partitions, OffsetSpec.for_timestamp(time_ms)), "reading offsets by time")
+        return {place: at.offset for place, at in found.items()}
+
+    def newest(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], OffsetAt]:
+        """The record with the greatest timestamp in each partition; offset and time -1 when it is empty."""
+        return self._offsets(dict.fromkeys(partitions, OffsetSpec.max_timestamp()), "reading newest records")
+
+    def committed(self, group: str, partitions: Iterable[tuple[str, int]] | None = None) -> dict[tuple[str, int], int]:
+        """The committed offsets of a group; partitions without a commit are absent."""
+        wanted = None if partitions is None else [TopicPartition(topic, number) for topic, number in partitions]
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        future = next(iter(self._client.list_consumer_group_offsets([request]).values()))
+        try:
+            found = future.result(_REQUEST_SECONDS).topic_partitions
+        except KafkaException as error:
+            if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            raise translate(error, f"reading the offsets of {group}") from None
+        return {
+            (p.topic, p.partition): p.offset
+            for p in found
+            if p.error is None and p.offset > _OFFSET_ABSENT and p.offset >= 0
+        }
+
+    def _offsets(self, specs: Mapping[tuple[str, int], OffsetSpec], doing: str) -> dict[tuple[str, int], OffsetAt]:
+        if not specs:
+            return {}
+        request = {TopicPartition(topic, number): spec for (topic, number), spec in specs.items()}
+        futures = self._client.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED)
+        found = {}
+        for place, future in futures.items():
+            info = _wait(future, doing)
+            found[(place.topic, place.partition)] = OffsetAt(info.offset, info.timestamp)
+        return found
+
+    @staticmethod
+    def _unless(harmless: int, future: "Future[Any]", doing: str) -> None:
+        try:
+            future.result(_REQUEST_SECONDS)
+        except KafkaException as error:
+            if error_of(error).code() != harmless:
+                raise translate(error, doing) from None
+
+
+def _pattern(acl: Acl) -> ResourcePatternType:
+    return ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
+
+
+def _binding(acl: Acl) -> AclBinding:
+    return AclBinding(
+        _RESOURCES[acl.resource],
+        acl.name,
+        _pattern(acl),
+        f"User:{acl.principal}",
+        "*",
+        _OPERATIONS[acl.operation],
+        AclPermissionType.ALLOW,
+    )
+
+
+def _filter(acl: Acl) -> AclBindingFilter:
+    return AclBindingFilter(
+        _RESOURCES[acl.resource],
+        acl.name,
+        _pattern(acl),
+        f"User:{acl.principal}",
+        "*",
+        _OPERATIONS[acl.operation],
+        AclPermissionType.ALLOW,
+    )
+
+
+def _acl(binding: AclBinding) -> Acl:
+    return Acl(
+        binding.principal.removeprefix("User:"),
+        _RESOURCE_NAMES[binding.restype],
+        binding.name,
+        _OPERATION_NAMES[binding.operation],
+        binding.resource_pattern_type == ResourcePatternType.PREFIXED,
+    )

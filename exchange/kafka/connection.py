@@ -1,0 +1,70 @@
+"""How a process reaches Kafka, and as whom."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError
+
+from exchange import settings as settings_module
+from exchange.settings import KafkaSettings
+
+_log = structlog.get_logger("exchange.kafka")
+
+
+def log_client_error(error: KafkaError) -> None:
+    """Note what the client says of itself. Without such a callback, fatal errors raise in poll: keep it trivial."""
+    _log.warning("kafka.client", error=error.name(), fatal=error.fatal(), retriable=error.retriable())
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Address and identity of one principal. Its repr holds no secret."""
+
+    bootstrap_servers: str
+    security_protocol: str
+    mechanism: str
+    username: str
+    ca_file: Path | None
+    _password: str
+
+    def __repr__(self) -> str:
+        return f"Connection({self.username}@{self.bootstrap_servers})"
+
+    @classmethod
+    def of(cls, settings: KafkaSettings) -> "Connection":
+        """The connection of this process's own principal. Raises ExchangeError(E_SETTINGS) without a secret."""
+        password = settings_module.secret(settings.password, settings.password_file, "the Kafka password")
+        return cls.as_principal(settings, settings.username, password)
+
+    @classmethod
+    def as_principal(cls, settings: KafkaSettings, username: str, password: str) -> "Connection":
+        """A connection to the same Kafka as another principal."""
+        return cls(
+            settings.bootstrap_servers,
+            settings.security_protocol,
+            settings.sasl_mechanism,
+            username,
+            settings.ca_file,
+            password,
+        )
+
+    def config(self, **options: Any) -> dict[str, Any]:
+        """A client configuration. `options` are librdkafka's names with `_` for `.` (`group_id="x"`)."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            "client.id": self.username,
+            "error_cb": log_client_error,
+            "log_level": 0,  # the client's own lines on stderr are neither JSON nor free of surprises; error_cb tells
+            "reconnect.backoff.max.ms": 2000,
+        }
+        if self.security_protocol.startswith("SASL"):
+            config["sasl.mechanism"] = self.mechanism
+            config["sasl.username"] = self.username
+            config["sasl.password"] = self._password
+        if self.ca_file is not None:
+            config["ssl.ca.location"] = str(self.ca_file)
+        config.update({name.replace("_", "."): value for name, value in options.items()})
+        return config

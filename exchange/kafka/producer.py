@@ -1,0 +1,135 @@
+"""Writing to Kafka: idempotent for departments, transactional for the exchange's own lines and its ledger."""
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.kafka.connection import Connection
+from exchange.kafka.errors import Recovery, recovery, translate
+from exchange.kafka.message import Message
+from exchange.record import Headers
+
+PARTITIONER = "murmur2_random"
+"""The only partitioner of the exchange: the same as the Java client's."""
+_POLL_WHEN_FULL_SECONDS = 0.1
+_CALL_SECONDS = 5.0
+
+
+class IdempotentProducer:
+    """Writes without duplicates within one run. For departments' inboxes, faults and receipts."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._failed: list[KafkaError] = []
+        self._producer = Producer(
+            connection.config(
+                enable_idempotence=True,
+                partitioner=PARTITIONER,
+                linger_ms=20,
+                compression_type="none",  # inboxes refuse compressed batches, so that a size limit means what it says
+                on_delivery=self._delivered,
+                delivery_report_only_error=True,
+            )
+        )
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+        """Hand one record to the client; it travels in the background. `flush` tells whether it arrived."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers)
+                return
+            except BufferError:
+                self._producer.poll(_POLL_WHEN_FULL_SECONDS)
+            except KafkaException as error:
+                raise translate(error, f"writing to {topic}") from None
+
+    def flush(self, deadline: Deadline) -> None:
+        """Return when everything sent has arrived.
+
+        Raises ExchangeError: of the first failure since the last flush, or E_SUBMIT when time runs out.
+        """
+        left = self._producer.flush(deadline.remaining())
+        failed, self._failed = self._failed, []
+        if failed:
+            raise translate(failed[0], f"{len(failed)} records were not taken")
+        if left:
+            raise ExchangeError("E_SUBMIT", f"{left} records were not taken in time")
+
+    def close(self) -> None:
+        """Let go of the client. What was not flushed is dropped."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+
+class TransactionalProducer:
+    """One transactional id, held by one instance: a newer one fences the older.
+
+    Every method raises KafkaException for an error that the owner must recover from (`errors.recovery`); errors that
+    only ask to call again are called again here, until the deadline passes, which raises the last of them.
+    """
+
+    def __init__(self, connection: Connection, transactional_id: str, timeout_ms: int, **options: Any) -> None:
+        self.failed_topics: set[str] = set()
+        """Topics of records that Kafka refused in the running transaction."""
+        self._producer = Producer(
+            connection.config(
+                transactional_id=transactional_id,
+                transaction_timeout_ms=timeout_ms,
+                partitioner=PARTITIONER,
+                on_delivery=self._delivered,
+                delivery_report_only_error=True,
+                **options,
+            )
+        )
+        self.produce: Callable[..., None] = self._producer.produce
+        """The client's own method: produce(topic, value, key, partition=, headers=). Raises BufferError when full."""
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self.failed_topics.add(message.topic())
+
+    def start(self, deadline: Deadline) -> None:
+        """Fence older instances and abort what they left open."""
+        self._again(lambda: self._producer.init_transactions(_CALL_SECONDS), deadline)
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self.failed_topics.clear()
+        self._producer.begin_transaction()
+
+    def poll(self, seconds: float = 0) -> None:
+        """Serve delivery reports."""
+        self._producer.poll(seconds)
+
+    def send_offsets(self, offsets: list[TopicPartition], group: object, deadline: Deadline) -> None:
+        """Make consumed offsets part of the transaction. `group` is the metadata taken together with the batch."""
+        self._again(lambda: self._producer.send_offsets_to_transaction(offsets, group, _CALL_SECONDS), deadline)
+
+    def commit(self, deadline: Deadline) -> None:
+        """Make the transaction durable."""
+        self._again(lambda: self._producer.commit_transaction(_CALL_SECONDS), deadline)
+
+    def abort(self, deadline: Deadline) -> None:
+        """Throw the transaction away."""
+        self._again(lambda: self._producer.abort_transaction(_CALL_SECONDS), deadline)
+
+    def close(self) -> None:
+        """Let go of the client; an open transaction is aborted by the next owner of the id."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    @staticmethod
+    def _again(call: Callable[[], None], deadline: Deadline) -> None:
+        while True:
+            try:
+                call()
+                return
+            except KafkaException as error:
+                if recovery(error) is not Recovery.AGAIN or deadline.passed:
+                    raise

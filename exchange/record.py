@@ -3,7 +3,7 @@
 import struct
 from typing import Final
 
-from exchange.names import SchemaId
+from exchange.names import Department, SchemaId
 
 MAGIC: Final = 0
 FRAME_BYTES: Final = 5
@@ -41,6 +41,11 @@ def unframe(value: bytes) -> SchemaId | None:
     if len(value) < FRAME_BYTES or value[0] != MAGIC:
         return None
     return SchemaId(int.from_bytes(value[1:5], "big"))
+
+
+def source_of(provider: Department) -> bytes:
+    """The `ce_source` of a provider's records in registries and shares."""
+    return b"/departments/" + provider.encode()
 
 
 def header(headers: Headers | None, name: str) -> bytes | None:

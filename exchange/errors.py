@@ -124,6 +124,12 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "an organisation code is not 8 characters and a check character", "send 9 characters (GB 11714)"),
     ("E_ORGANISATION_CODE_CHECK_DIGIT", Stage.ADMISSION_CHECK, Action.QUARANTINE,
      "the check character of an organisation code is wrong", "compare the code with the document"),
+    ("E_LICENCE_ID_FORM", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a licence identifier has not the form of GB/T 36904",
+     "send 1.2.156.3005.2.<type>.<issuer>.<serial>.<version>.<check>"),
+    ("E_LICENCE_ID_BODY", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a licence identifier names a body with an invalid credit code",
+     "compare type and issuer with the licence"),
+    ("E_LICENCE_ID_CHECK_DIGIT", Stage.ADMISSION_CHECK, Action.QUARANTINE, "the check character of a licence identifier is wrong",
+     "compare the identifier with the licence"),
     ("E_REGION_FORM", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a region is not 6 digits of a known province",
      "send the 6-digit code (GB/T 2260)"),
     # admission and delivery as transactional lines

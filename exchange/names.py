@@ -116,6 +116,11 @@ def grant_group(grant: GrantId) -> str:
     return f"grant.{grant}"
 
 
+def tail_group(principal: str) -> str:
+    """The group name a reader without group work must still state. Nothing is ever committed under it."""
+    return f"{principal}.no-group"
+
+
 def transactional_id(line: str, name: RecordType, partition: int) -> str:
     """The transactional id of one unit of a line (`admission`, `delivery`)."""
     return f"exchange.{line}.{name}.{partition}"

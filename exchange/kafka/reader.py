@@ -9,6 +9,7 @@ from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.kafka.errors import translate
 from exchange.kafka.message import Message
+from exchange.names import tail_group
 
 _BATCH = 1000
 _WAIT_SECONDS = 0.5
@@ -22,7 +23,7 @@ class PartitionTail:
     ) -> None:
         self._consumer = Consumer(
             connection.config(
-                group_id=f"{connection.username}.no-group",  # the client wants one; nothing is ever committed
+                group_id=tail_group(connection.username),  # the client wants one; nothing is ever committed
                 enable_auto_commit=False,
                 enable_auto_offset_store=False,
                 enable_partition_eof=True,

@@ -1,0 +1,1 @@
+"""The command `exchange`: one module for each group of commands."""

@@ -1,0 +1,86 @@
+"""The command `exchange`. A group of commands is imported when it is used, so that a worker never loads what it does not need."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from exchange.cli.output import exit_status, fail
+from exchange.errors import ExchangeError
+
+COMMANDS: dict[str, str] = {
+    "demo": "Everything at once: Kafka, departments, the way of a record, the satisfaction rate.",
+    "kafka": "The embedded Apache Kafka: start, stop, state, fetch its jars.",
+    "serve": "The broker service: API, metrics, enforcement, evidence.",
+    "admit": "One worker of the admission line.",
+    "deliver": "One worker of the delivery line.",
+    "run": "A department's source or sink.",
+    "department": "Departments and their Kafka principals.",
+    "demand": "Demands through their life.",
+    "grant": "Grants: what a department may read.",
+    "books": "The books per record type and share, and whether they close.",
+    "ledger": "The ledger: export, verify, recompute the rate.",
+    "token": "API tokens.",
+    "schemas": "The Avro schemas: check, lock, show.",
+    "catalogue": "Departments and resources as code: check, show, apply.",
+    "errors": "Every error with its meaning and what to do next.",
+    "settings": "Every setting with its default and meaning.",
+}
+"""Every group of commands with its one-line help. `exchange.cli.<name>` holds it as `app`, or as a function of that name."""
+
+
+class LazyGroup(TyperGroup):
+    """The commands by name; a module is imported only when its command runs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
+        """The names, in the order of the help page."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """What the help page and the completion show: name and one line, nothing imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(name=cmd_name, callback=None, help=COMMANDS[cmd_name])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that runs, imported now."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if found is not None and name is not None else found, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run, and turn an error of the exchange into its code, its advice and an exit status."""
+        try:
+            return super().invoke(ctx)
+        except ExchangeError as error:
+            fail(error)
+            raise typer.Exit(exit_status(error)) from None
+
+
+def load(name: str) -> Any:
+    """The command or group called `name`, from its module."""
+    module = importlib.import_module(f"exchange.cli.{name}")
+    found: typer.Typer | Callable[..., Any] = getattr(module, "app", None) or getattr(module, name)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer()
+        single.command()(found)
+        found = single
+    found._add_completion = False
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode="rich"
+)
+
+
+@app.callback()
+def _exchange() -> None:
+    """A cross-department data-exchange bus on Apache Kafka.
+
+    Example: `exchange demo --records 2000`
+    """

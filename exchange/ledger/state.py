@@ -85,6 +85,8 @@ class ResourceEntry:
     """Every offered field and its own sharing attribute."""
     update_cycle_seconds: int
     withdrawn: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
+    """What else the catalogue says: conditions, legal basis, update cycle in words."""
 
 
 @dataclass(slots=True)
@@ -171,6 +173,9 @@ class DemandEntry:
     details: dict[str, Any]
     """Legal basis, scenario, use scope, mode: as submitted."""
     submitted: datetime
+    missing: tuple[str, ...] = ()
+    """What an incomplete demand lacks, all at once (Order 809, art. 21)."""
+    reviewed: datetime | None = None
     refused: datetime | None = None
     withdrawn: datetime | None = None
     replied: datetime | None = None
@@ -191,6 +196,19 @@ class TokenEntry:
 
 
 @dataclass(slots=True)
+class CommandEntry:
+    """What a command with an idempotency key did."""
+
+    digest: str
+    """What was asked, so that the same key for something else is noticed."""
+    first: int
+    """Sequence number of its first event."""
+    last: int
+    entities: list[str]
+    """The entity of each of its events, in order."""
+
+
+@dataclass(slots=True)
 class LedgerState:
     """Everything after the events so far. Only `exchange.ledger.fold` changes it."""
 
@@ -204,6 +222,10 @@ class LedgerState:
     grants: dict[GrantId, GrantEntry] = field(default_factory=dict)
     shares: dict[ShareName, ShareEntry] = field(default_factory=dict)
     tokens: dict[str, TokenEntry] = field(default_factory=dict)
-    commands: dict[str, int] = field(default_factory=dict)
-    """command_id (idempotency key with its actor) -> seq of its first event."""
+    commands: dict[tuple[str, str], CommandEntry] = field(default_factory=dict)
+    """What was done under each idempotency key, by (actor, key)."""
     next_schema_id: int = 100_000
+    at: datetime | None = None
+    """When the last event happened."""
+    unread: int = 0
+    """Events that this version of the code does not know, or that lack what it would need of them."""

@@ -1,0 +1,365 @@
+"""The fold: the state after a sequence of events. Pure; everything that is read from the ledger comes from here.
+
+The chain is checked at every event. An event of an unknown kind is carried over and counted: a newer broker may have
+written it. Of the events that the satisfaction rate needs, the promised data must be there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from exchange.clock import parse_time
+from exchange.errors import ExchangeError
+from exchange.ledger.events import LedgerEvent, event_of
+from exchange.ledger.state import (
+    Breach,
+    CommandEntry,
+    DemandEntry,
+    DepartmentEntry,
+    GrantEntry,
+    HistoryEntry,
+    LedgerState,
+    ResourceEntry,
+    ShareEntry,
+    Terms,
+    TokenEntry,
+)
+from exchange.ledger.terms import scope_from_json, terms_from_json
+from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
+
+COMMAND_DIGEST = "command"
+"""The member of an event's data that says what a command with an idempotency key asked for."""
+
+_Data = Mapping[str, Any]
+_Handler = Callable[[LedgerState, _Data, datetime], None]
+
+
+def fold(events: Iterable[LedgerEvent | Mapping[str, Any]]) -> LedgerState:
+    """The state after `events`, from the first one on: LedgerEvent or the JSON objects of an export.
+
+    Raises ExchangeError(E_LEDGER_BROKEN) at the first event that does not continue the chain.
+    """
+    state = LedgerState()
+    for event in events:
+        apply(state, event if isinstance(event, LedgerEvent) else event_of(event))
+    return state
+
+
+def apply(state: LedgerState, event: LedgerEvent) -> None:
+    """Change `state` by the next event.
+
+    Raises ExchangeError(E_LEDGER_BROKEN), and leaves the chain where it was, when the sequence or the hash does not
+    continue it or when promised data is missing.
+    """
+    if event.seq != state.seq + 1:
+        raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} follows event {state.seq}")
+    if event.prev_hash != state.head:
+        raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} does not continue the hash of event {state.seq}")
+    moment = event.moment
+    handler = _HANDLERS.get(event.event)
+    if handler is None:
+        state.unread += 1
+    else:
+        try:
+            handler(state, event.data, moment)
+        except (KeyError, TypeError, ValueError, AttributeError, ExchangeError):
+            if event.event in _RATED:
+                raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} lacks data of a {event.event}") from None
+            state.unread += 1
+    _remember(state, event, moment)
+    state.seq, state.head, state.at = event.seq, event.hash, moment
+
+
+def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
+    """Note the event in the history of its demand and under the idempotency key of its command."""
+    grant = state.grants.get(_text(event.data, "grant"))
+    demand = state.demands.get(grant.demand if grant else DemandId(_text(event.data, "demand")))
+    if demand is not None:
+        demand.history.append(HistoryEntry(event.seq, event.event, moment, event.actor))
+    if event.command_id is None:
+        return
+    key = (event.actor, event.command_id)
+    done = state.commands.get(key)
+    if done is None:
+        digest = str(event.data.get(COMMAND_DIGEST, ""))
+        state.commands[key] = CommandEntry(digest, event.seq, event.seq, [event.entity])
+    else:
+        done.last = event.seq
+        done.entities.append(event.entity)
+
+
+def _text(data: _Data, name: str) -> Any:
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else parse_time(value)
+
+
+# departments, resources, tokens
+
+
+def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> None:
+    slug = Department(data["department"])
+    before = state.departments.get(slug)
+    state.departments[slug] = DepartmentEntry(
+        department=slug,
+        name=data["name"],
+        name_en=data.get("name_en", ""),
+        credit_code=data["credit_code"],
+        level=data.get("level", ""),
+        owns=tuple(data.get("owns", ())),
+        valid_from=data.get("valid_from", ""),
+        valid_until=data.get("valid_until"),
+        successors=tuple(Department(successor) for successor in data.get("successors", ())),
+        registered=bool(data.get("registered")) or (before is not None and before.registered),
+    )
+
+
+def _department_succeeded(state: LedgerState, data: _Data, _at: datetime) -> None:
+    entry = state.departments[Department(data["department"])]
+    entry.successors = tuple(Department(successor) for successor in data["successors"])
+
+
+def _resource_published(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.resources[data["resource"]] = ResourceEntry(
+        resource=data["resource"],
+        record_type=RecordType(data["record_type"]),
+        provider=Department(data["provider"]),
+        name=data.get("name", ""),
+        name_en=data.get("name_en", ""),
+        sharing=data["sharing"],
+        fields=dict(data["fields"]),
+        update_cycle_seconds=data["update_cycle_seconds"],
+        details=dict(data.get("details", {})),
+    )
+
+
+def _resource_withdrawn(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.resources[data["resource"]].withdrawn = True
+
+
+def _token_issued(state: LedgerState, data: _Data, _at: datetime) -> None:
+    department = data.get("department")
+    state.tokens[data["token"]] = TokenEntry(
+        token=data["token"],
+        digest=data["digest"],
+        role=data["role"],
+        department=None if department is None else Department(department),
+    )
+
+
+def _token_revoked(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.tokens[data["token"]].revoked = True
+
+
+# demands
+
+
+def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = DemandId(data["demand"])
+    if demand in state.demands:
+        raise ValueError("a demand is submitted once")
+    provider, resource = data["provider"], data.get("resource")
+    state.demands[demand] = DemandEntry(
+        demand=demand,
+        request=data["request"],
+        demander=Department(data["demander"]),
+        provider=None if provider is None else Department(provider),
+        registry=data["registry"],
+        record_type=RecordType(data["record_type"]),
+        resource=resource,
+        fields=tuple(data["fields"]),
+        masks=tuple(sorted(data.get("masks", {}).items())),
+        scope=scope_from_json(data.get("scope", ())),
+        complete=at if data["complete"] else None,
+        use_from=_time(data["use_from"]),
+        use_until=_time(data["use_until"]),
+        freshness_seconds=data.get("freshness_seconds"),
+        details=dict(data.get("details", {})),
+        submitted=at,
+        missing=tuple(data.get("missing", ())),
+    )
+
+
+def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    demand.details.update(data.get("details", {}))
+    demand.missing = tuple(data.get("missing", ()))
+    if data["complete"] and demand.complete is None:
+        demand.complete = at
+
+
+def _demand_matched(state: LedgerState, data: _Data, _at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    demand.resource, demand.provider = data["resource"], Department(data["provider"])
+
+
+def _demand_reviewed(state: LedgerState, data: _Data, at: datetime) -> None:
+    state.demands[DemandId(data["demand"])].reviewed = at
+
+
+def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    grant = GrantId(data["grant"])
+    if grant in state.grants:
+        raise ValueError("a grant is given once")
+    granted, masked = tuple(data["fields"]), tuple(data["masked"])
+    state.grants[grant] = GrantEntry(
+        grant=grant,
+        demand=demand.demand,
+        terms=terms_from_json(data["terms"]) if "terms" in data else _plain_terms(demand, granted + masked),
+        granted=granted,
+        masked=masked,
+        scope_narrowed=bool(data["scope_narrowed"]),
+        freshness_seconds=data["freshness_seconds"],
+        consented=at,
+    )
+    demand.grants.append(grant)
+    demand.replied = demand.replied or at
+    demand.refused = None
+
+
+def _plain_terms(demand: DemandEntry, fields: tuple[str, ...]) -> Terms:
+    """Terms of a ledger that holds only what the rate needs."""
+    return Terms(demand.record_type, demand.provider or Department(""), fields)
+
+
+def _demand_refused(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    demand.refused = at
+    demand.replied = demand.replied or at
+
+
+def _demand_withdrawn(state: LedgerState, data: _Data, at: datetime) -> None:
+    state.demands[DemandId(data["demand"])].withdrawn = at
+
+
+def _demand_noted(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.demands[DemandId(data["demand"])]  # only its history tells it
+
+
+# shares and grants
+
+
+def _share_created(state: LedgerState, data: _Data, at: datetime) -> None:
+    schema_id = SchemaId(data["schema_id"])
+    share = ShareName(data["share"])
+    state.shares[share] = ShareEntry(
+        share=share,
+        terms=terms_from_json(data["terms"]),
+        schema_id=schema_id,
+        schema=data["schema"],
+        master_version=data["master_version"],
+        created=at,
+    )
+    state.next_schema_id = max(state.next_schema_id, schema_id + 1)
+
+
+def _share_assigned(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.grants[GrantId(data["grant"])].share = ShareName(data["share"])
+
+
+def _share_deleted(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.shares[ShareName(data["share"])].deleted = True
+
+
+def _grant_activated(state: LedgerState, data: _Data, at: datetime) -> None:
+    grant = state.grants[GrantId(data["grant"])]
+    grant.share = ShareName(data["share"])
+    grant.activated = at
+
+
+def _first_delivered(state: LedgerState, data: _Data, at: datetime) -> None:
+    grant = state.grants[GrantId(data["grant"])]
+    grant.empty = bool(data["empty"])
+    grant.first_delivered = grant.first_delivered or at
+
+
+def _freshness_broken(state: LedgerState, data: _Data, at: datetime) -> None:
+    since = data["since"]
+    grant = state.grants[GrantId(data["grant"])]
+    grant.breaches[data["cause"]] = Breach(data["cause"], at if since is None else parse_time(since))
+
+
+def _freshness_restored(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.grants[GrantId(data["grant"])].breaches.pop(data["cause"], None)
+
+
+def _grant_suspended(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.grants[GrantId(data["grant"])].suspended = True
+
+
+def _grant_resumed(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.grants[GrantId(data["grant"])].suspended = False
+
+
+def _grant_noted(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.grants[GrantId(data["grant"])]  # only the history of its demand tells it
+
+
+def _grant_ended(state: LedgerState, data: _Data, at: datetime) -> None:
+    grant = state.grants[GrantId(data["grant"])]
+    if grant.ended is None:
+        grant.ended, grant.end_reason = at, data["reason"]
+
+
+def _nothing(_state: LedgerState, _data: _Data, _at: datetime) -> None:
+    """An event that is a record of what was done and changes nothing here."""
+
+
+_HANDLERS: dict[str, _Handler] = {
+    "department-registered": _department_registered,
+    "department-succeeded": _department_succeeded,
+    "resource-published": _resource_published,
+    "resource-withdrawn": _resource_withdrawn,
+    "token-issued": _token_issued,
+    "token-revoked": _token_revoked,
+    "secret-rotated": _nothing,
+    "quarantine-redriven": _nothing,
+    "quarantine-discarded": _nothing,
+    "demand-submitted": _demand_submitted,
+    "supplement-requested": _demand_noted,
+    "demand-supplemented": _demand_supplemented,
+    "demand-matched": _demand_matched,
+    "demand-reviewed": _demand_reviewed,
+    "reply-extended": _demand_noted,
+    "demand-consented": _demand_consented,
+    "demand-refused": _demand_refused,
+    "demand-withdrawn": _demand_withdrawn,
+    "dispute-opened": _demand_noted,
+    "dispute-settled": _demand_noted,
+    "share-created": _share_created,
+    "share-assigned": _share_assigned,
+    "share-deleted": _share_deleted,
+    "grant-activated": _grant_activated,
+    "first-delivered": _first_delivered,
+    "freshness-broken": _freshness_broken,
+    "freshness-restored": _freshness_restored,
+    "grant-suspended": _grant_suspended,
+    "grant-resumed": _grant_resumed,
+    "grant-amended": _grant_noted,
+    "grant-ended": _grant_ended,
+    "correction-submitted": _nothing,
+    "correction-answered": _nothing,
+}
+
+_RATED = frozenset(
+    (
+        "demand-submitted",
+        "demand-supplemented",
+        "demand-matched",
+        "demand-consented",
+        "demand-refused",
+        "demand-withdrawn",
+        "grant-activated",
+        "first-delivered",
+        "freshness-broken",
+        "freshness-restored",
+        "grant-suspended",
+        "grant-resumed",
+        "grant-ended",
+    )
+)
+"""The events without which the satisfaction rate would be wrong."""

@@ -137,6 +137,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "nothing to do: the unit is rebuilt from Kafka; look at the broker if it goes on"),
     ("E_WORKER_TWIN", Stage.ADMISSION_RECEIVE, Action.STOP, "a second worker runs with the same worker id",
      "give every worker its own EXCHANGE_WORKER_ID"),
+    ("E_OFFSET_LOST", Stage.ADMISSION_RECEIVE, Action.STOP, "a line's position in its input is gone or out of range",
+     "records may have been missed: compare the books, then set the group's offset by hand"),
     ("E_REGISTRY_DAMAGED", Stage.DELIVERY_RECEIVE, Action.STOP, "a registry holds a record that admission would not write",
      "find out who can write registries; do not go on before it is known"),
     ("E_SHARE_UNWRITABLE", Stage.DELIVERY_FORWARD, Action.STOP, "a share's topic is gone, forbidden or too small",

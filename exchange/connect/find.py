@@ -1,0 +1,51 @@
+"""Connectors by name: `<department>.<connector>` is the module `connectors/<department>/<connector>.py`."""
+
+import importlib
+import re
+from dataclasses import dataclass
+from types import ModuleType
+
+from exchange import names
+from exchange.connect.declare import Sink, Source
+from exchange.errors import ExchangeError
+from exchange.names import Department
+
+_PACKAGE = "connectors"
+_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A connector that was found."""
+
+    name: str
+    department: Department
+    declaration: Source | Sink
+
+
+def find(name: str) -> Connector:
+    """The connector called `name` (`market-regulation.registrations`).
+
+    Raises ExchangeError(E_CONNECTOR) when there is no such module, it cannot be loaded, or it does not declare exactly
+    one source or sink.
+    """
+    owner, dot, what = name.partition(".")
+    if not dot or not _NAME.fullmatch(what):
+        raise ExchangeError("E_CONNECTOR", "a connector is named <department>.<connector>, both in kebab case")
+    department = names.department(owner)
+    module = _load(f"{_PACKAGE}.{owner.replace('-', '_')}.{what.replace('-', '_')}")
+    declared = [value for value in vars(module).values() if isinstance(value, Source | Sink)]
+    if len(declared) != 1:
+        raise ExchangeError("E_CONNECTOR", f"{module.__name__} declares {len(declared)} sources and sinks, not one")
+    return Connector(f"{department}.{what.replace('_', '-')}", department, declared[0])
+
+
+def _load(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            raise ExchangeError("E_CONNECTOR", f"there is no module {module}") from None
+        raise ExchangeError("E_CONNECTOR", f"{module} needs the module {error.name}") from None
+    except ExchangeError as error:
+        raise ExchangeError("E_CONNECTOR", f"{module}: {error.detail}") from None

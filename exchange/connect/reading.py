@@ -1,0 +1,82 @@
+"""How rows come in: pages of rows, each page with the cursor behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Protocol
+
+from exchange.errors import ExchangeError
+from exchange.settings import ConnectorSettings
+
+Cursor = dict[str, Any]
+"""Where a reader stands, as JSON can hold it. Only the reader that made it reads it."""
+
+CHINA = timezone(timedelta(hours=8))
+"""The zone of times that are stored without one."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row with what the exchange needs beside its columns. Its repr holds no value."""
+
+    values: Mapping[str, Any]
+    sequence: int
+    """Orders the versions of a row: its cursor or version column, or the time of the file, as an integer."""
+    withdrawn: bool = False
+
+    def __repr__(self) -> str:
+        return f"SourceRow({len(self.values)} columns, withdrawn={self.withdrawn})"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows in the order of the source, and the cursor to go on from once they are safe."""
+
+    rows: list[SourceRow]
+    cursor: Cursor
+
+
+class Reader(Protocol):
+    """Reads one source. Not safe for several threads."""
+
+    def page(self, cursor: Cursor | None, limit: int) -> Page | None:
+        """At most `limit` rows after `cursor` (None: from the beginning), or None when there is nothing new now.
+
+        Raises ExchangeError(E_SOURCE_UNREACHABLE) when the source cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the source."""
+        ...
+
+
+class Readable(Protocol):
+    """A declaration of something that can be read."""
+
+    def reader(self, settings: ConnectorSettings) -> Reader:
+        """A reader with the addresses of `settings`. Raises ExchangeError(E_SETTINGS) when one is missing."""
+        ...
+
+
+def sequence_of(value: object) -> int:
+    """A version or time column as the sequence of its row: an integer as it is, a time in microseconds since 1970.
+
+    Microseconds, because databases keep them, and two versions of a row in one millisecond must not have one sequence.
+    A time without zone is China Standard Time. Raises ExchangeError(E_ROW_UNMAPPED) for anything else, also for a date
+    (a row may change twice a day), and for less than 0.
+    """
+    number = -1
+    if isinstance(value, int):
+        number = value
+    elif isinstance(value, Decimal) and value == value.to_integral_value():
+        number = int(value)
+    elif isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=CHINA)
+        number = (moment - _EPOCH) // _MICROSECOND
+    if number < 0:
+        raise ExchangeError("E_ROW_UNMAPPED", "the cursor or version column holds neither a number nor a time")
+    return number

@@ -1,0 +1,203 @@
+"""Reading tables and queries of any database that SQLAlchemy speaks to, page by page along (cursor, key)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Select,
+    and_,
+    bindparam,
+    column,
+    create_engine,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy import table as named_table
+from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.expression import FromClause
+
+from exchange.connect.reading import CHINA, Cursor, Page, SourceRow, sequence_of
+from exchange.connect.tables import Table
+from exchange.errors import ExchangeError
+
+_NUMBER, _TEXT, _DECIMAL, _TIME, _DATE = "n", "s", "d", "t", "date"
+
+
+def open_engine(address: str) -> Engine:
+    """An engine that keeps at most two connections and never puts values into errors or logs.
+
+    Raises ExchangeError(E_SETTINGS) for an address that is none.
+    """
+    if address.startswith("postgresql://"):
+        address = address.replace("postgresql://", "postgresql+psycopg://", 1)
+    try:
+        return create_engine(address, hide_parameters=True, pool_size=1, max_overflow=1, pool_pre_ping=True)
+    except (SQLAlchemyError, ImportError, TypeError) as error:
+        raise ExchangeError("E_SETTINGS", f"the address of the database: {type(error).__name__}") from None
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What went wrong, without statement and values: the kinds of the errors."""
+    original = getattr(error, "orig", None)
+    return type(error).__name__ if original is None else f"{type(error).__name__} ({type(original).__name__})"
+
+
+class TableReader:
+    """Reads a declared table. With a cursor column: what is new since the cursor; without: all rows, once a start."""
+
+    def __init__(self, declared: Table, address: str) -> None:
+        self._declared = declared
+        self._engine = open_engine(address)
+        self._order = ((declared.cursor,) if declared.cursor else ()) + declared.key
+        self._cursor_is_time: bool | None = None
+        self._zoned = True
+        self._started: int | None = None
+        self._finished = False
+
+    def page(self, cursor: Cursor | None, limit: int) -> Page | None:
+        """The next rows in the order of cursor and key, or None when there are none that have settled.
+
+        Raises ExchangeError(E_CONNECTOR) for a cursor column that cannot serve as one.
+        """
+        if self._finished:
+            return None
+        try:
+            with self._connected() as connection:
+                now = _moment(connection.execute(select(func.current_timestamp())).scalar_one())
+                self._started = self._started or sequence_of(now)
+                self._look_at_cursor(connection)
+                rows = connection.execute(self._statement(cursor, now, limit)).mappings().all()
+        except SQLAlchemyError as error:
+            raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._declared.name}: {reason(error)}") from None
+        if not rows:
+            self._finished = self._declared.cursor is None
+            return None
+        at = [pack(rows[-1][name]) for name in self._order]
+        return Page([self._row(row) for row in rows], {"at": at, "snapshot": self._snapshot()})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(text("SET TRANSACTION READ ONLY"))
+            yield connection
+
+    def _look_at_cursor(self, connection: Connection) -> None:
+        """Learn once whether the cursor is a time; refuse what would lose rows."""
+        name = self._declared.cursor
+        if name is None or self._cursor_is_time is not None:
+            return
+        first: Select[Any] = select(column(name)).select_from(self._from()).order_by(column(name)).limit(1)
+        found = connection.execute(first).first()
+        if found is None:
+            return
+        nulls: Select[Any] = (
+            select(literal_column("1")).select_from(self._from()).where(column(name).is_(None)).limit(1)
+        )
+        if connection.execute(nulls).first() is not None:
+            raise ExchangeError("E_CONNECTOR", f"{self._declared.name}: the cursor column {name} holds nulls")
+        value: object = found[0]
+        if not isinstance(value, int | Decimal | datetime):
+            raise ExchangeError("E_CONNECTOR", f"{self._declared.name}: {name} is neither a number nor a time")
+        self._cursor_is_time = isinstance(value, datetime)
+        self._zoned = isinstance(value, datetime) and value.tzinfo is not None
+
+    def _stored(self, moment: datetime) -> datetime:
+        """A moment as the cursor column stores it."""
+        return moment if self._zoned else moment.astimezone(CHINA).replace(tzinfo=None)
+
+    def _snapshot(self) -> int | None:
+        return None if self._declared.cursor else self._started
+
+    def _after(self, cursor: Cursor | None) -> tuple[Any, ...] | None:
+        """The place to go on from. A snapshot that an earlier process began is begun again."""
+        if cursor is None or cursor["snapshot"] != self._snapshot():
+            return None
+        return tuple(unpack(part) for part in cursor["at"])
+
+    def _from(self) -> FromClause:
+        if self._declared.statement is not None:
+            return text(self._declared.statement).columns().subquery("source_rows")
+        schema, _, name = self._declared.name.rpartition(".")
+        return named_table(name, schema=schema or None)
+
+    def _statement(self, cursor: Cursor | None, now: datetime, limit: int) -> Select[Any]:
+        statement: Select[Any] = select(literal_column("*")).select_from(self._from())
+        after = self._after(cursor)
+        if after is not None:
+            statement = statement.where(_behind(self._order, after))
+        if self._cursor_is_time:
+            settled = now - timedelta(seconds=self._declared.settle_seconds)
+            statement = statement.where(column(self._order[0]) <= _bound(self._stored(settled)))
+        return statement.order_by(*(column(name) for name in self._order)).limit(limit)
+
+    def _row(self, row: RowMapping) -> SourceRow:
+        version = self._declared.version or self._declared.cursor
+        sequence = (self._started or 0) if version is None else sequence_of(row[version])
+        withdrawn = self._declared.withdrawn is not None and bool(row[self._declared.withdrawn])
+        return SourceRow(dict(row), sequence, withdrawn)
+
+
+def _moment(now: Any) -> datetime:
+    """The database's own time. SQLite gives it in UTC and without zone."""
+    moment: datetime = now
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _bound(value: Any) -> Any:
+    """A parameter of the right type: without it the zone of a time is lost on its way to PostgreSQL."""
+    if isinstance(value, datetime):
+        return bindparam(None, value, DateTime(timezone=value.tzinfo is not None))
+    return value
+
+
+def _behind(order: Sequence[str], after: Sequence[Any]) -> ColumnElement[bool]:
+    """Rows whose `order` columns are greater than `after`, as every database understands it and indexes serve it."""
+    cases = []
+    for at, name in enumerate(order):
+        equal = [column(order[i]) == _bound(after[i]) for i in range(at)]
+        cases.append(and_(*equal, column(name) > _bound(after[at])))
+    return and_(column(order[0]) >= _bound(after[0]), or_(*cases))
+
+
+def pack(value: Any) -> list[str]:
+    """A cursor or key value as JSON can hold it. Raises ExchangeError(E_CONNECTOR) for a type that cannot be kept."""
+    if isinstance(value, datetime):
+        return [_TIME, value.isoformat()]
+    if isinstance(value, date):
+        return [_DATE, value.isoformat()]
+    if isinstance(value, int):
+        return [_NUMBER, str(int(value))]
+    if isinstance(value, Decimal):
+        return [_DECIMAL, str(value)]
+    if isinstance(value, str):
+        return [_TEXT, value]
+    raise ExchangeError("E_CONNECTOR", f"a key or cursor column of type {type(value).__name__} cannot be kept")
+
+
+_UNPACK: dict[str, Callable[[str], Any]] = {
+    _TIME: datetime.fromisoformat,
+    _DATE: date.fromisoformat,
+    _NUMBER: int,
+    _DECIMAL: Decimal,
+    _TEXT: str,
+}
+
+
+def unpack(packed: list[str]) -> Any:
+    """The value that `pack` made into text."""
+    kind, value = packed
+    return _UNPACK[kind](value)

@@ -46,7 +46,8 @@ class PartitionTail:
     def poll(self, seconds: float) -> list[Message]:
         """At most 1,000 next records after at most `seconds`. Raises ExchangeError for what waiting won't mend."""
         try:
-            found = self._consumer.consume(_BATCH, seconds)
+            first = self._consumer.poll(seconds)  # consume alone would wait for a full batch
+            found = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
         except KafkaException as error:
             raise translate(error, "reading") from None
         records: list[Message] = []

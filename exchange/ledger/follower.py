@@ -1,0 +1,68 @@
+"""Reading the ledger: to its end, and on and on. Lines poll a follower between batches; so does the broker service."""
+
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from exchange.avro.lock import SchemaRepository
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.kafka.connection import Connection
+from exchange.kafka.reader import PartitionTail, read_to_end
+from exchange.ledger.events import LedgerEvent
+from exchange.ledger.fold import apply
+from exchange.ledger.state import LedgerState
+from exchange.ledger.wire import EventCodec
+from exchange.names import LEDGER_TOPIC
+
+_log = structlog.get_logger("exchange.ledger")
+_PLACE = (str(LEDGER_TOPIC), 0)
+_WAIT_SECONDS = 0.2
+
+
+class LedgerFollower:
+    """The state of the ledger, kept up to date by polling. For one thread; it holds no event after folding it.
+
+    Any method raises ExchangeError: E_LEDGER_BROKEN when the chain does not hold, E_KAFKA_* when reading cannot go on.
+    """
+
+    def __init__(self, connection: Connection, schemas: SchemaRepository) -> None:
+        self.state = LedgerState()
+        """The state after everything read so far. It changes in place with every poll."""
+        self._codec = EventCodec(schemas)
+        self._tail = PartitionTail(connection, [_PLACE])
+
+    def catch_up(self, deadline: Deadline) -> None:
+        """Read to the end. Raises ExchangeError(E_KAFKA_UNREACHABLE) when that takes longer."""
+        while True:
+            self.poll(min(_WAIT_SECONDS, deadline.remaining()))
+            if self._tail.at_end:
+                return
+            if deadline.passed:
+                raise ExchangeError("E_KAFKA_UNREACHABLE", "the end of the ledger was not reached in time")
+
+    def poll(self, seconds: float = 0.0, seen: Callable[[LedgerEvent], None] | None = None) -> bool:
+        """Take what is new, waiting at most `seconds` for the first of it; true when the state changed.
+
+        `seen` is called with each event after it is folded.
+        """
+        unread = self.state.unread
+        messages = self._tail.poll(seconds)
+        for message in messages:
+            event = self._codec.decode(message)
+            apply(self.state, event)
+            if seen is not None:
+                seen(event)
+        if self.state.unread > unread:
+            _log.warning("ledger.unread", events=self.state.unread - unread, seq=self.state.seq)
+        return bool(messages)
+
+    def close(self) -> None:
+        """Let go of the client."""
+        self._tail.close()
+
+
+def read_ledger(connection: Connection, schemas: SchemaRepository, deadline: Deadline) -> Iterator[LedgerEvent]:
+    """Every event that stands in the ledger now, in its order; the chain is not checked here."""
+    codec = EventCodec(schemas)
+    return (codec.decode(message) for message in read_to_end(connection, [_PLACE], deadline))

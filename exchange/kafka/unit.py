@@ -1,4 +1,4 @@
-"""What a line runs: one unit for each (record type, partition), made by a factory. Admission and delivery implement it."""
+"""What a line runs: one unit for each (record type, partition), made by a factory. Both inner lines have theirs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol

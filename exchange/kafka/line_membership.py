@@ -1,0 +1,174 @@
+"""A line's membership in its consumer group: which partitions are ours, since when, and what stands in them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from exchange.errors import ExchangeError
+from exchange.kafka.connection import Connection, log_client_error
+from exchange.kafka.errors import error_of, translate
+from exchange.kafka.message import Message
+from exchange.names import TopicName
+
+_log = structlog.get_logger("exchange.kafka")
+
+Place = tuple[str, int]
+"""(topic, partition)."""
+
+SESSION_TIMEOUT_MS = 6_000
+MAX_POLL_INTERVAL_MS = 60_000
+_CALL_SECONDS = 10.0
+_CONSUMER = {
+    "group.protocol": "classic",
+    "partition.assignment.strategy": "range",
+    "session.timeout.ms": SESSION_TIMEOUT_MS,
+    "heartbeat.interval.ms": 1_500,
+    "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
+    "isolation.level": "read_committed",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "allow.auto.create.topics": False,
+    "queued.min.messages": 20_000,
+    "fetch.queue.backoff.ms": 5,
+    "fetch.message.max.bytes": 4_000_000,
+    "check.crcs": False,
+}
+"""Measured values; `fetch.queue.backoff.ms` alone is worth a factor of three."""
+_TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
+_OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+
+
+class Membership:
+    """One static member of a group. It reads nothing by itself: `read` says from where.
+
+    Every rebalance moves `generation`; records taken in an older generation belong to somebody else by now. Not safe
+    for several threads, except `committed` and `low`.
+    """
+
+    def __init__(self, connection: Connection, group: str, worker_id: str) -> None:
+        self.generation = 0
+        self.assigned: frozenset[Place] | None = None
+        """Partitions that the group gave us; None while a rebalance is under way."""
+        self.lost: set[Place] = set()
+        """Partitions whose position fell out of range. The line empties it."""
+        self._fatal: KafkaError | None = None
+        config = connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error)
+        self._consumer = Consumer(config | _CONSUMER)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() in _TWIN:
+            self._fatal = error
+        log_client_error(error)
+
+    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        self.generation += 1
+        self.assigned = frozenset((place.topic, place.partition) for place in partitions)
+        consumer.assign([])
+
+    def _on_revoke(self, consumer: Any, _partitions: list[TopicPartition]) -> None:
+        self.generation += 1
+        self.assigned = None
+        consumer.unassign()
+
+    def existing(self) -> dict[str, int]:
+        """Topics that exist and that we may see, with their partition counts. Raises ExchangeError."""
+        try:
+            found = self._consumer.list_topics(timeout=_CALL_SECONDS).topics
+        except KafkaException as error:
+            raise translate(error, "listing topics") from None
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def subscribe(self, topics: Iterable[TopicName]) -> None:
+        """Ask the group for partitions of exactly these topics. A rebalance follows."""
+        self._consumer.subscribe(
+            sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def read(self, positions: Mapping[Place, int]) -> None:
+        """Read these partitions from these offsets on, and nothing else. What was fetched before is forgotten."""
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in positions.items()])
+
+    def take(self, limit: int, busy: bool, idle_seconds: float) -> tuple[list[Message], Any]:
+        """At most `limit` records and the group metadata that belongs to them. Callbacks of the group run in here.
+
+        `busy`: there was plenty a moment ago, so wait for a full chunk; else wait for the first record at most
+        `idle_seconds`, then take what is there. Raises ExchangeError(E_WORKER_TWIN) when a twin has our id.
+        """
+        generation = self.generation
+        try:
+            if busy:
+                found = self._consumer.consume(limit, 0.05)
+            else:
+                first = self._consumer.poll(idle_seconds)
+                found = [] if first is None else [first, *self._consumer.consume(limit - 1, 0.003)]
+        except KafkaException as error:
+            self._refuse(error_of(error))
+            raise translate(error, "reading") from None
+        if self._fatal is not None:
+            self._refuse(self._fatal)
+        wrong = [message for message in found if message.error() is not None]
+        if wrong:
+            found = [message for message in found if message.error() is None]
+            self._look_at(wrong)
+        if self.generation != generation:
+            return [], None
+        return found, self._consumer.consumer_group_metadata() if found else None
+
+    def metadata(self) -> Any:
+        """The group metadata for a transaction without records."""
+        return self._consumer.consumer_group_metadata()
+
+    def _look_at(self, wrong: list[Any]) -> None:
+        for message in wrong:
+            error = message.error()
+            if error.fatal() or error.code() in _TWIN:
+                self._refuse(error)
+            if error.code() in _OUT_OF_RANGE:
+                self.lost.add((message.topic(), message.partition()))
+            _log.warning("kafka.read", topic=message.topic(), partition=message.partition(), error=error.name())
+
+    @staticmethod
+    def _refuse(error: KafkaError) -> None:
+        if error.code() in _TWIN:
+            raise ExchangeError("E_WORKER_TWIN", error.name())
+
+    def committed(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The group's committed offsets; a partition that has none is absent. Raises ExchangeError."""
+        try:
+            found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_CALL_SECONDS)
+        except KafkaException as error:
+            raise translate(error, "reading committed offsets") from None
+        for place in found:
+            if place.error is not None:
+                raise translate(place.error, "reading committed offsets")
+        return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
+
+    def low(self, place: Place) -> int:
+        """The first offset that still stands in a partition. Raises ExchangeError."""
+        return self._watermarks(place)[0]
+
+    def behind(self, positions: Mapping[Place, int]) -> dict[Place, int]:
+        """How far each position is from the end of its partition, as last fetched: an estimate for metrics."""
+        found = {}
+        for place, position in positions.items():
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            except KafkaException:
+                continue
+            if high >= 0:
+                found[place] = max(0, high - position)
+        return found
+
+    def _watermarks(self, place: Place) -> tuple[int, int]:
+        try:
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
+        except KafkaException as error:
+            raise translate(error, "reading the ends of a partition") from None
+        return found
+
+    def close(self) -> None:
+        """Stop reading. A static member keeps its place in the group until its session times out."""
+        self._consumer.close()

@@ -1,0 +1,153 @@
+"""One unit's place in a worker: its producer, its positions and its transaction."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from enum import Enum
+from typing import Any
+
+from confluent_kafka import TopicPartition
+
+from exchange import names
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.kafka.connection import Connection
+from exchange.kafka.line_membership import Membership, Place
+from exchange.kafka.message import Message
+from exchange.kafka.producer import TransactionalProducer
+from exchange.kafka.unit import Unit, UnitFactory, UnitId
+
+TRANSACTION_TIMEOUT_MS = 30_000
+COMMIT_SECONDS = 40.0
+"""Longer than a transaction lives, shorter than the group's patience (`max.poll.interval.ms`)."""
+_START_SECONDS = 40.0
+_LONGEST_BACKOFF_SECONDS = 30.0
+_PRODUCER = {
+    "linger_ms": 5,
+    "compression_type": "lz4",
+    "acks": "all",
+    "batch_size": 1_000_000,
+    "batch_num_messages": 100_000,
+    "queue_buffering_max_messages": 1_000_000,
+    "sticky_partitioning_linger_ms": 0,
+}
+
+
+class SlotState(Enum):
+    """Where a slot is on its way."""
+
+    HELD = "held"
+    """Another worker still reads a part of this unit's topics."""
+    BUILDING = "building"
+    READY = "ready"
+    WAITING = "waiting"
+    """Failed; built again after a while."""
+
+
+class Slot:
+    """Holds the unit, or what is needed to build it. Crash-only: a failed transaction throws unit and producer away."""
+
+    def __init__(self, unit_id: UnitId, line: str, connection: Connection) -> None:
+        self.id = unit_id
+        self.state = SlotState.HELD
+        self.since = time.monotonic()
+        self.topics: frozenset[str] = frozenset()
+        """Inputs that the group gave us."""
+        self.built_for: frozenset[str] = frozenset()
+        """Inputs whose positions are known."""
+        self.positions: dict[Place, int] = {}
+        """Next offset of each input, as committed."""
+        self.unit: Unit | None = None
+        self.output: TransactionalProducer | None = None
+        self.open = False
+        self.building: Future[None] | None = None
+        self.failures = 0
+        self._line = line
+        self._connection = connection
+        self._moved: dict[str, int] = {}
+
+    def build(self, factory: UnitFactory, members: Membership) -> None:
+        """Fence older owners, restore the unit, then find the positions: in this order, so that nothing can move after.
+
+        What is there already (a unit that came back from a rebalance) is kept: whoever had it meanwhile has fenced our
+        producer, and the next commit says so.
+        """
+        if self.output is None or self.unit is None:
+            name = names.transactional_id(self._line, *self.id)
+            self.output = TransactionalProducer(self._connection, name, TRANSACTION_TIMEOUT_MS, **_PRODUCER)
+            self.output.start(Deadline.after(_START_SECONDS))
+            unit = factory.unit(*self.id)
+            unit.restore()
+            self.unit = unit
+            self.positions = {}
+        topics = self.topics
+        wanted = {(topic, self.id.partition) for topic in topics}
+        missing = wanted - self.positions.keys()
+        known = members.committed(missing) if missing else {}
+        for place in missing - known.keys():
+            if not self.unit.fresh():
+                raise ExchangeError("E_OFFSET_LOST", f"{place[0]}/{place[1]}")
+            known[place] = members.low(place)
+        self.positions = {place: offset for place, offset in (self.positions | known).items() if place in wanted}
+        self.built_for = topics
+
+    def begin(self) -> None:
+        """Open the transaction unless it is open."""
+        if not self.open:
+            assert self.output is not None
+            self.output.begin()
+            self.open = True
+            self.since = time.monotonic()
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Pass messages of one topic to the unit, inside the transaction."""
+        assert self.unit is not None and self.output is not None
+        self.begin()
+        self.unit.process(messages, self.output)
+        if messages:
+            last = messages[-1]
+            self._moved[last.topic()] = last.offset() + 1
+
+    def seal(self) -> None:
+        """Let the unit write its state."""
+        assert self.unit is not None and self.output is not None
+        self.unit.seal(self.output)
+
+    def commit(self, group: Any) -> None:
+        """Outputs, state and offsets become durable together. Also without records the offsets go along: the fence."""
+        assert self.unit is not None and self.output is not None
+        partition = self.id.partition
+        moved = self._moved or {topic: self.positions[topic, partition] for topic in self.topics}
+        deadline = Deadline.after(COMMIT_SECONDS)
+        offsets = [TopicPartition(topic, partition, offset) for topic, offset in moved.items()]
+        self.output.send_offsets(offsets, group, deadline)
+        self.output.commit(deadline)
+
+    def settle(self) -> None:
+        """After the commit: positions and unit move on."""
+        assert self.unit is not None
+        for topic, offset in self._moved.items():
+            self.positions[topic, self.id.partition] = offset
+        self._moved = {}
+        self.open = False
+        self.failures = 0
+        self.unit.committed()
+
+    def let_go(self) -> TransactionalProducer | None:
+        """Forget unit, positions and transaction. Returns the producer, which may take a while to close."""
+        output, self.output, self.unit = self.output, None, None
+        self.positions, self._moved, self.open = {}, {}, False
+        return output
+
+    def close(self) -> None:
+        """Let go of everything, in the calling thread."""
+        output = self.let_go()
+        if output is not None:
+            output.close()
+
+    def fail(self) -> float:
+        """Note a failure; returns the seconds until the next attempt, doubling with each failure in a row."""
+        self.failures += 1
+        pause = min(_LONGEST_BACKOFF_SECONDS, 0.1 * float(2**self.failures))
+        self.state, self.since = SlotState.WAITING, time.monotonic() + pause
+        return pause

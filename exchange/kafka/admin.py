@@ -38,29 +38,21 @@ _SCRAM_ITERATIONS = 8192
 _OFFSET_ABSENT = -1001
 _Result = TypeVar("_Result")
 
-_RESOURCES = {
-    "topic": ResourceType.TOPIC,
-    "group": ResourceType.GROUP,
-    "transactional-id": ResourceType.TRANSACTIONAL_ID,
-}
-_RESOURCE_NAMES = {kind: name for name, kind in _RESOURCES.items()}
-_OPERATIONS = {
-    "read": AclOperation.READ,
-    "write": AclOperation.WRITE,
-    "describe": AclOperation.DESCRIBE,
-}
-_OPERATION_NAMES = {operation: name for name, operation in _OPERATIONS.items()}
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Acl:
-    """One right of a principal: `operation` is read, write or describe; `resource` topic, group or transactional-id."""
+    """One right of a principal, in Kafka's words in lower case.
+
+    `resource` is `topic`, `group`, `transactional_id`, `cluster` …; `operation` is `read`, `write`, `describe`, `all` …
+    """
 
     principal: str
     resource: str
     name: str
     operation: str
     prefixed: bool = False
+    host: str = "*"
+    permission: str = "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +115,11 @@ class Admin:
     # rights
 
     def acls(self) -> set[Acl]:
-        """Every right that is set, of the kinds this module knows."""
+        """Every right that is set, also those that no one of ours would give."""
         every = AclBindingFilter(
             ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
         )
-        return {
-            _acl(binding)
-            for binding in _wait(self._client.describe_acls(every), "listing rights")
-            if binding.restype in _RESOURCE_NAMES and binding.operation in _OPERATION_NAMES
-        }
+        return {_acl(binding) for binding in _wait(self._client.describe_acls(every), "listing rights")}
 
     def grant(self, acls: Iterable[Acl]) -> None:
         """Give rights; one that is there already is no error."""
@@ -217,39 +205,33 @@ class Admin:
                 raise translate(error, doing) from None
 
 
-def _pattern(acl: Acl) -> ResourcePatternType:
-    return ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
+def _parts(acl: Acl) -> tuple[Any, ...]:
+    return (
+        ResourceType[acl.resource.upper()],
+        acl.name,
+        ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL,
+        f"User:{acl.principal}",
+        acl.host,
+        AclOperation[acl.operation.upper()],
+        AclPermissionType[acl.permission.upper()],
+    )
 
 
 def _binding(acl: Acl) -> AclBinding:
-    return AclBinding(
-        _RESOURCES[acl.resource],
-        acl.name,
-        _pattern(acl),
-        f"User:{acl.principal}",
-        "*",
-        _OPERATIONS[acl.operation],
-        AclPermissionType.ALLOW,
-    )
+    return AclBinding(*_parts(acl))
 
 
 def _filter(acl: Acl) -> AclBindingFilter:
-    return AclBindingFilter(
-        _RESOURCES[acl.resource],
-        acl.name,
-        _pattern(acl),
-        f"User:{acl.principal}",
-        "*",
-        _OPERATIONS[acl.operation],
-        AclPermissionType.ALLOW,
-    )
+    return AclBindingFilter(*_parts(acl))
 
 
 def _acl(binding: AclBinding) -> Acl:
     return Acl(
         binding.principal.removeprefix("User:"),
-        _RESOURCE_NAMES[binding.restype],
+        binding.restype.name.lower(),
         binding.name,
-        _OPERATION_NAMES[binding.operation],
+        binding.operation.name.lower(),
         binding.resource_pattern_type == ResourcePatternType.PREFIXED,
+        binding.host,
+        binding.permission_type.name.lower(),
     )

@@ -11,7 +11,7 @@ from exchange import names
 from exchange.kafka.admin import Acl, NewTopicSpec
 from exchange.kafka.topics import TopicKind, partitions_of, topic_config
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
-from exchange.names import Department, GrantId, RecordType, ShareName
+from exchange.names import Department, RecordType, ShareName
 
 _STATE_ADMISSION = "exchange.admission."
 _STATE_DELIVERY = "exchange.delivery."
@@ -40,33 +40,22 @@ def own_acls() -> frozenset[Acl]:
     return frozenset((*_admission(), *_delivery(), *_broker()))
 
 
-def wanted(
-    state: LedgerState,
-    fixed: int | None,
-    activating: Mapping[GrantId, ShareName],
-    held: Collection[ShareName] = (),
-) -> Wanted:
+def wanted(state: LedgerState, fixed: int | None, held: Collection[ShareName] = ()) -> Wanted:
     """Everything that the ledger explains.
 
-    fixed: partitions of every record type, or None for the counts of the product. activating: grants whose share is
-    there and whose readers get their rights now, before the ledger says active. held: shares that are deleted in the
+    fixed: partitions of every record type, or None for the counts of the product. held: shares that are deleted in the
     ledger but that the delivery line may still write: their topics stay a little longer.
     """
-    topics = {spec.name: spec for spec in (ledger_topic(), *_topics(state, fixed, activating, held))}
-    acls = frozenset((*own_acls(), *_department_acls(state), *_grant_acls(state, activating)))
-    return Wanted(topics, acls)
+    topics = {spec.name: spec for spec in (ledger_topic(), *_topics(state, fixed, held))}
+    return Wanted(topics, frozenset((*own_acls(), *_department_acls(state), *_grant_acls(state))))
 
 
-def share_of(grant: GrantEntry, activating: Mapping[GrantId, ShareName]) -> ShareName | None:
-    """The share that a grant may read now: when it is active, or being activated."""
-    if grant.ended is not None or grant.suspended:
-        return None
-    return grant.share if grant.activated is not None else activating.get(grant.grant)
+def share_of(grant: GrantEntry) -> ShareName | None:
+    """The share that a grant may read now: when it is active, or has its share and is about to be."""
+    return None if grant.ended is not None or grant.suspended else grant.share
 
 
-def _topics(
-    state: LedgerState, fixed: int | None, activating: Mapping[GrantId, ShareName], held: Collection[ShareName]
-) -> Iterator[NewTopicSpec]:
+def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) -> Iterator[NewTopicSpec]:
     for name in sorted({resource.record_type for resource in state.resources.values()}):
         count = partitions_of(name, fixed)
         yield NewTopicSpec(names.registry_topic(name), count, topic_config(TopicKind.REGISTRY))
@@ -85,7 +74,7 @@ def _topics(
         if not share.deleted or share.share in held:
             yield share_spec(share.share, share.terms.record_type, fixed)
     for grant in state.grants.values():
-        if share_of(grant, activating) is not None or grant.activated is not None:
+        if grant.share is not None:
             yield NewTopicSpec(names.receipt_topic(grant.grant), 1, topic_config(TopicKind.RECEIPT))
 
 
@@ -102,9 +91,9 @@ def _department_acls(state: LedgerState) -> Iterator[Acl]:
             yield Acl(resource.provider, "topic", inbox, "write")
 
 
-def _grant_acls(state: LedgerState, activating: Mapping[GrantId, ShareName]) -> Iterator[Acl]:
+def _grant_acls(state: LedgerState) -> Iterator[Acl]:
     for grant in state.grants.values():
-        share = share_of(grant, activating)
+        share = share_of(grant)
         demander = state.demands[grant.demand].demander
         if share is None or not state.departments[demander].registered:
             continue
@@ -120,6 +109,7 @@ def _registered(state: LedgerState) -> Iterator[Department]:
 def unused(state: LedgerState) -> list[ShareEntry]:
     """Shares that no grant may ever read again: every grant that read them has ended."""
     read = {grant.share for grant in state.grants.values() if grant.ended is None}
+    # A share that never had a grant is one whose assignment was lost in a crash; the next pass gives it out or ends it.
     return [share for share in state.shares.values() if not share.deleted and share.share not in read]
 
 
@@ -129,7 +119,7 @@ def _follower(principal: str) -> Iterable[Acl]:
 
 
 def _line(principal: str, group: str, state_prefix: str) -> Iterable[Acl]:
-    """What both inner lines need: the ledger, their group, their state, their transactions, and quarantine to divert."""
+    """What both inner lines need: the ledger, their group, their state, transactions, and quarantine."""
     yield from _follower(principal)
     yield Acl(principal, "group", group, "read")
     yield Acl(principal, "topic", state_prefix, "read", prefixed=True)

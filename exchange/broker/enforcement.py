@@ -1,0 +1,260 @@
+"""The reconciler: brings Kafka's topics, rights and quotas in line with the ledger, and tells the ledger what it did.
+
+It alone works as super user. At every event it compares what the ledger explains with what it knows of Kafka; on a
+timer it looks at Kafka itself. What no grant explains is removed and counted (`exchange_enforcement_drift_total`).
+A right that denies is left alone: it is an operator's emergency brake and takes nothing from anyone but its principal.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from exchange import names
+from exchange.avro.lock import SchemaRepository
+from exchange.broker.commands_grants import ActivateGrant, DeleteShare, EndExpired, PlaceGrant, placement
+from exchange.broker.enforcement_wanted import Wanted, ledger_topic, own_acls, share_spec, unused, wanted
+from exchange.broker.seams import EXCHANGE, Command, Ledger, Topics
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.kafka.admin import Acl, NewTopicSpec
+from exchange.ledger.state import GrantEntry, LedgerState
+from exchange.names import Department, ShareName
+from exchange.observe import metrics
+from exchange.observe.logs import get_logger
+
+_SHARE_PREFIX = "share."
+_LET_GO_SECONDS = 60.0
+"""A delivery worker that was cut off reads the ledger again within this time, or has lost its partitions."""
+_COMMAND_SECONDS = 20.0
+_log = get_logger("exchange.enforcement")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How topics are made."""
+
+    replication: int
+    partitions: int | None
+    """Of every record type; None = the counts of the product."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What Kafka held when we last looked, and what we changed since."""
+
+    topics: set[str]
+    acls: set[Acl]
+
+
+@dataclass(slots=True)
+class _Released:
+    """Deleted shares, and since when (monotonic) we know."""
+
+    since: dict[ShareName, float] = field(default_factory=dict)
+
+    def held(self, state: LedgerState, in_flow: Callable[[ShareName], bool]) -> set[ShareName]:
+        """Deleted shares whose topic must stay: the line may still write it."""
+        now = time.monotonic()
+        kept = set()
+        for share in state.shares.values():
+            if not share.deleted:
+                continue
+            known = self.since.setdefault(share.share, now)
+            if now - known < _LET_GO_SECONDS or in_flow(share.share):
+                kept.add(share.share)
+        return kept
+
+
+def bootstrap(kafka: Topics, secrets: Mapping[str, str], replication: int) -> None:
+    """Prepare a fresh cluster for the first start: the ledger's topic, our principals' secrets and rights.
+
+    secrets: of exchange-admission, exchange-delivery, exchange-broker. May be run again; secrets are set anew.
+    """
+    kafka.create_topics([ledger_topic()], replication)
+    for principal, secret in secrets.items():
+        kafka.set_secret(principal, secret)
+    kafka.grant(own_acls())
+
+
+class Reconciler:
+    """Keeps Kafka in line with the ledger. Used by one thread of the leader.
+
+    in_flow: whether any unit of the delivery line still has a share. set_quotas: gives principals the default quotas.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one seam
+        self,
+        kafka: Topics,
+        ledger: Ledger,
+        schemas: SchemaRepository,
+        layout: Layout,
+        in_flow: Callable[[ShareName], bool],
+        set_quotas: Callable[[list[Department]], None],
+    ) -> None:
+        self._kafka = kafka
+        self._ledger = ledger
+        self._schemas = schemas
+        self._layout = layout
+        self._in_flow = in_flow
+        self._set_quotas = set_quotas
+        self._known: _Known | None = None
+        self._released = _Released()
+        self._limited: set[Department] = set()
+
+    def look(self) -> None:
+        """Look at Kafka itself, and count what changed behind our back."""
+        found = _Known(set(self._kafka.topics()), self._kafka.acls())
+        explained = self._wanted()
+        before = self._known or _Known(set(explained.topics), set(explained.acls))
+        drift = {
+            "acl-extra": len(found.acls - before.acls),
+            "topic-extra": len({name for name in found.topics - before.topics if name.startswith(_SHARE_PREFIX)}),
+        }
+        if self._known is not None:
+            drift["acl-missing"] = len(before.acls - found.acls)
+            drift["topic-missing"] = len(before.topics - found.topics)
+        for kind, count in drift.items():
+            if count:
+                metrics.enforcement_drift(kind, count)
+                _log.warning("enforcement.drift", kind=kind, count=count)
+        self._known = found
+        self._limited.clear()
+
+    def reconcile(self) -> bool:
+        """One pass. True when everything is in line; what failed is logged and tried again by the next pass.
+
+        1. What a grant no longer explains is taken away, topics before groups.
+        2. Topics are made, a share's before the ledger tells the line of it.
+        3. Rights are given, and only then the ledger says that the grant is active.
+        4. A share without grants is deleted in the ledger; its topic goes when the line has let it go.
+        """
+        if self._known is None:
+            self.look()
+        steps: tuple[Callable[[], None], ...] = (
+            self._expire,
+            self._take_rights,
+            self._place,
+            self._make_topics,
+            self._give_rights,
+            self._limit,
+            self._activate,
+            self._retire,
+            self._delete_topics,
+        )
+        return all([self._tried(step) for step in steps])
+
+    def _tried(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except ExchangeError as error:
+            if error.code == "E_NOT_LEADER":
+                raise
+            _log.error("enforcement.failed", step=step.__name__.strip("_"), code=error.code, detail=error.detail)
+            self._known = None  # what really stands there is looked up before anything else is tried
+            return False
+        return True
+
+    def _wanted(self) -> Wanted:
+        return self._ledger.read(
+            lambda state: wanted(state, self._layout.partitions, self._released.held(state, self._in_flow))
+        )
+
+    def _seen(self) -> _Known:
+        if self._known is None:
+            self._known = _Known(set(self._kafka.topics()), self._kafka.acls())
+        return self._known
+
+    def _say(self, command: Command) -> None:
+        self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
+
+    def _expire(self) -> None:
+        self._say(EndExpired())
+
+    def _take_rights(self) -> None:
+        known = self._seen()
+        extra = known.acls - self._wanted().acls
+        # Without the topic's right fetches fail at once; without the group's only at the next join.
+        for kind in ("topic", "group", "transactional-id"):
+            gone = [acl for acl in extra if acl.resource == kind]
+            self._kafka.revoke(gone)
+        known.acls -= extra
+        if extra:
+            _log.info("enforcement.rights-taken", count=len(extra))
+
+    def _make_topics(self) -> None:
+        known = self._seen()
+        missing = {name: spec for name, spec in self._wanted().topics.items() if name not in known.topics}
+        lost = [name for name in missing if name.startswith(_SHARE_PREFIX)]
+        new = [spec for name, spec in missing.items() if not name.startswith(_SHARE_PREFIX)]
+        self._create(known, new)
+        for name in lost:
+            # Made again under its name, a share would be read on by its old consumers without any error.
+            _log.error("enforcement.share-lost", code="E_SHARE_UNWRITABLE", topic=name)
+
+    def _place(self) -> None:
+        for grant in self._ledger.read(_unplaced):
+            share, new = self._ledger.read(lambda state, grant=grant: placement(state, grant.grant, self._schemas))
+            known = self._seen()
+            if new and names.share_topic(share) not in known.topics:
+                self._create(known, [share_spec(share, grant.terms.record_type, self._layout.partitions)])
+            self._say(PlaceGrant(grant.grant, self._schemas))
+
+    def _give_rights(self) -> None:
+        known = self._seen()
+        missing = self._wanted().acls - known.acls
+        self._kafka.grant(sorted(missing))
+        known.acls |= missing
+        if missing:
+            _log.info("enforcement.rights-given", count=len(missing))
+
+    def _limit(self) -> None:
+        registered = self._ledger.read(
+            lambda state: [entry.department for entry in state.departments.values() if entry.registered]
+        )
+        new = [department for department in registered if department not in self._limited]
+        if new:
+            self._set_quotas(new)
+            self._limited.update(new)
+
+    def _activate(self) -> None:
+        known = self._seen()
+        for grant in self._ledger.read(_placed):
+            if grant.share is not None and names.share_topic(grant.share) in known.topics:
+                self._say(ActivateGrant(grant.grant))
+
+    def _retire(self) -> None:
+        for share in self._ledger.read(lambda state: [entry.share for entry in unused(state)]):
+            self._say(DeleteShare(share))
+
+    def _delete_topics(self) -> None:
+        known = self._seen()
+        explained = self._wanted()
+        empty = self._ledger.read(lambda state: state.seq == 0)
+        extra = [name for name in known.topics if name.startswith(_SHARE_PREFIX) and name not in explained.topics]
+        if not extra or empty:  # an empty ledger explains nothing: that is a disaster, not an order to delete
+            return
+        self._kafka.delete_topics(extra)
+        known.topics.difference_update(extra)
+        _log.info("enforcement.topics-deleted", count=len(extra))
+
+    def _create(self, known: _Known, specs: Sequence[NewTopicSpec]) -> None:
+        if specs:
+            self._kafka.create_topics(specs, self._layout.replication)
+            known.topics.update(spec.name for spec in specs)
+            _log.info("enforcement.topics-made", count=len(specs))
+
+
+def _unplaced(state: LedgerState) -> list[GrantEntry]:
+    return [grant for grant in state.grants.values() if grant.share is None and grant.ended is None]
+
+
+def _placed(state: LedgerState) -> list[GrantEntry]:
+    """Grants that have their share, and a reader that could log in."""
+    return [
+        grant
+        for grant in state.grants.values()
+        if grant.share is not None
+        and grant.activated is None
+        and grant.ended is None
+        and state.departments[state.demands[grant.demand].demander].registered
+    ]

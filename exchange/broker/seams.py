@@ -1,0 +1,121 @@
+"""What the parts of the broker service need of each other, as protocols: the ledger's store and Kafka's administration."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from exchange.clock import Deadline
+from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
+from exchange.ledger.events import NewEvent
+from exchange.ledger.state import LedgerState
+
+T = TypeVar("T")
+EXCHANGE = "exchange"
+"""The actor of events that nobody commanded: activation, evidence, expiry."""
+
+
+class Command(Protocol):
+    """A command: what it says of a state, at a moment. Raises ExchangeError when the state does not allow it."""
+
+    def __call__(self, state: LedgerState, now: datetime, /) -> Sequence[NewEvent]:
+        """The events to append."""
+        ...
+
+
+class Done(Protocol):
+    """What a command came to."""
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The entity of each event."""
+        ...
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the idempotency key had been used before, so that nothing new was done."""
+        ...
+
+
+class Ledger(Protocol):
+    """The ledger's store."""
+
+    @property
+    def leader(self) -> bool:
+        """Whether this instance takes commands."""
+        ...
+
+    def read(self, question: Callable[[LedgerState], T], /) -> T:
+        """Ask the state; nothing changes meanwhile."""
+        ...
+
+    def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Done:
+        """Append what the command says, and return when it can be read. Raises ExchangeError."""
+        ...
+
+    def wait(self, after_seq: int, seconds: float) -> int:
+        """Return the sequence number when it is past `after_seq`, or after `seconds`."""
+        ...
+
+
+class Topics(Protocol):
+    """Kafka's topics and rights, as the reconciler changes them."""
+
+    def topics(self) -> dict[str, int]:
+        """Every topic with its partition count."""
+        ...
+
+    def create_topics(self, specs: Sequence[NewTopicSpec], replication: int) -> None:
+        """Make topics."""
+        ...
+
+    def delete_topics(self, names: Sequence[str]) -> None:
+        """Delete topics."""
+        ...
+
+    def acls(self) -> set[Acl]:
+        """Every right."""
+        ...
+
+    def grant(self, acls: Iterable[Acl]) -> None:
+        """Give rights."""
+        ...
+
+    def revoke(self, acls: Iterable[Acl]) -> None:
+        """Take rights away."""
+        ...
+
+    def principals(self) -> set[str]:
+        """Every principal that has a secret."""
+        ...
+
+    def set_secret(self, principal: str, secret: str) -> None:
+        """Give a principal its secret."""
+        ...
+
+
+Places = Iterable[tuple[str, int]]
+"""(topic, partition) pairs."""
+
+
+class Offsets(Protocol):
+    """Kafka's offsets, as evidence looks at them."""
+
+    def topics(self) -> dict[str, int]:
+        """Every topic with its partition count."""
+        ...
+
+    def end_offsets(self, partitions: Places) -> dict[tuple[str, int], int]:
+        """The last stable offset of each partition."""
+        ...
+
+    def offsets_for_time(self, partitions: Places, time_ms: int) -> dict[tuple[str, int], int]:
+        """The first offset at or after a time; -1 when there is none."""
+        ...
+
+    def newest(self, partitions: Places) -> dict[tuple[str, int], OffsetAt]:
+        """The newest record of each partition."""
+        ...
+
+    def committed(self, group: str, partitions: Places | None = None) -> dict[tuple[str, int], int]:
+        """The committed offsets of a group."""
+        ...

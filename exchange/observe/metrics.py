@@ -1,0 +1,75 @@
+"""Every metric of the exchange, under the names that dashboards rely on. The only home of prometheus_client.
+
+No label ever holds a natural key, a name or a field value. Count per batch, not per record.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from exchange.names import RecordType
+from exchange.observe.families import GaugeFamily, HistogramFamily
+from exchange.stages import Stage
+
+REGISTRY = CollectorRegistry()
+"""What this process shows."""
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+ProcessCollector(registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> GaugeFamily:
+    return GaugeFamily(REGISTRY, f"exchange_{name}", meaning, labels)
+
+
+SATISFACTION = _gauge(
+    "shared_demand_satisfaction_ratio", "Satisfied demands divided by counted demands", "variant"
+)  # fmt: skip
+DEMANDS_COUNTED = _gauge("shared_demands_counted", "Demands that count")
+DEMANDS_SATISFIED = _gauge("shared_demands_satisfied", "Demands that count and are satisfied (strict)")
+REGISTRY_SATISFACTION = _gauge("registry_shared_demand_satisfaction_ratio", "Strict rate by registry", "registry")
+DEPARTMENT_SATISFACTION = _gauge(
+    "department_shared_demand_satisfaction_ratio", "Strict rate by department", "department", "side"
+)
+DEMANDS = _gauge("demands", "Demands by state", "state")
+DEMANDS_OVERDUE = _gauge("demands_overdue", "Demands past a statutory clock", "clock", "department")
+SOURCE_SILENCE = _gauge(
+    "source_silence_seconds", "Since the last record or heartbeat of a source", "record_type", "department"
+)
+BOOKS = _gauge("books_records", "The books, as written with what they count", "record_type", "share", "entry")
+BOOKS_DIFFERENCE = _gauge("books_difference", "0 when the sum of the books closes", "record_type", "share")
+BACKFILL = _gauge("backfill_records", "Records sent by backfill", "share")
+BACKFILL_REMAINING = _gauge("backfill_remaining_records", "Records that backfill has still to read", "share")
+LINE_LAG_SECONDS = _gauge("line_lag_seconds", "How far a line is behind its input, in time", "line", "record_type")
+LINE_LAG_RECORDS = _gauge("line_lag_records", "How far a line is behind its input", "line", "record_type")
+SHARE_LAG = _gauge("share_lag_seconds", "Age of the oldest record that a grantee has not taken", "grant", "department")
+QUARANTINE = _gauge("quarantine_records", "Records in quarantine", "department", "code")
+BUILD_INFO = _gauge("build_info", "Versions of this process", "version", "kafka")
+DELIVERY_LATENCY = HistogramFamily(
+    REGISTRY, "exchange_delivery_latency_seconds", "Submission to committed share", "record_type", _LATENCY_SECONDS
+)
+_RECORDS = Counter(
+    "exchange_records",
+    "Records by what became of them at a stage",
+    ["line", "stage", "outcome", "record_type"],
+    registry=REGISTRY,
+)
+_DRIFT = Counter(
+    "exchange_enforcement_drift", "What the reconciler found and corrected", ["kind"], registry=REGISTRY
+)  # fmt: skip
+
+
+def count_records(stage: Stage, outcome: str, record_type: RecordType, count: int) -> None:
+    """Add `count` records that met `outcome` (`admitted`, `forwarded`, …) at `stage`."""
+    if count:
+        _RECORDS.labels(stage.line, stage.value, outcome, record_type).inc(count)
+
+
+def count_drift(kind: str, count: int = 1) -> None:
+    """Add what the reconciler corrected (`acl`, `topic`, `quota`, …)."""
+    _DRIFT.labels(kind).inc(count)
+
+
+def exposition() -> bytes:
+    """Everything in Prometheus' text format (`CONTENT_TYPE`)."""
+    return generate_latest(REGISTRY)

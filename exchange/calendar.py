@@ -1,8 +1,8 @@
 """Working days of the official calendar, with its make-up workdays, and deadlines that say when they are provisional.
 
 The State Council announces each year's holidays and make-up workdays in the November before. A year that the installed
-`chinesecalendar` does not know yet has only its weekends here, and every deadline that was counted with it is provisional:
-compute it again after the announcement. Days are those of Asia/Shanghai.
+`chinesecalendar` does not know yet has only its weekends here, and every deadline that was counted with it is
+provisional: compute it again after the announcement. Days are those of Asia/Shanghai.
 """
 
 from dataclasses import dataclass

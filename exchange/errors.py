@@ -143,8 +143,11 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "find out who can write registries; do not go on before it is known"),
     ("E_SHARE_UNWRITABLE", Stage.DELIVERY_FORWARD, Action.STOP, "a share's topic is gone, forbidden or too small",
      "the share is suspended; mend the topic"),
-    ("E_MASTER_SECRET", Stage.DELIVERY_REDACT, Action.STOP, "a pseudonymous share needs the master secret and there is none",
+    ("E_MASTER_SECRET", Stage.DELIVERY_REDACT, Action.STOP,
+     "a share with pseudonyms or of personal records needs the master secret and there is none",
      "name a file of at least 32 bytes by EXCHANGE_MASTER_SECRET_FILE"),
+    ("E_SHARE_TERMS", Stage.DELIVERY_PERMIT, Action.STOP, "the terms of a share do not fit its record type",
+     "the share is left out; end its grants and consent to terms that fit"),
     # handover
     ("E_GRANT_REFUSED", Stage.HANDOVER_RECEIVE, Action.STOP, "Kafka refuses the share: the grant has ended or is suspended",
      "look at the grant with `exchange grant show`"),

@@ -1,0 +1,159 @@
+"""The state records of the delivery line: topic `exchange.delivery.<record-type>`, one state per partition (unit).
+
+| key | value |
+|---|---|
+| `n|` | JSON `{"taken", "next", "numbers"}`: records taken by the unit, the next live offset, share numbers given out |
+| `j|<share>` | JSON `{"joined", "taken", "number", "suspended"}`; a tombstone when the line has let the share go |
+| `n|<share>` | JSON counts of the books: `{"taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined"}` |
+| `h|<record key>` | which shares hold the record: 12 bytes a share, its number and a keyed hash of its last cut (or zeros) |
+
+Written in the transaction that does what they tell. The functions here are pure; the broker reads evidence and books with them.
+"""
+
+import json
+import struct
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from exchange.delivery.pseudonym import DIGEST_BYTES
+from exchange.names import ShareName
+
+UNIT_KEY = b"n|"
+_JOIN, _COUNT, _HELD = b"j|", b"n|", b"h|"
+_NUMBER = struct.Struct(">I")
+_ENTRY_BYTES = _NUMBER.size + DIGEST_BYTES
+NO_DIGEST = bytes(DIGEST_BYTES)
+"""Stands for the hash where only the fact of holding counts."""
+
+StateRecord = tuple[bytes, bytes | None]
+"""Key and value of a state record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the unit as a whole has done."""
+
+    taken: int = 0
+    """Records taken from the registry, heartbeats not counted."""
+    next: int = 0
+    """The first offset of the registry that is not taken."""
+    numbers: int = 0
+    """Share numbers given out so far; none is used twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """When a share came into the live flow of the unit."""
+
+    joined: int
+    """The first offset that it was offered."""
+    taken: int
+    """What the unit had taken before."""
+    number: int
+    """How the unit's holdings name the share."""
+    suspended: str | None = None
+    """The error code for which the share was left out; it takes nothing since."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """The books of one share in one partition."""
+
+    taken: int = 0
+    forwarded: int = 0
+    retracted: int = 0
+    out_of_scope: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+
+    @property
+    def difference(self) -> int:
+        """0 when the books close."""
+        return self.taken - (
+            self.forwarded + self.retracted + self.out_of_scope + self.unchanged + self.quarantined
+        )
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def encode_totals(totals: Totals) -> StateRecord:
+    """The state record of the unit's totals."""
+    return UNIT_KEY, _json(asdict(totals))
+
+
+def encode_joined(share: ShareName, joined: Joined | None) -> StateRecord:
+    """The state record of a share's place in the live flow; None: the line has let it go."""
+    return _JOIN + share.encode(), None if joined is None else _json(asdict(joined))
+
+
+def encode_counts(share: ShareName, counts: Counts) -> StateRecord:
+    """The state record of a share's books."""
+    return _COUNT + share.encode(), _json(asdict(counts))
+
+
+def encode_holders(key: bytes, holders: Iterable[tuple[int, bytes]]) -> StateRecord:
+    """The state record of who holds the record of `key`: (share number, hash) in any order; nobody: a tombstone."""
+    packed = b"".join(_NUMBER.pack(number) + digest for number, digest in holders)
+    return _HELD + key, packed or None
+
+
+def decode_holders(packed: bytes) -> list[tuple[int, bytes]]:
+    """(share number, hash) of everyone who holds a record."""
+    return [
+        (_NUMBER.unpack_from(packed, at)[0], packed[at + _NUMBER.size : at + _ENTRY_BYTES])
+        for at in range(0, len(packed), _ENTRY_BYTES)
+    ]
+
+
+@dataclass(slots=True)
+class UnitState:
+    """The state of one partition, folded from its state records in their order."""
+
+    totals: Totals = Totals()
+    joins: dict[ShareName, Joined] = field(default_factory=dict)
+    """Shares in the live flow, also suspended ones."""
+    counts: dict[ShareName, Counts] = field(default_factory=dict)
+    """The books of every share that ever joined."""
+    held: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    """Share number -> record key -> hash of the last cut."""
+
+    @property
+    def taken(self) -> int:
+        """Records taken from the registry."""
+        return self.totals.taken
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take in the next state record."""
+        kind, name = key[:2], key[2:]
+        if kind == _HELD:
+            self._hold(name, value)
+        elif key == UNIT_KEY:
+            self.totals = Totals(**json.loads(value or b"{}"))
+        elif kind == _JOIN:
+            self._join(ShareName(name.decode()), value)
+        elif kind == _COUNT:
+            self.counts[ShareName(name.decode())] = Counts(**json.loads(value or b"{}"))
+
+    def _join(self, share: ShareName, value: bytes | None) -> None:
+        if value is None:
+            gone = self.joins.pop(share, None)
+            if gone is not None:
+                self.held.pop(gone.number, None)
+            return
+        self.joins[share] = Joined(**json.loads(value))
+
+    def _hold(self, key: bytes, packed: bytes | None) -> None:
+        holders = dict(decode_holders(packed or b""))
+        for number, held in self.held.items():
+            if number not in holders:
+                held.pop(key, None)
+        for number, digest in holders.items():
+            self.held.setdefault(number, {})[key] = digest
+
+    def forget_strangers(self) -> None:
+        """Drop what is held by shares that are no longer in the flow: their entries fade from the topic over time."""
+        known = {joined.number for joined in self.joins.values()}
+        for number in [number for number in self.held if number not in known]:
+            del self.held[number]

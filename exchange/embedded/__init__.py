@@ -1,1 +1,1 @@
-"""A real Apache Kafka and a real PostgreSQL on one machine, for the demo and the tests; and our own processes as children."""
+"""A real Apache Kafka and a real PostgreSQL on one machine, and our own processes, all as child processes."""

@@ -45,7 +45,7 @@ def read_lock(file: Path = LOCK_FILE) -> tuple[LockedJar, ...]:
             continue
         words = line.split()
         if len(words) != 5 or len(words[3]) != 64 or not words[4].isdigit():
-            raise ExchangeError("E_JARS", f"{file.name} holds a line that is not group, artifact, version, sha256, bytes")
+            raise ExchangeError("E_JARS", f"{file.name} has a line that is not group artifact version sha256 bytes")
         jars.append(LockedJar(words[0], words[1], words[2], words[3], int(words[4])))
     return tuple(jars)
 

@@ -1,7 +1,7 @@
 """Where the jars come from: a mirror by setting, else the mirror of the user's Maven settings, else Maven Central."""
 
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 from exchange.errors import ExchangeError
 
@@ -11,8 +11,8 @@ USER_SETTINGS = Path("~/.m2/settings.xml")
 def repository(setting: str = "", user_settings: Path = USER_SETTINGS) -> str:
     """The address of the Maven repository to use, without a slash at its end.
 
-    `setting` is EXCHANGE_MAVEN_URL and wins; then a mirror of Central in the Maven settings of this user, which is how a
-    closed network usually announces one; then Maven Central, whose address jgo keeps.
+    `setting` is EXCHANGE_MAVEN_URL and wins; then a mirror of Central in the Maven settings of this user, which is how
+    a closed network usually announces one; then Maven Central, whose address jgo keeps.
     Raises ExchangeError(E_JARS) when jgo is not installed and nothing else names an address.
     """
     address = setting or _mirror(user_settings.expanduser()) or _central()

@@ -1,0 +1,70 @@
+"""What all tests share: one real Kafka and one real PostgreSQL for the whole run, started when the first test asks."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exchange.embedded.kafka import EmbeddedKafka
+from exchange.kafka.admin import Admin
+from exchange.kafka.connection import Connection
+from exchange.settings import KafkaSettings
+
+PrincipalSettings = Callable[[str], KafkaSettings]
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A running Kafka. Shared by all tests: use names of your own (`unique`)."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def admin_settings(kafka: EmbeddedKafka) -> KafkaSettings:
+    """How the super user reaches Kafka."""
+    return kafka.admin_settings()
+
+
+@pytest.fixture(scope="session")
+def admin_connection(admin_settings: KafkaSettings) -> Connection:
+    """The connection of the super user."""
+    return Connection.of(admin_settings)
+
+
+@pytest.fixture(scope="session")
+def admin(admin_connection: Connection) -> Admin:
+    """The super user's administrative client."""
+    return Admin(admin_connection)
+
+
+@pytest.fixture(scope="session")
+def kafka_settings_for(
+    kafka: EmbeddedKafka, admin: Admin, tmp_path_factory: pytest.TempPathFactory
+) -> PrincipalSettings:
+    """Settings of any principal, which gets a secret at the first call and no right at all."""
+    folder = tmp_path_factory.mktemp("secrets")
+
+    def settings(principal: str) -> KafkaSettings:
+        file = folder / f"{principal}.secret"
+        if not file.exists():
+            secret = secrets.token_urlsafe(18)
+            admin.set_secret(principal, secret)
+            file.write_text(secret, encoding="utf-8")
+            file.chmod(0o600)
+        return kafka.settings(principal, file)
+
+    return settings
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """A word of this test alone, in kebab case, to keep its topics, groups, departments and record types apart."""
+    return f"t{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a short name."""
+    return tmp_path_factory.mktemp("f")

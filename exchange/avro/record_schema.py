@@ -1,0 +1,156 @@
+"""What the schema of a record type says beyond Avro: natural key, provider rule, and the meaning of every field.
+
+A registry schema carries these attributes. Record: `recordType`, `naturalKey` (list of fields), `provider`
+(`{"rule": …, "field": …}`), `personal` (default true), `meaningZh`. Field: `doc` (meaning in English), `meaningZh`,
+`standard`, `codeSet`, `identifier`, `sharing`, `personal`, `required`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from exchange.avro.schema import Field, Node, Primitive, Record, Union, parse
+from exchange.errors import ExchangeError
+from exchange.names import RecordType, record_type
+
+PROVIDER_RULES = ("prefix", "first-character", "issuer", "sole")
+"""How a key determines its provider: its first part is the provider's credit code; the first character of the credit
+code; a part of the licence identifier; one department of the catalogue provides the whole type."""
+IDENTIFIERS = ("resident-id", "credit-code", "organisation-code", "licence-id", "region")
+SHARINGS = ("unconditional", "conditional", "not-shared")
+_KEY_SAFE = "!$&'()*+,:;=@"
+"""Characters of a key that stay as they are beside letters, digits and `-._~` (RFC 3986 path segments)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """One field: `type` is its Avro type as it stands in the schema; texts are empty when the schema is silent."""
+
+    name: str
+    type: Any
+    meaning: str
+    meaning_zh: str
+    standard: str
+    code_set: str
+    identifier: str
+    sharing: str
+    personal: bool
+    required: bool
+    """Whether the field must say something: it is not nullable, or the schema says `required`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSchema:
+    """The rules of a record type, as one version of its schema declares them."""
+
+    record_type: RecordType
+    schema: dict[str, Any]
+    natural_key: tuple[str, ...]
+    provider_rule: str
+    provider_field: str | None
+    personal: bool
+    fields: tuple[FieldRule, ...]
+
+    def field(self, name: str) -> FieldRule:
+        """The rule of a field. Raises ExchangeError(E_UNKNOWN_FIELD)."""
+        for rule in self.fields:
+            if rule.name == name:
+                return rule
+        raise ExchangeError("E_UNKNOWN_FIELD", f"{self.record_type} has no field {name}")
+
+    def key_of(self, values: Sequence[str]) -> bytes:
+        """The Kafka key of a record whose natural key fields hold `values` (in the order of `natural_key`).
+
+        Parts are percent-encoded and joined with `/`; letters, digits and `-._~!$&'()*+,:;=@` stay as they are, so a
+        plain identifier is its own key.
+        """
+        if len(values) == 1 and values[0].isalnum() and values[0].isascii():
+            return values[0].encode()
+        return "/".join(quote(value, safe=_KEY_SAFE) for value in values).encode()
+
+
+def record_schema(schema: dict[str, Any]) -> RecordSchema:
+    """The rules that `schema` (an avsc as dict) declares. Raises ExchangeError(E_SCHEMA) that names what is wrong."""
+    root = parse(schema).root
+    if not isinstance(root, Record):
+        raise ExchangeError("E_SCHEMA", "a record type needs a record")
+    name = schema.get("recordType")
+    if not isinstance(name, str):
+        raise ExchangeError("E_SCHEMA", f"{root.name} has no recordType")
+    try:
+        type_ = record_type(name)
+    except ExchangeError as error:
+        raise ExchangeError("E_SCHEMA", f"recordType of {root.name}: {error.detail}") from None
+    personal = schema.get("personal", True)
+    provider = schema.get("provider")
+    if not isinstance(provider, Mapping) or provider.get("rule") not in PROVIDER_RULES:
+        raise ExchangeError("E_SCHEMA", f"{type_}: provider.rule is one of {', '.join(PROVIDER_RULES)}")
+    if not isinstance(personal, bool):
+        raise ExchangeError("E_SCHEMA", f"{type_}: personal is true or false")
+    key = schema.get("naturalKey")
+    if not isinstance(key, list) or not key or not all(isinstance(part, str) for part in key):
+        raise ExchangeError("E_SCHEMA", f"{type_}: naturalKey is a list of field names")
+    result = RecordSchema(
+        record_type=type_,
+        schema=schema,
+        natural_key=tuple(key),
+        provider_rule=str(provider["rule"]),
+        provider_field=provider.get("field"),
+        personal=personal,
+        fields=tuple(_rule(type_, item, personal) for item in root.fields),
+    )
+    _lint(result, root)
+    return result
+
+
+def _rule(type_: RecordType, item: Field, personal: bool) -> FieldRule:
+    raw = item.attributes
+    texts = {key: raw.get(key, "") for key in ("doc", "meaningZh", "standard", "codeSet", "identifier", "sharing")}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: {key} is a text")
+    if not texts["doc"] or not texts["meaningZh"]:
+        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: every field has a doc and a meaningZh")
+    if texts["identifier"] not in ("", *IDENTIFIERS):
+        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: identifier is one of {', '.join(IDENTIFIERS)}")
+    if texts["sharing"] not in ("", *SHARINGS):
+        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: sharing is one of {', '.join(SHARINGS)}")
+    if (texts["codeSet"] or texts["identifier"]) and not _is_text(item.type):
+        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: a code or an identifier is a string")
+    return FieldRule(
+        name=item.name,
+        type=raw["type"],
+        meaning=texts["doc"],
+        meaning_zh=texts["meaningZh"],
+        standard=texts["standard"],
+        code_set=texts["codeSet"],
+        identifier=texts["identifier"],
+        sharing=texts["sharing"],
+        personal=bool(raw.get("personal", personal)),
+        required=bool(raw.get("required", not _is_nullable(item.type))),
+    )
+
+
+def _lint(record: RecordSchema, root: Record) -> None:
+    """Rules over several fields: the key exists and is text that is never null; no enums (code sets are strings)."""
+    fields = {item.name: item.type for item in root.fields}
+    for part in record.natural_key:
+        node = fields.get(part)
+        if not isinstance(node, Primitive) or node.kind != "string" or node.logical:
+            raise ExchangeError("E_SCHEMA", f"{record.record_type}: key field {part} is a string that is never null")
+    if record.provider_rule in ("first-character", "issuer"):
+        if record.provider_field not in fields:
+            raise ExchangeError("E_SCHEMA", f"{record.record_type}: provider.field names a field")
+        if record.provider_field not in record.natural_key:
+            raise ExchangeError("E_SCHEMA", f"{record.record_type}: provider.field is a part of the natural key")
+
+
+def _is_nullable(node: Node) -> bool:
+    return node.kind == "null" or (isinstance(node, Union) and any(b.kind == "null" for b in node.branches))
+
+
+def _is_text(node: Node) -> bool:
+    if isinstance(node, Union):
+        return node.nullable is not None and _is_text(node.nullable[1])
+    return isinstance(node, Primitive) and node.kind == "string"

@@ -1,1 +1,1 @@
-"""The broker service: commands on demands and grants, enforcement, evidence, books, the satisfaction rate."""
+"""The broker service's rules: commands on demands and grants, their states and clocks, and the satisfaction rate."""

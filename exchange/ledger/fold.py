@@ -100,11 +100,10 @@ def _time(value: str | None) -> datetime | None:
 # departments, resources, tokens
 
 
-def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> None:
-    slug = Department(data["department"])
-    before = state.departments.get(slug)
-    state.departments[slug] = DepartmentEntry(
-        department=slug,
+def department_of(data: _Data) -> DepartmentEntry:
+    """The department that the data of a `department-registered` describes."""
+    return DepartmentEntry(
+        department=Department(data["department"]),
         name=data["name"],
         name_en=data.get("name_en", ""),
         credit_code=data["credit_code"],
@@ -113,17 +112,14 @@ def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> No
         valid_from=data.get("valid_from", ""),
         valid_until=data.get("valid_until"),
         successors=tuple(Department(successor) for successor in data.get("successors", ())),
-        registered=bool(data.get("registered")) or (before is not None and before.registered),
+        region=data.get("region", ""),
+        registered=bool(data.get("registered")),
     )
 
 
-def _department_succeeded(state: LedgerState, data: _Data, _at: datetime) -> None:
-    entry = state.departments[Department(data["department"])]
-    entry.successors = tuple(Department(successor) for successor in data["successors"])
-
-
-def _resource_published(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.resources[data["resource"]] = ResourceEntry(
+def resource_of(data: _Data) -> ResourceEntry:
+    """The resource that the data of a `resource-published` describes."""
+    return ResourceEntry(
         resource=data["resource"],
         record_type=RecordType(data["record_type"]),
         provider=Department(data["provider"]),
@@ -134,6 +130,23 @@ def _resource_published(state: LedgerState, data: _Data, _at: datetime) -> None:
         update_cycle_seconds=data["update_cycle_seconds"],
         details=dict(data.get("details", {})),
     )
+
+
+def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> None:
+    entry = department_of(data)
+    before = state.departments.get(entry.department)
+    entry.registered = entry.registered or (before is not None and before.registered)
+    state.departments[entry.department] = entry
+
+
+def _department_succeeded(state: LedgerState, data: _Data, _at: datetime) -> None:
+    entry = state.departments[Department(data["department"])]
+    entry.successors = tuple(Department(successor) for successor in data["successors"])
+
+
+def _resource_published(state: LedgerState, data: _Data, _at: datetime) -> None:
+    entry = resource_of(data)
+    state.resources[entry.resource] = entry
 
 
 def _resource_withdrawn(state: LedgerState, data: _Data, _at: datetime) -> None:
@@ -180,6 +193,7 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
         details=dict(data.get("details", {})),
         submitted=at,
         missing=tuple(data.get("missing", ())),
+        matched=None if provider is None else at,
     )
 
 
@@ -191,9 +205,10 @@ def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
         demand.complete = at
 
 
-def _demand_matched(state: LedgerState, data: _Data, _at: datetime) -> None:
+def _demand_matched(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.resource, demand.provider = data["resource"], Department(data["provider"])
+    demand.matched = at
 
 
 def _demand_reviewed(state: LedgerState, data: _Data, at: datetime) -> None:

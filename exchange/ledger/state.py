@@ -65,6 +65,7 @@ class DepartmentEntry:
     valid_from: str
     valid_until: str | None
     successors: tuple[Department, ...]
+    region: str = ""
     registered: bool = False
     """Whether it has a Kafka principal (`department add`)."""
 
@@ -175,6 +176,8 @@ class DemandEntry:
     submitted: datetime
     missing: tuple[str, ...] = ()
     """What an incomplete demand lacks, all at once (Order 809, art. 21)."""
+    matched: datetime | None = None
+    """When a provider had it before it: at submission, or when a resource was published for it."""
     reviewed: datetime | None = None
     refused: datetime | None = None
     withdrawn: datetime | None = None

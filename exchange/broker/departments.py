@@ -1,0 +1,247 @@
+"""Departments, their resources and their tokens: the catalogue brought into the ledger, principals, API tokens."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from exchange import names
+from exchange.broker.demands import acts_for
+from exchange.catalogue.model import Catalogue, DepartmentSpec, ResourceSpec
+from exchange.errors import ExchangeError
+from exchange.ledger.command import Draft
+from exchange.ledger.events import NewEvent
+from exchange.ledger.fold import department_of, resource_of
+from exchange.ledger.state import DepartmentEntry, LedgerState, ResourceEntry, TokenEntry
+from exchange.names import Department
+
+DEPARTMENT_ROLE = "department"
+ROLES = (DEPARTMENT_ROLE, "supervisor", "operator", "auditor")
+"""The roles of API tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyCatalogue:
+    """Bring the difference between the catalogue's files and the ledger into the ledger.
+
+    Departments and resources that are new or changed are published, resources that are gone are withdrawn; departments
+    stay for ever, their validity ends. A demand that nobody could meet is matched when one resource now offers all of
+    it. Nothing when there is no difference.
+    """
+
+    departments: tuple[dict[str, Any], ...]
+    """Data of a `department-registered` for each."""
+    resources: tuple[dict[str, Any], ...]
+    """Data of a `resource-published` for each."""
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> "ApplyCatalogue":
+        """The command that applies this catalogue."""
+        return cls(
+            tuple(_department_data(spec) for spec in catalogue.departments.values()),
+            tuple(_resource_data(spec) for spec in catalogue.resources.values()),
+        )
+
+    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+        """The difference as events, departments first."""
+        draft = Draft(state)
+        for data in self.departments:
+            before = state.departments.get(Department(data["department"]))
+            if before is None or replace(before, registered=False) != department_of(data):
+                draft.say("department-registered", data["department"], **data)
+            if data["successors"] and list(before.successors if before else ()) != data["successors"]:
+                draft.say(
+                    "department-succeeded",
+                    data["department"],
+                    department=data["department"],
+                    successors=data["successors"],
+                )
+        for data in self.resources:
+            if state.resources.get(data["resource"]) != resource_of(data):
+                draft.say("resource-published", data["resource"], **data)
+        offered = {data["resource"]: resource_of(data) for data in self.resources}
+        for code, resource in state.resources.items():
+            if code not in offered and not resource.withdrawn:
+                draft.say("resource-withdrawn", code, resource=code)
+        _match(draft, list(offered.values()))
+        return draft.events
+
+
+def _match(draft: Draft, offered: list[ResourceEntry]) -> None:
+    """Match what was unmatched with the one resource that offers all of it."""
+    for demand in draft.state.demands.values():
+        if demand.provider is not None or demand.withdrawn is not None:
+            continue
+        fitting = [
+            resource
+            for resource in offered
+            if resource.record_type == demand.record_type
+            and not acts_for(draft.state, demand.demander, resource.provider)
+            and demand.details.get("provider", resource.provider) == resource.provider
+            and resource.fields.keys() >= {*demand.fields, *(part.field for part in demand.scope)}
+        ]
+        if len(fitting) == 1:
+            draft.say(
+                "demand-matched",
+                demand.demand,
+                demand=demand.demand,
+                resource=fitting[0].resource,
+                provider=fitting[0].provider,
+            )
+
+
+def _department_data(spec: DepartmentSpec) -> dict[str, Any]:
+    return {
+        "department": spec.slug,
+        "name": spec.name,
+        "name_en": spec.name_en,
+        "credit_code": spec.credit_code,
+        "level": spec.level.value,
+        "region": spec.region,
+        "owns": list(spec.owns),
+        "valid_from": spec.valid_from.isoformat(),
+        "valid_until": None if spec.valid_until is None else spec.valid_until.isoformat(),
+        "successors": list(spec.successors),
+    }
+
+
+def _resource_data(spec: ResourceSpec) -> dict[str, Any]:
+    return {
+        "resource": spec.code,
+        "record_type": spec.record_type,
+        "provider": spec.provider,
+        "name": spec.name,
+        "name_en": spec.name_en,
+        "sharing": spec.sharing.value,
+        "fields": {name: sharing.value for name, sharing in spec.fields.items()},
+        "update_cycle_seconds": spec.update_cycle_seconds,
+        "details": {
+            "abstract": spec.abstract,
+            "conditions": spec.conditions,
+            "legal_basis": spec.legal_basis,
+            "not_shared_basis": dict(spec.not_shared_basis),
+            "update_cycle": spec.update_cycle.value,
+            "published": spec.published.isoformat(),
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class AddDepartment:
+    """Register a department of the catalogue as a Kafka principal. Nothing when it is one.
+
+    Raises ExchangeError: E_UNKNOWN_DEPARTMENT, E_NAME_INVALID.
+    """
+
+    department: str
+
+    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+        """A `department-registered` with `registered`."""
+        entry = department_entry(state, self.department)
+        if entry.registered:
+            return ()
+        draft = Draft(state)
+        draft.say(
+            "department-registered",
+            entry.department,
+            department=entry.department,
+            name=entry.name,
+            name_en=entry.name_en,
+            credit_code=entry.credit_code,
+            level=entry.level,
+            region=entry.region,
+            owns=list(entry.owns),
+            valid_from=entry.valid_from,
+            valid_until=entry.valid_until,
+            successors=list(entry.successors),
+            registered=True,
+        )
+        return draft.events
+
+
+@dataclass(frozen=True, slots=True)
+class RotateSecret:
+    """Say that a principal got a new secret. Raises ExchangeError(E_UNKNOWN_DEPARTMENT) when it has none to replace."""
+
+    department: str
+
+    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+        """The `secret-rotated`."""
+        entry = department_entry(state, self.department)
+        if not entry.registered:
+            raise ExchangeError("E_UNKNOWN_DEPARTMENT", "the department has no principal yet")
+        draft = Draft(state)
+        draft.say("secret-rotated", entry.department, department=entry.department)
+        return draft.events
+
+
+@dataclass(frozen=True, slots=True)
+class IssueToken:
+    """Issue an API token. Only its SHA-256 enters the ledger. Nothing when a token with this digest is in force.
+
+    Entity of the result: the token's id. Raises ExchangeError: E_REQUEST, E_UNKNOWN_DEPARTMENT.
+    """
+
+    role: str
+    department: str | None
+    """Whose token it is, for the role `department`; None for the others."""
+    digest: str = field(compare=False, repr=False)
+
+    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+        """The `token-issued`."""
+        if self.role not in ROLES or (self.role == DEPARTMENT_ROLE) != (self.department is not None):
+            raise ExchangeError(
+                "E_REQUEST", f"a token has one of the roles {', '.join(ROLES)}; a department's names it"
+            )
+        if self.department is not None:
+            department_entry(state, self.department)
+        if any(token.digest == self.digest and not token.revoked for token in state.tokens.values()):
+            return ()
+        draft = Draft(state)
+        token = f"t-{draft.seq}"
+        draft.say("token-issued", token, token=token, digest=self.digest, role=self.role, department=self.department)
+        return draft.events
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeToken:
+    """Revoke a token. Nothing when it is revoked. Raises ExchangeError(E_NOT_FOUND) for an unknown one."""
+
+    token: str
+
+    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+        """The `token-revoked`."""
+        found = state.tokens.get(self.token)
+        if found is None:
+            raise ExchangeError("E_NOT_FOUND", "there is no such token")
+        if found.revoked:
+            return ()
+        draft = Draft(state)
+        draft.say("token-revoked", self.token, token=self.token)
+        return draft.events
+
+
+def new_token() -> str:
+    """A fresh token text. It is shown once and kept nowhere."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> str:
+    """What the ledger keeps of a token: its SHA-256. A token is random, so it needs no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def authenticate(state: LedgerState, token: str) -> TokenEntry | None:
+    """The token in force with this text, or None."""
+    wanted = digest(token)
+    return next((one for one in state.tokens.values() if one.digest == wanted and not one.revoked), None)
+
+
+def department_entry(state: LedgerState, department: str) -> DepartmentEntry:
+    """The department called `department`. Raises ExchangeError: E_NAME_INVALID, E_UNKNOWN_DEPARTMENT."""
+    found = state.departments.get(names.department(department))
+    if found is None:
+        raise ExchangeError("E_UNKNOWN_DEPARTMENT")
+    return found

@@ -44,6 +44,16 @@ def check(catalogue: Catalogue, schemas: Mapping[str, RecordSchema], today: date
     ]
 
 
+def check_code_sets(schemas: Mapping[str, RecordSchema], code_sets: Mapping[str, frozenset[str]]) -> list[str]:
+    """Fields whose code set does not exist."""
+    return [
+        f"{name}.{rule.name}: there is no code set {rule.code_set}"
+        for name, schema in schemas.items()
+        for rule in schema.fields
+        if rule.code_set and rule.code_set not in code_sets
+    ]
+
+
 def _codes_of_departments(catalogue: Catalogue) -> Iterator[str]:
     counts = Counter(one.credit_code for one in catalogue.departments.values())
     for slug, one in catalogue.departments.items():
@@ -134,7 +144,7 @@ def _fields(one: ResourceSpec, schema: RecordSchema, where: str) -> Iterator[str
     for name, sharing in one.fields.items():
         if name not in rules:
             yield f"{where}: {one.record_type} has no field {name}"
-        elif sharing.rank < Sharing(rules[name].sharing).rank:
+        elif rules[name].sharing and sharing.rank < Sharing(rules[name].sharing).rank:
             yield f"{where}: field {name} is {sharing}, but the schema says {rules[name].sharing}"
         elif sharing is Sharing.UNCONDITIONAL and one.sharing is not Sharing.UNCONDITIONAL and rules[name].personal:
             yield f"{where}: the personal field {name} is unconditional in a resource that is {one.sharing}"

@@ -40,13 +40,13 @@ COUNTIES: Final = (
 )
 """(county code, city, county)."""
 
-SURNAMES: Final = (
+SURNAMES: Final[tuple[str, ...]] = (
     *"王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈",
     *"姚卢姜崔钟谭陆汪范金石廖贾",
     *("欧阳", "上官", "诸葛", "司马"),
 )
-GIVEN_MALE: Final = tuple("伟强磊军勇杰涛明超刚平辉鹏华飞鑫波斌宇浩凯健俊帆旭宁龙林欢毅楠峰")
-GIVEN_FEMALE: Final = tuple("芳娜敏静丽艳娟霞秀燕玲桂英丹萍红玉兰洁莉雪琳晶梅欣怡婷慧颖雯倩蓉")
+GIVEN_MALE: Final[tuple[str, ...]] = tuple("伟强磊军勇杰涛明超刚平辉鹏华飞鑫波斌宇浩凯健俊帆旭宁龙林欢毅楠峰")
+GIVEN_FEMALE: Final[tuple[str, ...]] = tuple("芳娜敏静丽艳娟霞秀燕玲桂英丹萍红玉兰洁莉雪琳晶梅欣怡婷慧颖雯倩蓉")
 ROADS: Final = ("云溪路", "星槎路", "听松巷", "白鹭洲路", "望舒街", "青禾路", "鹿鸣街", "远岫路", "竹影巷", "澄心路")
 TRADES: Final = (
     ("科技", "软件开发；信息系统集成服务；技术咨询。"),

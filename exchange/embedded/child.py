@@ -32,6 +32,8 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     account: tuple[int, int] | None = None
     """User and group id to run under, when this process is root."""
+    passing: bool = False
+    """Whether that account may pass through folders that are closed to it."""
     keep_open: tuple[int, ...] = ()
     """Descriptors the child inherits, such as that of a lock that shall live as long as the child."""
 
@@ -52,6 +54,7 @@ class ChildProcess:
         arguments += ["--stop-signal", command.stop_signal.name]
         if command.account is not None:
             arguments += ["--user", str(command.account[0]), "--group", str(command.account[1])]
+            arguments += ["--passing"] if command.passing else []
         if command.keep_open:
             arguments += ["--keep-open", *map(str, command.keep_open)]
         self._guard = subprocess.Popen(

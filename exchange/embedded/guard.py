@@ -2,7 +2,7 @@
 
 Run as a script, with nothing but the standard library, so that it starts fast and stays small:
 
-    python -I -S guard.py --log FILE --grace SECONDS [--stop-signal NAME] [--user NAME] [--umask OCTAL] -- COMMAND…
+    python -I -S guard.py --log FILE --grace SECONDS [--stop-signal NAME] [--user ID --group ID] … -- COMMAND…
 
 The parent holds the other end of the guard's standard input and never writes. When that end closes, because the parent
 wants the child stopped or because the parent was killed, the guard sends the stop signal, waits for the grace, and
@@ -24,17 +24,27 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or __name__ != "__main__":
+    from exchange.embedded.account import become
+else:  # isolated: neither the package nor the folder of the script is on the path
+    sys.path.append(str(Path(__file__).parent))
+    from account import become
 
 _PR_SET_PDEATHSIG = 1
 _KILLED = 128
 
 
-def die_with_parent() -> Callable[[], None]:
-    """What the new process has to call, between fork and exec, so that the kernel kills it with its parent (Linux)."""
+def before_exec(account: tuple[int, int] | None, passing: bool) -> Callable[[], None]:
+    """What the new process has to call between fork and exec: take the account, then die with the guard (Linux)."""
     parent = os.getpid()
     prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
     def mark() -> None:
+        if account is not None:
+            become(account, passing)
+        # A change of account forgets the mark: it comes last.
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it was gone before the mark was set
@@ -95,18 +105,16 @@ class Guard:
         options = self._options
         # What an inherited descriptor locks stays locked as long as the child lives, and not longer: see close below.
         inherited = [int(number) for number in options.keep_open]
+        account = None if options.user is None else (options.user, options.group)
         with Path(options.log).open("ab") as log:
             child = subprocess.Popen(
                 options.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                user=options.user,
-                group=options.group,
-                extra_groups=[] if options.user is not None else None,
                 umask=int(options.umask, 8),
                 pass_fds=inherited,
-                preexec_fn=die_with_parent(),  # noqa: PLW1509 - the guard has no threads
+                preexec_fn=before_exec(account, options.passing),  # noqa: PLW1509 - the guard has no threads
             )
         for number in inherited:
             os.close(number)
@@ -121,6 +129,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--stop-signal", default="SIGTERM")
     parser.add_argument("--user", type=int)
     parser.add_argument("--group", type=int)
+    parser.add_argument("--passing", action="store_true")
     parser.add_argument("--umask", default="077")
     parser.add_argument("--keep-open", nargs="*", default=[])
     parser.add_argument("command", nargs="+")

@@ -178,7 +178,10 @@ class _CheckWriter:
             case "null", _:
                 return [], run
             case "boolean", _:
-                return [f"{indent}if b[p] > 1: bad_index(b, p) if b[p] > 127 else bad_boolean()", f"{indent}p += 1"], run
+                return [
+                    f"{indent}if b[p] > 1: bad_index(b, p) if b[p] > 127 else bad_boolean()",
+                    f"{indent}p += 1",
+                ], run
             case "float", _:
                 return [*close, f"{indent}p += 4"], False
             case "double", _:

@@ -81,9 +81,7 @@ def _full(raw: Mapping[str, Any], namespace: str) -> str:
     return name if "." in name or not inside else f"{inside}.{name}"
 
 
-def _placed(
-    raw: Any, namespace: str, definitions: Mapping[str, tuple[dict[str, Any], str]], placed: set[str]
-) -> Any:
+def _placed(raw: Any, namespace: str, definitions: Mapping[str, tuple[dict[str, Any], str]], placed: set[str]) -> Any:
     """`raw` with every named type defined where it is first used: its definition may stand in a field that is cut."""
     if isinstance(raw, list):
         return [_placed(branch, namespace, definitions, placed) for branch in raw]

@@ -1,4 +1,4 @@
-"""One generated function for each version of a record's schema and set of shares: permit ▸ redact ▸ forward for a batch.
+"""Permit ▸ redact ▸ forward as one generated function for each version of a record's schema and set of shares.
 
 A generic cut would look at every share and every field for every record; the generated one walks over the bytes of a
 record once, tests each provider once, and joins the slices that each share keeps. It has this form::

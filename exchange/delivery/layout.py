@@ -1,7 +1,7 @@
-"""Where the fields of a record lie in its bytes: names of offsets for generated code, and types as far as cuts need them.
+"""Where the fields of a record lie in its bytes: offsets in generated code, and types as far as cuts need them.
 
-In generated code the local bytes `b` hold the framed record, and `o3` is the offset where field 3 begins, which is where
-field 2 ends.
+In generated code the local bytes `b` hold the framed record, and `o3` is the offset where field 3 begins, which is
+where field 2 ends.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Layout:
 
 
 def choice(type_: Any) -> Choice:
-    """The shape of a field's type. Raises ExchangeError(E_SHARE_TERMS) for a union of other things than null and one type."""
+    """The shape of a field's type. Raises ExchangeError(E_SHARE_TERMS) for a union of more than null and one type."""
     if not isinstance(type_, list):
         return Choice(_kind(type_), None, None)
     kinds = [_kind(branch) for branch in type_]

@@ -1,7 +1,7 @@
 """Pseudonyms: keyed hashes in place of keys, ids and values, with one secret for each share.
 
-Only the delivery line reads the master secret. A share's secret follows from it (extract and expand as in RFC 5869), the
-share's name and the version of the master secret that the ledger names, so that pseudonyms of two shares never match.
+Only the delivery line reads the master secret. A share's secret follows from it (extract and expand as in RFC 5869),
+the share's name and the version of the master secret that the ledger names, so pseudonyms of two shares never match.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def _read(path: Path) -> bytes:
 
 
 def pseudonym(secret: bytes, value: bytes) -> bytes:
-    """The pseudonym of a key or a value: equal values of one share have equal pseudonyms, so a key field equals its key."""
+    """The pseudonym of a key or a value. Within a share equal values have equal ones, so a key field equals its key."""
     return hmac.digest(secret, value, "sha256").hex()[:PSEUDONYM_CHARACTERS].encode()
 
 

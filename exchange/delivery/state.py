@@ -2,12 +2,13 @@
 
 | key | value |
 |---|---|
-| `n|` | JSON `{"taken", "next", "numbers"}`: records taken by the unit, the next live offset, share numbers given out |
+| `n|` | JSON `{"taken", "next", "numbers"}`: records taken by the unit, next live offset, share numbers given out |
 | `j|<share>` | JSON `{"joined", "taken", "number", "suspended"}`; a tombstone when the line has let the share go |
-| `n|<share>` | JSON counts of the books: `{"taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined"}` |
-| `h|<record key>` | which shares hold the record: 12 bytes a share, its number and a keyed hash of its last cut (or zeros) |
+| `n|<share>` | JSON, the books: `{"taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined"}` |
+| `h|<record key>` | who holds the record: 12 bytes a share, its number and a keyed hash of its last cut (or zeros) |
 
-Written in the transaction that does what they tell. The functions here are pure; the broker reads evidence and books with them.
+Written in the transaction that does what they tell. The functions here are pure: the broker reads evidence and books
+with them.
 """
 
 import json
@@ -66,12 +67,19 @@ class Counts:
     unchanged: int = 0
     quarantined: int = 0
 
+    def add(self, other: "Counts") -> None:
+        """Add the books of another partition."""
+        self.taken += other.taken
+        self.forwarded += other.forwarded
+        self.retracted += other.retracted
+        self.out_of_scope += other.out_of_scope
+        self.unchanged += other.unchanged
+        self.quarantined += other.quarantined
+
     @property
     def difference(self) -> int:
         """0 when the books close."""
-        return self.taken - (
-            self.forwarded + self.retracted + self.out_of_scope + self.unchanged + self.quarantined
-        )
+        return self.taken - (self.forwarded + self.retracted + self.out_of_scope + self.unchanged + self.quarantined)
 
 
 def _json(value: object) -> bytes:

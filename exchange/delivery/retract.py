@@ -1,0 +1,56 @@
+"""Retract: a withdrawn record reaches everyone who may know that it existed, as a tombstone."""
+
+from collections.abc import Callable, Sequence
+
+from exchange.delivery.cut import Holdings
+from exchange.delivery.forward import headers_of, key_of
+from exchange.delivery.permit import Share
+from exchange.names import share_topic
+from exchange.record import SOURCE, Headers, source_of
+
+Produce = Callable[..., None]
+"""produce(topic, value, key, partition, headers=)."""
+
+
+class Retractor:
+    """Tombstones for the shares of one unit.
+
+    A share that is tracked gets one only when it holds the record; another one when the record was its provider's.
+    """
+
+    def __init__(self, shares: Sequence[Share], holdings: Holdings, partition: int) -> None:
+        self._shares = [_Holder(share, holdings) for share in shares]
+        self._holdings = holdings
+        self._partition = partition
+
+    def retract(self, key: bytes, headers: Headers, produce: Produce) -> tuple[tuple[int, int, int], ...]:
+        """Produce the tombstones. Returns (forwarded, retracted, unchanged) for each share, as cuts do."""
+        counts = []
+        for holder in self._shares:
+            due = holder.lets_go(key) if holder.held is not None else holder.source in headers
+            if due:
+                produce(holder.topic, None, holder.key(key), self._partition, headers=holder.headers(headers))
+            if due and holder.held is not None:
+                self._holdings.changed.add(key)
+            counts.append((0, int(due), 0))
+        return tuple(counts)
+
+
+class _Holder:
+    def __init__(self, share: Share, holdings: Holdings) -> None:
+        self.topic = share_topic(share.share)
+        self.source = (SOURCE, source_of(share.terms.provider))
+        self.held = holdings.held.setdefault(share.number, {}) if share.tracked else None
+        self.key = key_of(share) or _same
+        self.headers = headers_of(share) or _same_headers
+
+    def lets_go(self, key: bytes) -> bool:
+        return self.held is not None and self.held.pop(key, None) is not None
+
+
+def _same(key: bytes) -> bytes:
+    return key
+
+
+def _same_headers(headers: Headers) -> Headers:
+    return headers

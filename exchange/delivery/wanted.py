@@ -1,0 +1,45 @@
+"""What the ledger wants delivered, as the line reads it between batches."""
+
+from collections.abc import Mapping
+
+from exchange.ledger.follower import LedgerFollower
+from exchange.ledger.state import ShareEntry
+from exchange.names import RecordType, ShareName
+
+_NOTHING: Mapping[ShareName, ShareEntry] = {}
+
+
+class LedgerShares:
+    """The shares that the ledger has and has not deleted, by record type. Units read it in other threads."""
+
+    def __init__(self, follower: LedgerFollower) -> None:
+        self._follower = follower
+        self._shares: dict[RecordType, Mapping[ShareName, ShareEntry]] = {}
+        self._record_types: frozenset[RecordType] = frozenset()
+        self._take_in()
+
+    def poll(self) -> None:
+        """Take in what is new in the ledger. Raises ExchangeError when it cannot be read or its chain does not hold."""
+        if self._follower.poll():
+            self._take_in()
+
+    def record_types(self) -> frozenset[RecordType]:
+        """Every record type that a department offers or that has a share."""
+        return self._record_types
+
+    def shares(self, record_type: RecordType) -> Mapping[ShareName, ShareEntry]:
+        """The shares of a record type: the same object as long as none has come or gone."""
+        return self._shares.get(record_type, _NOTHING)
+
+    def _take_in(self) -> None:
+        state = self._follower.state
+        found: dict[RecordType, dict[ShareName, ShareEntry]] = {}
+        for name, entry in state.shares.items():
+            if not entry.deleted:
+                found.setdefault(entry.terms.record_type, {})[name] = entry
+        for record_type in self._shares.keys() | found.keys():
+            shares = found.get(record_type, _NOTHING)
+            if shares.keys() != self.shares(record_type).keys():
+                self._shares[record_type] = shares
+        offered = {resource.record_type for resource in state.resources.values()}
+        self._record_types = frozenset(offered | self._shares.keys())

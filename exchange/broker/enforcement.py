@@ -8,19 +8,21 @@ A right that denies is left alone: it is an operator's emergency brake and takes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.commands_grants import ActivateGrant, DeleteShare, EndExpired, PlaceGrant, placement
+from exchange.broker.commands_grants import ActivateGrant, DeleteShare, EndExpired, PlaceGrant, has_begun, placement
 from exchange.broker.enforcement_wanted import Wanted, ledger_topic, own_acls, share_spec, unused, wanted
-from exchange.broker.seams import EXCHANGE, Command, Ledger, Topics
-from exchange.clock import Deadline
+from exchange.broker.seams import EXCHANGE, Ledger, Topics
+from exchange.clock import Clock, Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Acl, NewTopicSpec
+from exchange.ledger.command import Command
 from exchange.ledger.state import GrantEntry, LedgerState
 from exchange.names import Department, ShareName
-from exchange.observe import metrics
 from exchange.observe.logs import get_logger
+from exchange.observe.metrics import count_drift
 
 _SHARE_PREFIX = "share."
 _LET_GO_SECONDS = 60.0
@@ -36,6 +38,17 @@ class Layout:
     replication: int
     partitions: int | None
     """Of every record type; None = the counts of the product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the reconciler asks others."""
+
+    clock: Clock
+    in_flow: Callable[[ShareName], bool]
+    """Whether any unit of the delivery line still has a share."""
+    set_quotas: Callable[[list[Department]], None]
+    """Gives principals the default quotas."""
 
 
 @dataclass(slots=True)
@@ -77,33 +90,30 @@ def bootstrap(kafka: Topics, secrets: Mapping[str, str], replication: int) -> No
 
 
 class Reconciler:
-    """Keeps Kafka in line with the ledger. Used by one thread of the leader.
+    """Keeps Kafka in line with the ledger. Used by one thread of the leader."""
 
-    in_flow: whether any unit of the delivery line still has a share. set_quotas: gives principals the default quotas.
-    """
-
-    def __init__(  # noqa: PLR0913 - each is one seam
+    def __init__(
         self,
         kafka: Topics,
         ledger: Ledger,
         schemas: SchemaRepository,
         layout: Layout,
-        in_flow: Callable[[ShareName], bool],
-        set_quotas: Callable[[list[Department]], None],
+        watch: Watch,
     ) -> None:
         self._kafka = kafka
         self._ledger = ledger
         self._schemas = schemas
         self._layout = layout
-        self._in_flow = in_flow
-        self._set_quotas = set_quotas
+        self._clock = watch.clock
+        self._in_flow = watch.in_flow
+        self._set_quotas = watch.set_quotas
         self._known: _Known | None = None
         self._released = _Released()
         self._limited: set[Department] = set()
 
     def look(self) -> None:
         """Look at Kafka itself, and count what changed behind our back."""
-        found = _Known(set(self._kafka.topics()), self._kafka.acls())
+        found = self._found()
         explained = self._wanted()
         before = self._known or _Known(set(explained.topics), set(explained.acls))
         drift = {
@@ -115,7 +125,7 @@ class Reconciler:
             drift["topic-missing"] = len(before.topics - found.topics)
         for kind, count in drift.items():
             if count:
-                metrics.enforcement_drift(kind, count)
+                count_drift(kind, count)
                 _log.warning("enforcement.drift", kind=kind, count=count)
         self._known = found
         self._limited.clear()
@@ -141,7 +151,8 @@ class Reconciler:
             self._retire,
             self._delete_topics,
         )
-        return all([self._tried(step) for step in steps])
+        done = [self._tried(step) for step in steps]
+        return all(done)
 
     def _tried(self, step: Callable[[], None]) -> bool:
         try:
@@ -156,13 +167,19 @@ class Reconciler:
 
     def _wanted(self) -> Wanted:
         return self._ledger.read(
-            lambda state: wanted(state, self._layout.partitions, self._released.held(state, self._in_flow))
+            lambda state: wanted(
+                state, self._clock.now(), self._layout.partitions, self._released.held(state, self._in_flow)
+            )
         )
 
     def _seen(self) -> _Known:
         if self._known is None:
-            self._known = _Known(set(self._kafka.topics()), self._kafka.acls())
+            self._known = self._found()
         return self._known
+
+    def _found(self) -> _Known:
+        rights = {acl for acl in self._kafka.acls() if acl.permission == "allow" and acl.principal != names.ADMIN}
+        return _Known(set(self._kafka.topics()), rights)
 
     def _say(self, command: Command) -> None:
         self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
@@ -174,9 +191,8 @@ class Reconciler:
         known = self._seen()
         extra = known.acls - self._wanted().acls
         # Without the topic's right fetches fail at once; without the group's only at the next join.
-        for kind in ("topic", "group", "transactional-id"):
-            gone = [acl for acl in extra if acl.resource == kind]
-            self._kafka.revoke(gone)
+        self._kafka.revoke([acl for acl in extra if acl.resource == "topic"])
+        self._kafka.revoke([acl for acl in extra if acl.resource != "topic"])
         known.acls -= extra
         if extra:
             _log.info("enforcement.rights-taken", count=len(extra))
@@ -218,7 +234,7 @@ class Reconciler:
 
     def _activate(self) -> None:
         known = self._seen()
-        for grant in self._ledger.read(_placed):
+        for grant in self._ledger.read(lambda state: _placed(state, self._clock.now())):
             if grant.share is not None and names.share_topic(grant.share) in known.topics:
                 self._say(ActivateGrant(grant.grant))
 
@@ -248,13 +264,14 @@ def _unplaced(state: LedgerState) -> list[GrantEntry]:
     return [grant for grant in state.grants.values() if grant.share is None and grant.ended is None]
 
 
-def _placed(state: LedgerState) -> list[GrantEntry]:
-    """Grants that have their share, and a reader that could log in."""
+def _placed(state: LedgerState, now: datetime) -> list[GrantEntry]:
+    """Grants that have their share, whose time has come, and whose reader could log in."""
     return [
         grant
         for grant in state.grants.values()
         if grant.share is not None
         and grant.activated is None
         and grant.ended is None
+        and has_begun(state, grant, now)
         and state.departments[state.demands[grant.demand].demander].registered
     ]

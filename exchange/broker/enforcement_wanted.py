@@ -6,8 +6,10 @@ but the reconciler uses it. Departments get literal names only: a prefix could r
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from exchange import names
+from exchange.broker.commands_grants import has_begun
 from exchange.kafka.admin import Acl, NewTopicSpec
 from exchange.kafka.topics import TopicKind, partitions_of, topic_config
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
@@ -40,19 +42,21 @@ def own_acls() -> frozenset[Acl]:
     return frozenset((*_admission(), *_delivery(), *_broker()))
 
 
-def wanted(state: LedgerState, fixed: int | None, held: Collection[ShareName] = ()) -> Wanted:
+def wanted(state: LedgerState, now: datetime, fixed: int | None, held: Collection[ShareName] = ()) -> Wanted:
     """Everything that the ledger explains.
 
-    fixed: partitions of every record type, or None for the counts of the product. held: shares that are deleted in the
+    now: no one reads before its use period begins. fixed: partitions of every record type, or None for the counts of the product. held: shares that are deleted in the
     ledger but that the delivery line may still write: their topics stay a little longer.
     """
     topics = {spec.name: spec for spec in (ledger_topic(), *_topics(state, fixed, held))}
-    return Wanted(topics, frozenset((*own_acls(), *_department_acls(state), *_grant_acls(state))))
+    return Wanted(topics, frozenset((*own_acls(), *_department_acls(state), *_grant_acls(state, now))))
 
 
-def share_of(grant: GrantEntry) -> ShareName | None:
+def share_of(state: LedgerState, grant: GrantEntry, now: datetime) -> ShareName | None:
     """The share that a grant may read now: when it is active, or has its share and is about to be."""
-    return None if grant.ended is not None or grant.suspended else grant.share
+    if grant.ended is not None or grant.suspended or not has_begun(state, grant, now):
+        return None
+    return grant.share
 
 
 def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) -> Iterator[NewTopicSpec]:
@@ -91,9 +95,9 @@ def _department_acls(state: LedgerState) -> Iterator[Acl]:
             yield Acl(resource.provider, "topic", inbox, "write")
 
 
-def _grant_acls(state: LedgerState) -> Iterator[Acl]:
+def _grant_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
     for grant in state.grants.values():
-        share = share_of(grant)
+        share = share_of(state, grant, now)
         demander = state.demands[grant.demand].demander
         if share is None or not state.departments[demander].registered:
             continue
@@ -124,8 +128,8 @@ def _line(principal: str, group: str, state_prefix: str) -> Iterable[Acl]:
     yield Acl(principal, "group", group, "read")
     yield Acl(principal, "topic", state_prefix, "read", prefixed=True)
     yield Acl(principal, "topic", state_prefix, "write", prefixed=True)
-    yield Acl(principal, "transactional-id", state_prefix, "write", prefixed=True)
-    yield Acl(principal, "transactional-id", state_prefix, "describe", prefixed=True)
+    yield Acl(principal, "transactional_id", state_prefix, "write", prefixed=True)
+    yield Acl(principal, "transactional_id", state_prefix, "describe", prefixed=True)
     yield Acl(principal, "topic", "quarantine.", "write", prefixed=True)
 
 
@@ -152,8 +156,8 @@ def _broker() -> Iterable[Acl]:
     yield from _follower(names.BROKER)
     yield Acl(names.BROKER, "topic", names.LEDGER_TOPIC, "write")
     yield Acl(names.BROKER, "group", names.BROKER_GROUP, "read")
-    yield Acl(names.BROKER, "transactional-id", names.BROKER_TRANSACTIONAL_ID, "write")
-    yield Acl(names.BROKER, "transactional-id", names.BROKER_TRANSACTIONAL_ID, "describe")
+    yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "write")
+    yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "describe")
     for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "share."):
         yield Acl(names.BROKER, "topic", prefix, "read", prefixed=True)
     for prefix in ("inbox.", "registry.", "exchange.redrive."):

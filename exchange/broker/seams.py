@@ -1,25 +1,18 @@
-"""What the parts of the broker service need of each other, as protocols: the ledger's store and Kafka's administration."""
+"""What the parts of the broker service need of each other: the ledger's store and Kafka's administration."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Protocol, TypeVar
 
-from exchange.clock import Deadline
+from exchange.avro.lock import SchemaRepository
+from exchange.broker.books import Account
+from exchange.clock import Clock, Deadline
 from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
-from exchange.ledger.events import NewEvent
+from exchange.ledger.command import Command
 from exchange.ledger.state import LedgerState
 
 T = TypeVar("T")
 EXCHANGE = "exchange"
 """The actor of events that nobody commanded: activation, evidence, expiry."""
-
-
-class Command(Protocol):
-    """A command: what it says of a state, at a moment. Raises ExchangeError when the state does not allow it."""
-
-    def __call__(self, state: LedgerState, now: datetime, /) -> Sequence[NewEvent]:
-        """The events to append."""
-        ...
 
 
 class Done(Protocol):
@@ -90,6 +83,51 @@ class Topics(Protocol):
 
     def set_secret(self, principal: str, secret: str) -> None:
         """Give a principal its secret."""
+        ...
+
+
+class Service(Protocol):
+    """The broker service, as the API uses it."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger's store."""
+        ...
+
+    @property
+    def schemas(self) -> SchemaRepository:
+        """The locked schemas."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time."""
+        ...
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients reach Kafka."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether reads answer from a ledger that was read to its end."""
+        ...
+
+    def books(self) -> list[Account]:
+        """The books of both lines. Raises ExchangeError(E_NOT_LEADER) where they are not kept."""
+        ...
+
+    def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
+        """Make a department a Kafka principal. Its secret, or None when it was one already."""
+        ...
+
+    def rotate_secret(self, department: str, actor: str, command_id: str | None) -> str | None:
+        """Give a department a new secret. None when the command was a repetition."""
+        ...
+
+    def apply_catalogue(self, actor: str, command_id: str | None) -> int:
+        """Bring the catalogue's files into the ledger; the number of events."""
         ...
 
 

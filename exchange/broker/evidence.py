@@ -1,0 +1,242 @@
+"""Evidence of real delivery: what grantees have taken, how far the lines are, whether sources live.
+
+Offsets are the grantee's own word; what they leave open (only markers, or records, before the end?) is looked up by
+reading single records for their time alone. Only transitions enter the ledger; everything else is a metric.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from exchange import names
+from exchange.broker.commands_grants import BreakFreshness, MarkFirstDelivered, RestoreFreshness
+from exchange.broker.evidence_judge import Agreed, Sight, Untaken, Verdict, judge
+from exchange.broker.evidence_lag import admission_age, delivery_ages
+from exchange.broker.evidence_lines import LineStates
+from exchange.broker.evidence_untaken import FirstRecords, Peek
+from exchange.broker.seams import EXCHANGE, Ledger, Offsets
+from exchange.clock import Clock, Deadline
+from exchange.ledger.command import Command
+from exchange.ledger.state import GrantEntry, LedgerState
+from exchange.names import Department, RecordType, ShareName
+from exchange.observe import metrics
+from exchange.observe.logs import get_logger
+
+_LOOK_SECONDS = 60.0
+_COMMAND_SECONDS = 20.0
+_JOIN_SLACK = timedelta(seconds=1)
+"""The records of the join's transaction may be appended to the share a moment after the join itself."""
+_log = get_logger("exchange.evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An active grant, as evidence needs it."""
+
+    entry: GrantEntry
+    share: ShareName
+    demander: Department
+    activated: datetime
+    agreed: Agreed
+
+    @property
+    def topic(self) -> str:
+        """The topic of its share."""
+        return names.share_topic(self.share)
+
+    @property
+    def line(self) -> tuple[RecordType, Department]:
+        """The record type and the provider whose records it reads."""
+        return self.entry.terms.record_type, self.entry.terms.provider
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where every source and line stands, by (record type, provider) or record type."""
+
+    seen: Mapping[tuple[RecordType, Department], datetime]
+    """The last sign of life; absent before the first."""
+    behind: Mapping[tuple[RecordType, Department], timedelta]
+    """Age of the oldest record of a provider that the lines have not passed on."""
+
+
+class Evidence:
+    """Looks at Kafka and tells the ledger what changed. Used by one thread of the leader."""
+
+    def __init__(self, kafka: Offsets, peek: Peek, lines: LineStates, ledger: Ledger, clock: Clock) -> None:
+        self._kafka = kafka
+        self._firsts = FirstRecords(peek)
+        self._lines = lines
+        self._ledger = ledger
+        self._clock = clock
+
+    def look(self) -> None:
+        """One look: refresh the lines' state, set the metrics, tell transitions."""
+        deadline = Deadline.after(_LOOK_SECONDS)
+        counts = self._kafka.topics()
+        self._lines.refresh(_layout(counts), deadline)
+        sources = self._sources(counts)
+        watched = [grant for grant in self._ledger.read(_watched) if grant.topic in counts]
+        sights = self._sights(watched, counts, sources, deadline)
+        now = self._clock.now()
+        lags: dict[tuple[str, ...], float] = {}
+        for grant, sight in zip(watched, sights, strict=True):
+            verdict = judge(sight, grant.agreed, now)
+            lags[(grant.entry.grant, grant.demander)] = verdict.lag.total_seconds()
+            self._tell(grant, verdict)
+        metrics.SHARE_LAG.replace(lags)
+
+    def _sights(
+        self, watched: list[Watched], counts: Mapping[str, int], sources: Sources, deadline: Deadline
+    ) -> list[Sight]:
+        # Offsets before ends: an honest grantee's offset is then never beyond the end.
+        committed = [self._committed(grant) for grant in watched]
+        ends = self._kafka.end_offsets(_partitions({grant.topic for grant in watched}, counts))
+        starts = [
+            {number: taken.get(number, 0) for number in range(counts[grant.topic])}
+            for grant, taken in zip(watched, committed, strict=True)
+        ]
+        stretches = [
+            ((grant.topic, number), start)
+            for grant, begins in zip(watched, starts, strict=True)
+            for number, start in begins.items()
+        ]
+        found = self._firsts.find(stretches, ends, deadline)
+        self._firsts.forget(ends)
+        sights = []
+        for grant, taken, begins in zip(watched, committed, starts, strict=True):
+            mine = {number: ends[(grant.topic, number)] for number in begins}
+            untaken = {
+                number: found[((grant.topic, number), start)]
+                for number, start in begins.items()
+                if ((grant.topic, number), start) in found
+            }
+            sights.append(self._sight(grant, mine, taken, untaken, sources, deadline))
+        return sights
+
+    def _sight(
+        self,
+        grant: Watched,
+        ends: Mapping[int, int],
+        committed: Mapping[int, int],
+        untaken: Mapping[int, Untaken],
+        sources: Sources,
+        deadline: Deadline,
+    ) -> Sight:
+        joins = self._lines.joins(grant.line[0], grant.share)
+        stood = began_empty = None
+        if joins is not None and grant.entry.first_delivered is None:
+            stood = self._stood(grant, max([grant.activated, *(at for _, at in joins)]), ends)
+            began_empty = self._empty(grant, stood, deadline)
+        suspended = [at for joined, at in joins or () if joined.suspended is not None]
+        return Sight(
+            ends=ends,
+            committed=committed,
+            untaken=untaken,
+            stood=stood,
+            began_empty=bool(began_empty),
+            exchange_behind=sources.behind.get(grant.line, timedelta()),
+            suspended_since=min(suspended, default=None),
+            source_seen=sources.seen.get(grant.line, grant.activated),
+        )
+
+    def _stood(self, grant: Watched, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
+        """What stood in the share at `moment`: told from times, so that a restarted broker sees the same."""
+        places = [(grant.topic, number) for number in ends]
+        after = self._kafka.offsets_for_time(places, int((moment + _JOIN_SLACK).timestamp() * 1000))
+        return {place[1]: after[place] if after[place] >= 0 else ends[place[1]] for place in places}
+
+    def _empty(self, grant: Watched, stood: Mapping[int, int], deadline: Deadline) -> bool:
+        firsts = self._firsts.find(
+            [((grant.topic, number), 0) for number in stood],
+            {(grant.topic, number): end for number, end in stood.items()},
+            deadline,
+        )
+        return all(record.offset >= stood[number] for ((_, number), _), record in firsts.items())
+
+    def _tell(self, grant: Watched, verdict: Verdict) -> None:
+        entry = grant.entry
+        if verdict.delivered and entry.first_delivered is None:
+            self._say(MarkFirstDelivered(entry.grant, verdict.empty))
+        for cause, since in verdict.broken.items():
+            if cause not in entry.breaches:
+                self._say(BreakFreshness(entry.grant, cause, since))
+                _log.warning("evidence.broken", grant=entry.grant, cause=cause)
+        for cause in [cause for cause in entry.breaches if cause not in verdict.broken]:
+            self._say(RestoreFreshness(entry.grant, cause))
+            _log.info("evidence.restored", grant=entry.grant, cause=cause)
+
+    def _say(self, command: Command) -> None:
+        self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
+
+    def _committed(self, grant: Watched) -> dict[int, int]:
+        found = self._kafka.committed(names.grant_group(grant.entry.grant))
+        return {number: offset for (topic, number), offset in found.items() if topic == grant.topic}
+
+    def _sources(self, counts: Mapping[str, int]) -> Sources:
+        inboxes = sorted(name for name in counts if name.startswith("inbox."))
+        newest = self._kafka.newest(_partitions(inboxes, counts))
+        seen: dict[tuple[RecordType, Department], datetime] = {}
+        for (topic, _), at in newest.items():
+            if at.timestamp >= 0:
+                line = names.split_inbox(topic)
+                moment = datetime.fromtimestamp(at.timestamp / 1000, UTC)
+                seen[line] = max(moment, seen.get(line, moment))
+        now = self._clock.now()
+        metrics.SOURCE_SILENCE.replace({line: max(0.0, (now - at).total_seconds()) for line, at in seen.items()})
+        return Sources(seen, self._behind(inboxes, counts, now))
+
+    def _behind(
+        self, inboxes: Iterable[str], counts: Mapping[str, int], now: datetime
+    ) -> dict[tuple[RecordType, Department], timedelta]:
+        by_type = delivery_ages(self._kafka, self._lines, now)
+        behind = {}
+        admission: dict[RecordType, timedelta] = {}
+        waiting: dict[RecordType, int] = {}
+        committed = self._kafka.committed(names.ADMISSION_GROUP)
+        for inbox in inboxes:
+            line = record_type, _ = names.split_inbox(inbox)
+            age, records = admission_age(self._kafka, _partitions([inbox], counts), committed, now)
+            admission[record_type] = max(age, admission.get(record_type, timedelta()))
+            waiting[record_type] = waiting.get(record_type, 0) + records
+            behind[line] = max(age, by_type.get(record_type, timedelta()))
+        metrics.LINE_LAG_SECONDS.replace(
+            {("admission", name): age.total_seconds() for name, age in admission.items()}
+            | {("delivery", name): age.total_seconds() for name, age in by_type.items()}
+        )
+        metrics.LINE_LAG_RECORDS.replace(
+            {("admission", name): float(records) for name, records in waiting.items()}
+            | {
+                ("delivery", name): float(sum(unit.in_flight for unit in self._lines.units(name)))
+                for name in self._lines.record_types()
+            }
+        )
+        return behind
+
+
+def _partitions(topics: Iterable[str], counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(topic, number) for topic in sorted(topics) for number in range(counts.get(topic, 0))]
+
+
+def _layout(counts: Mapping[str, int]) -> dict[RecordType, int]:
+    """Record types of which both lines' state topics exist, with their partition counts."""
+    layout = {}
+    for topic, count in counts.items():
+        name = RecordType(topic.removeprefix("registry."))
+        if topic.startswith("registry.") and {names.admission_topic(name), names.delivery_topic(name)} <= counts.keys():
+            layout[name] = count
+    return layout
+
+
+def _watched(state: LedgerState) -> list[Watched]:
+    """Every active grant."""
+    found = []
+    for grant in state.grants.values():
+        if not grant.active or grant.share is None or grant.activated is None:
+            continue
+        demand = state.demands[grant.demand]
+        resource = state.resources.get(demand.resource or "")
+        cycle = resource.update_cycle_seconds if resource else grant.freshness_seconds
+        agreed = Agreed(timedelta(seconds=grant.freshness_seconds), timedelta(seconds=cycle))
+        found.append(Watched(grant, grant.share, demand.demander, grant.activated, agreed))
+    return found

@@ -1,0 +1,154 @@
+"""The state of both inner lines, as they write it beside what they do: followed, never asked for.
+
+Delivery is read before admission, so that what delivery has taken is never more than what admission has admitted.
+Holdings (`h|`) are passed over: the broker needs counts and joins, not who holds what.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from exchange import names
+from exchange.admission.state import UnitState as AdmissionState
+from exchange.clock import Deadline
+from exchange.delivery.state import Joined
+from exchange.delivery.state import UnitState as DeliveryState
+from exchange.errors import ExchangeError
+from exchange.kafka.connection import Connection
+from exchange.kafka.message import Message
+from exchange.kafka.reader import PartitionTail
+from exchange.names import RecordType, ShareName
+
+_HOLDING = b"h|"
+_JOIN = b"j|"
+_POLL_SECONDS = 0.5
+
+
+class Tail(Protocol):
+    """What follows partitions."""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether everything there was read."""
+        ...
+
+    def poll(self, seconds: float) -> list[Message]:
+        """The next records."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+Follow = Callable[[list[tuple[str, int]]], Tail]
+
+
+@dataclass(slots=True)
+class Unit:
+    """What both lines say of one partition of a record type."""
+
+    admission: AdmissionState = field(default_factory=AdmissionState)
+    delivery: DeliveryState = field(default_factory=DeliveryState)
+    joined_at: dict[ShareName, datetime] = field(default_factory=dict)
+    """When the state record of each join, or of its last change, was appended."""
+
+    @property
+    def in_flight(self) -> int:
+        """Records admitted that delivery has not taken: counted on both sides."""
+        return self.admission.admitted - self.delivery.taken
+
+    def share_in_flight(self, share: ShareName) -> int:
+        """Records admitted since the share joined that it has not been offered."""
+        joined = self.delivery.joins.get(share)
+        counts = self.delivery.counts.get(share)
+        if joined is None or joined.suspended is not None:
+            return 0
+        return self.admission.admitted - joined.taken - (counts.taken if counts else 0)
+
+
+class LineStates:
+    """Follows `exchange.admission.*` and `exchange.delivery.*`. Refreshed by one thread, read by any."""
+
+    def __init__(self, follow: Follow) -> None:
+        self._follow = follow
+        self._layout: dict[RecordType, int] = {}
+        self._units: dict[RecordType, list[Unit]] = {}
+        self._tails: list[Tail] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def on(cls, connection: Connection) -> "LineStates":
+        """The lines of a real Kafka."""
+        return cls(lambda places: PartitionTail(connection, places))
+
+    def refresh(self, layout: Mapping[RecordType, int], deadline: Deadline) -> None:
+        """Read to the end. `layout`: every record type whose state topics exist, with its partition count."""
+        if dict(layout) != self._layout or not self._tails:
+            self._begin(layout)
+        for tail in self._tails:
+            while not tail.at_end:
+                if deadline.passed:
+                    raise ExchangeError("E_KAFKA_UNREACHABLE", "the state of the lines was not read in time")
+                self._take(tail.poll(min(_POLL_SECONDS, deadline.remaining())))
+            self._take(tail.poll(0))
+
+    def units(self, record_type: RecordType) -> list[Unit]:
+        """The partitions of a record type, in order; empty when nothing is known of it."""
+        with self._lock:
+            return list(self._units.get(record_type, ()))
+
+    def record_types(self) -> list[RecordType]:
+        """Every record type that is followed."""
+        with self._lock:
+            return sorted(self._units)
+
+    def in_flow(self, share: ShareName) -> bool:
+        """Whether any unit of the delivery line still has the share."""
+        with self._lock:
+            return any(share in unit.delivery.joins for units in self._units.values() for unit in units)
+
+    def joins(self, record_type: RecordType, share: ShareName) -> list[tuple[Joined, datetime]] | None:
+        """The join of every partition and when it was made; None until the share has joined on all of them."""
+        with self._lock:
+            units = self._units.get(record_type, [])
+            if not units or any(share not in unit.delivery.joins for unit in units):
+                return None
+            return [(unit.delivery.joins[share], unit.joined_at[share]) for unit in units]
+
+    def close(self) -> None:
+        """Let go of the clients."""
+        for tail in self._tails:
+            tail.close()
+        self._tails = []
+
+    def _begin(self, layout: Mapping[RecordType, int]) -> None:
+        self.close()
+        with self._lock:
+            self._layout = dict(layout)
+            self._units = {name: [Unit() for _ in range(count)] for name, count in layout.items()}
+        for topic_of in (names.delivery_topic, names.admission_topic):
+            places = [(topic_of(name), number) for name, count in layout.items() for number in range(count)]
+            if places:
+                self._tails.append(self._follow(places))
+
+    def _take(self, messages: list[Message]) -> None:
+        with self._lock:
+            for message in messages:
+                key = message.key()
+                if key is not None and not key.startswith(_HOLDING):
+                    self._apply(message, key)
+
+    def _apply(self, message: Message, key: bytes) -> None:
+        topic = message.topic()
+        line, _, name = topic.removeprefix("exchange.").partition(".")
+        unit = self._units[RecordType(name)][message.partition()]
+        if line == "admission":
+            unit.admission.apply(key, message.value())
+            return
+        unit.delivery.apply(key, message.value())
+        if key.startswith(_JOIN):
+            share = ShareName(key.removeprefix(_JOIN).decode())
+            unit.joined_at[share] = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)

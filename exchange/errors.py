@@ -212,6 +212,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     # HTTP
     ("E_REQUEST", Stage.WEB, Action.REFUSE, "the request does not have the documented form",
      "see /docs; the message names the part"),
+    ("E_REQUEST_TOO_LARGE", Stage.WEB, Action.REFUSE, "the body of the request is larger than any command needs",
+     "send less; records travel through Kafka, never through this API"),
     ("E_TOKEN", Stage.WEB, Action.REFUSE, "no valid token came with the request",
      "send `Authorization: Bearer <token>`; an operator issues tokens"),
     ("E_ROLE", Stage.WEB, Action.REFUSE, "this token's role or department may not do this",

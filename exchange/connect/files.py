@@ -50,6 +50,7 @@ class FileReader:
         self._rows: Iterator[dict[str, str]] = iter(())
         self._version = -1
         self._next_row = 0
+        self.waiting = False
         self._finished = -1  # the version that this process has read to its end
 
     def page(self, cursor: Cursor | None, limit: int) -> Page | None:
@@ -61,10 +62,11 @@ class FileReader:
             raise ExchangeError("E_SOURCE_UNREACHABLE", f"the file cannot be read: {type(error).__name__}") from None
 
     def _page(self, cursor: Cursor, limit: int) -> Page | None:
-        modified = self._path.stat().st_mtime
-        version = self._path.stat().st_mtime_ns // _NS_PER_US
-        if version == self._finished or time.time() - modified < _SETTLE_SECONDS:
-            return None  # read already, or somebody is still writing it
+        modified = self._path.stat().st_mtime_ns
+        version = modified // _NS_PER_US
+        self.waiting = version != self._finished and time.time() - modified / 1e9 < _SETTLE_SECONDS  # being written
+        if self.waiting or version == self._finished:
+            return None
         going_on = cursor.get("version") == version and not cursor.get("finished")
         self._seek(version, int(cursor["row"]) if going_on else 0)
         rows = [SourceRow(row, version) for row in islice(self._rows, limit)]

@@ -42,6 +42,9 @@ class Page:
 class Reader(Protocol):
     """Reads one source. Not safe for several threads."""
 
+    waiting: bool
+    """After `page` gave None: whether there is something that has not settled yet."""
+
     def page(self, cursor: Cursor | None, limit: int) -> Page | None:
         """At most `limit` rows after `cursor` (None: from the beginning), or None when there is nothing new now.
 

@@ -61,6 +61,7 @@ class TableReader:
         self._cursor_is_time: bool | None = None
         self._zoned = True
         self._started: int | None = None
+        self.waiting = False
         self._finished = False
 
     def page(self, cursor: Cursor | None, limit: int) -> Page | None:
@@ -75,7 +76,8 @@ class TableReader:
                 now = _moment(connection.execute(select(func.current_timestamp())).scalar_one())
                 self._started = self._started or sequence_of(now)
                 self._look_at_cursor(connection)
-                rows = connection.execute(self._statement(cursor, now, limit)).mappings().all()
+                rows = connection.execute(self._statement(cursor, self._settled(now), limit)).mappings().all()
+                self.waiting = not rows and self._is_waiting(connection, cursor, now)
         except SQLAlchemyError as error:
             raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._declared.name}: {reason(error)}") from None
         if not rows:
@@ -134,14 +136,19 @@ class TableReader:
         schema, _, name = self._declared.name.rpartition(".")
         return named_table(name, schema=schema or None)
 
-    def _statement(self, cursor: Cursor | None, now: datetime, limit: int) -> Select[Any]:
+    def _settled(self, now: datetime) -> datetime:
+        return now - timedelta(seconds=self._declared.settle_seconds)
+
+    def _is_waiting(self, connection: Connection, cursor: Cursor | None, now: datetime) -> bool:
+        return bool(self._cursor_is_time) and connection.execute(self._statement(cursor, now, 1)).first() is not None
+
+    def _statement(self, cursor: Cursor | None, until: datetime, limit: int) -> Select[Any]:
         statement: Select[Any] = select(literal_column("*")).select_from(self._from())
         after = self._after(cursor)
         if after is not None:
             statement = statement.where(_behind(self._order, after))
         if self._cursor_is_time:
-            settled = now - timedelta(seconds=self._declared.settle_seconds)
-            statement = statement.where(column(self._order[0]) <= _bound(self._stored(settled)))
+            statement = statement.where(column(self._order[0]) <= _bound(self._stored(until)))
         return statement.order_by(*(column(name) for name in self._order)).limit(limit)
 
     def _row(self, row: RowMapping) -> SourceRow:

@@ -1,0 +1,1 @@
+"""Public Security Department (公安厅): the household register."""

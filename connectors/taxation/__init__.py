@@ -1,0 +1,1 @@
+"""Tax Service (税务局): takes registrations of companies."""

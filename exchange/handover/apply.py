@@ -1,0 +1,34 @@
+"""Step three: the changes into the department's table, waiting for a database that is away."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from exchange.connect.target import Batch, Progress, Report, SqlTarget
+from exchange.errors import Action, ExchangeError
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 15.0
+_log = structlog.get_logger("exchange.handover")
+
+
+def apply(
+    target: SqlTarget, batch: Batch, report: Report, rest: Callable[[float], None], stop: threading.Event
+) -> Progress | None:
+    """Apply a batch; None when `stop` is set before the database is back.
+
+    `report` hears of refused records before they are behind us; `rest` lets time pass without losing the membership in
+    the group.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    while not stop.is_set():
+        try:
+            return target.apply(batch, report)
+        except ExchangeError as error:
+            if error.entry.action is not Action.RETRY:
+                raise
+            _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
+        rest(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    return None

@@ -1,0 +1,119 @@
+"""Which grant a sink serves: asked of the broker service with the department's own token."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+import structlog
+
+from exchange import settings as settings_module
+from exchange.errors import TABLE, ExchangeError
+from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName
+from exchange.settings import ApiSettings
+
+_TIMEOUT_SECONDS = 15.0
+_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_log = structlog.get_logger("exchange.handover")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveGrant:
+    """A grant that may be read now."""
+
+    grant: GrantId
+    provider: Department
+    topic: TopicName
+    group: str
+    schema_id: SchemaId
+    pseudonymous: bool
+
+
+class GrantFinder:
+    """The broker service as a grantee needs it. A context manager."""
+
+    def __init__(self, settings: ApiSettings, transport: httpx.BaseTransport | None = None) -> None:
+        token = settings_module.secret(settings.token, settings.token_file, "the API token (EXCHANGE_API__TOKEN_FILE)")
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(
+            base_url=settings.url, headers=headers, timeout=_TIMEOUT_SECONDS, transport=transport, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def active(self, demander: Department, record_type: RecordType, provider: str | None) -> ActiveGrant | None:
+        """The one active grant, or None. Raises ExchangeError(E_CONNECTOR) when several fit and none is chosen."""
+        params = {"demander": demander, "record_type": record_type, "active": "true"}
+        found = [item for item in self._get("/v1/grants", params)["items"] if provider in (None, item["provider"])]
+        if len(found) > 1:
+            raise ExchangeError("E_CONNECTOR", f"{len(found)} grants of {record_type}: name the provider in the sink")
+        return _grant(found[0]) if found else None
+
+    def is_active(self, grant: ActiveGrant) -> bool:
+        """Whether the grant may still be read."""
+        return bool(self._get(f"/v1/grants/{grant.grant}", {})["active"])
+
+    def wait(
+        self, demander: Department, record_type: RecordType, provider: str | None, stop: threading.Event
+    ) -> ActiveGrant | None:
+        """The active grant as soon as there is one; None when `stop` is set before."""
+        pause = _PAUSE_SECONDS
+        told = False
+        while not stop.is_set():
+            try:
+                found = self.active(demander, record_type, provider)
+                if found is not None:
+                    return found
+                pause = _PAUSE_SECONDS
+            except ExchangeError as error:
+                if error.code != "E_API_UNREACHABLE":
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            if not told:
+                _log.info("handover.waiting_for_grant", stage="handover.receive", record_type=record_type)
+                told = True
+            stop.wait(pause)
+        return None
+
+    def schema(self, schema_id: SchemaId) -> dict[str, Any]:
+        """The schema with this id."""
+        schema: dict[str, Any] = json.loads(self._get(f"/schemas/ids/{schema_id}", {})["schema"])
+        return schema
+
+    def _get(self, path: str, params: Mapping[str, str]) -> Any:
+        try:
+            answer = self._http.get(path, params=params)
+        except httpx.TransportError as error:
+            raise ExchangeError("E_API_UNREACHABLE", f"{type(error).__name__}") from None
+        if answer.is_success:
+            return answer.json()
+        raise _problem(answer)
+
+
+def _grant(item: Mapping[str, Any]) -> ActiveGrant:
+    return ActiveGrant(
+        GrantId(item["grant"]),
+        Department(item["provider"]),
+        TopicName(item["topic"]),
+        item["group"],
+        SchemaId(item["schema_id"]),
+        bool(item.get("pseudonymous", False)),
+    )
+
+
+def _problem(answer: httpx.Response) -> ExchangeError:
+    try:
+        document = answer.json()
+        code, detail = document["code"], str(document.get("detail", ""))
+    except (ValueError, KeyError, TypeError):
+        code, detail = "", ""
+    if code in TABLE:
+        return ExchangeError(code, detail)
+    return ExchangeError("E_API_UNREACHABLE", f"HTTP {answer.status_code}")

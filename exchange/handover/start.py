@@ -1,0 +1,100 @@
+"""A sink at work: wait for its grant, open its table, hand over until told to stop."""
+
+import threading
+from contextlib import ExitStack, closing
+
+import structlog
+
+from exchange.avro.lock import SchemaRepository
+from exchange.clock import SystemClock
+from exchange.connect.declare import Sink
+from exchange.connect.faults import Faults
+from exchange.connect.find import Connector
+from exchange.connect.tables import database
+from exchange.connect.target import Layout, SqlTarget
+from exchange.errors import ExchangeError
+from exchange.handover.decode import Decoder
+from exchange.handover.grants import ActiveGrant, GrantFinder
+from exchange.handover.line import HandoverLine, Owner, Steps
+from exchange.handover.receive import judge
+from exchange.kafka.connection import Connection
+from exchange.kafka.producer import IdempotentProducer
+from exchange.kafka.share_reader import ShareReader
+from exchange.settings import Settings
+
+_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 15.0
+_log = structlog.get_logger("exchange.handover")
+
+
+def serve(connector: Connector, sink: Sink, settings: Settings, stop: threading.Event, once: bool = False) -> None:
+    """Run a sink until `stop` is set; with `once` until its share has been read to the end.
+
+    Raises ExchangeError: E_GRANT_REFUSED when the grant ends or is suspended, E_CONNECTOR when the table does not fit.
+    """
+    with GrantFinder(settings.api) as finder:
+        grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
+        if grant is None:
+            return
+        _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
+        try:
+            _hand_over(connector, sink, settings, (grant, finder), stop, once)
+        except ExchangeError as error:
+            raise judge(error, grant, finder) from None
+
+
+def _hand_over(
+    connector: Connector,
+    sink: Sink,
+    settings: Settings,
+    granted: tuple[ActiveGrant, GrantFinder],
+    stop: threading.Event,
+    once: bool,
+) -> None:
+    grant, finder = granted
+    connection = Connection.of(settings.kafka)
+    with ExitStack() as stack:
+        layout = Layout.of(finder.schema(grant.schema_id), _natural_key(sink, settings), grant.pseudonymous)
+        target = stack.enter_context(closing(SqlTarget(sink.into.name, database(settings.connector), layout)))
+        producer = stack.enter_context(closing(IdempotentProducer(connection)))
+        _prepare(target, stop)
+
+        def open_reader() -> ShareReader:
+            return ShareReader(
+                connection,
+                grant.topic,
+                grant.group,
+                settings.worker_id,
+                lambda _: {partition: done.next_offset for partition, done in target.stored(grant.grant).items()},
+            )
+
+        steps = Steps(
+            open_reader,
+            Decoder(finder.schema),
+            target,
+            producer,
+            Faults(connector.name, sink.record_type),
+            SystemClock(),
+        )
+        HandoverLine(Owner(connector.department, sink.record_type, grant), steps).run(stop, once)
+
+
+def _prepare(target: SqlTarget, stop: threading.Event) -> None:
+    pause = _PAUSE_SECONDS
+    while not stop.is_set():
+        try:
+            target.prepare()
+            return
+        except ExchangeError as error:
+            if error.code != "E_SINK_UNREACHABLE":
+                raise
+            _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
+        stop.wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _natural_key(sink: Sink, settings: Settings) -> tuple[str, ...]:
+    schema = SchemaRepository.load(settings.schemas).latest(sink.record_type)
+    if schema.record is None:
+        raise ExchangeError("E_SCHEMA", f"{sink.record_type} is no record type")
+    return schema.record.natural_key

@@ -1,0 +1,1 @@
+"""The intake line: rows of a department's source become records in its inbox."""

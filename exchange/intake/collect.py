@@ -1,0 +1,32 @@
+"""Step one: take the next rows from the department's source, and wait for it when it is away."""
+
+import threading
+
+import structlog
+
+from exchange.connect.reading import Cursor, Page, Reader
+from exchange.errors import Action, ExchangeError
+
+PAGE_ROWS = 500
+"""Rows that are collected, submitted and booked together."""
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+_log = structlog.get_logger("exchange.intake")
+
+
+def collect(reader: Reader, cursor: Cursor | None, stop: threading.Event) -> Page | None:
+    """The next page after `cursor`, or None when there is nothing new or `stop` is set.
+
+    A source that cannot be read is tried again, with growing pauses. Raises ExchangeError for what waiting won't mend.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    while not stop.is_set():
+        try:
+            return reader.page(cursor, PAGE_ROWS)
+        except ExchangeError as error:
+            if error.entry.action is not Action.RETRY:
+                raise
+            _log.warning("intake.source_away", stage=error.entry.stage, code=error.code, detail=error.detail)
+        stop.wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    return None

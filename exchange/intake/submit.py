@@ -1,0 +1,105 @@
+"""Step four: send records to the department's inbox, and wait until Kafka has them."""
+
+import hashlib
+import hmac
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from exchange import record as wire
+from exchange.clock import Clock, Deadline, format_time
+from exchange.errors import Action, ExchangeError
+from exchange.intake.encode import Outgoing
+from exchange.kafka.producer import IdempotentProducer
+from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
+from exchange.record import Headers
+
+_FLUSH_SECONDS = 30.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 15.0
+_ID_CHARACTERS = 32
+_log = structlog.get_logger("exchange.intake")
+
+
+class Envelope:
+    """Makes the CloudEvents headers of records.
+
+    `ce_id` is a keyed hash of type, key and sequence: the same source row version always has the same id, and nobody
+    without the connector's own secret can guess a resident's number from it. `ce_source` is left to admission, which
+    knows it from the inbox.
+    """
+
+    def __init__(self, record_type: RecordType, secret: bytes, clock: Clock) -> None:
+        self._type = record_type.encode()
+        self._secret = secret
+        self._clock = clock
+
+    def headers(self, outgoing: Outgoing) -> Headers:
+        """The headers of one record."""
+        sequence = b"%d" % outgoing.sequence
+        kind = b"withdrawn" if outgoing.value is None else b"record"
+        identity = b"\0".join((self._type, kind, sequence, outgoing.key))
+        digest = hmac.new(self._secret, identity, hashlib.sha256).hexdigest()[:_ID_CHARACTERS]
+        return [
+            (wire.SPECVERSION, wire.CLOUDEVENTS_VERSION),
+            (wire.ID, digest.encode()),
+            (wire.TYPE, self._type),
+            (wire.TIME, format_time(self._clock.now()).encode()),
+            (wire.CONTENT_TYPE, wire.AVRO),
+            (wire.SEQUENCE, sequence),
+        ]
+
+
+class Submitter:
+    """Writes to one inbox and to the department's faults. Batches are repeated until Kafka has all of it."""
+
+    def __init__(
+        self, connect: Callable[[], IdempotentProducer], inbox: TopicName, faults: TopicName, envelope: Envelope
+    ) -> None:
+        self._connect = connect
+        self._producer = connect()
+        self._inbox = inbox
+        self._faults = faults
+        self._envelope = envelope
+
+    def submit(self, records: list[Outgoing], faults: list[bytes], stop: threading.Event) -> bool:
+        """Send records and faults in their order; True once Kafka has all, False when `stop` came first.
+
+        Raises ExchangeError for what trying again won't mend.
+        """
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                self._send(records, faults)
+                return True
+            except ExchangeError as error:
+                if error.entry.action is not Action.RETRY:
+                    raise
+                _log.warning("intake.kafka_away", stage="intake.submit", code=error.code, detail=error.detail)
+            if stop.wait(pause):
+                return False
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            self._producer.close()  # what is still on its way must not arrive behind the repetition
+            self._producer = self._connect()
+
+    def _send(self, records: list[Outgoing], faults: list[bytes]) -> None:
+        for outgoing in records:
+            self._producer.send(self._inbox, outgoing.key, outgoing.value, self._envelope.headers(outgoing))
+        for fault in faults:
+            self._producer.send(self._faults, None, fault)
+        self._producer.flush(Deadline.after(_FLUSH_SECONDS))
+
+    def heartbeat(self) -> None:
+        """Send a sign of life. One that fails is not repeated: the next one follows."""
+        try:
+            self._producer.send(self._inbox, HEARTBEAT_KEY, None)
+            self._producer.flush(Deadline.after(_FLUSH_SECONDS))
+        except ExchangeError as error:
+            if error.entry.action is not Action.RETRY:
+                raise
+            _log.warning("intake.kafka_away", stage="intake.submit", code=error.code, detail=error.detail)
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        self._producer.close()

@@ -1,0 +1,128 @@
+"""Reading a share as its grantee: the grant's group, `read_committed`, classic protocol with static membership."""
+
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from exchange.errors import ExchangeError
+from exchange.kafka.connection import Connection
+from exchange.kafka.errors import translate
+from exchange.kafka.message import Message
+
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
+
+class ShareReader:
+    """One member of a grant's group on one topic. Not safe for several threads.
+
+    `stored` gives, for partitions that are about to be read, the offsets to start from where the sink knows better
+    than the group; partitions it leaves out start at the group's committed offset, or at the beginning.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        group: str,
+        member: str,
+        stored: Callable[[list[int]], Mapping[int, int]],
+    ) -> None:
+        self._topic = topic
+        self._stored = stored
+        self._consumer = Consumer(
+            connection.config(
+                group_id=group,
+                group_instance_id=member,
+                group_protocol="classic",
+                partition_assignment_strategy="range",
+                session_timeout_ms=6000,
+                heartbeat_interval_ms=1500,
+                max_poll_interval_ms=60000,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+                enable_auto_offset_store=False,
+                enable_partition_eof=True,
+                allow_auto_create_topics=False,
+                fetch_wait_max_ms=100,
+                fetch_queue_backoff_ms=5,
+                queued_min_messages=2000,
+                queued_max_messages_kbytes=8192,
+            )
+        )
+        self._at_end: set[int] = set()
+        self._held: list[Message] = []
+        self._consumer.subscribe([topic], on_assign=self._assign)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether every assigned partition has been read to its end since it last had something new."""
+        assigned = {place.partition for place in self._consumer.assignment()}
+        return bool(assigned) and assigned <= self._at_end
+
+    def poll(self, records: int, seconds: float) -> list[Message]:
+        """At most `records` next records after at most `seconds`. Raises ExchangeError for what waiting won't mend."""
+        if self._held:
+            held, self._held = self._held, []
+            return held
+        try:
+            found = self._consumer.consume(records, seconds)
+        except KafkaException as error:
+            raise translate(error, f"reading {self._topic}") from None
+        return [message for message in found if self._is_record(message)]
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Tell the group what has been taken: partition to next offset.
+
+        Raises ExchangeError; E_KAFKA_MEMBERSHIP when the partitions belong to another member by now.
+        """
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            raise translate(error, f"committing {self._topic}") from None
+
+    def rest(self, seconds: float) -> None:
+        """Stay a member for a while without reading on. What comes nevertheless waits for the next `poll`."""
+        assigned = self._consumer.assignment()
+        self._consumer.pause(assigned)
+        try:
+            self._held = self._held or self.poll(1, seconds)
+        finally:
+            still = {(place.topic, place.partition) for place in self._consumer.assignment()}
+            self._consumer.resume([place for place in assigned if (place.topic, place.partition) in still])
+
+    def close(self) -> None:
+        """Leave without telling the group: the static membership waits for the next start."""
+        self._consumer.close()
+
+    def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        stored = self._stored([place.partition for place in places])
+        for place in places:
+            self._at_end.discard(place.partition)
+            place.offset = stored.get(place.partition, place.offset)
+        consumer.assign(places)
+
+    def _is_record(self, message: Message) -> bool:
+        problem: KafkaError | None = message.error()  # type: ignore[attr-defined]
+        if problem is None:
+            self._at_end.discard(message.partition())
+            return True
+        if problem.code() == KafkaError._PARTITION_EOF:
+            self._at_end.add(message.partition())
+        elif not problem.retriable() and problem.code() not in _PASSING:
+            raise translate(problem, f"reading {self._topic}")
+        return False
+
+
+def is_refusal(error: ExchangeError) -> bool:
+    """Whether Kafka said that this principal may not read, or that there is no such topic."""
+    return error.code in ("E_KAFKA_FORBIDDEN", "E_KAFKA_TOPIC_MISSING")

@@ -1,0 +1,1 @@
+"""Inbox to registry: receive, unseal, check, admit. What comes in is hostile until it has passed."""

@@ -1,0 +1,127 @@
+"""Step 3: the inside of a record: canonical Avro, the key it says of itself, and the validity of what it says.
+
+From the rules of a schema one function is generated, as `dataclasses` does: a line a rule, no walk over rules a record.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from exchange import record
+from exchange.avro.checker import compile_check
+from exchange.avro.record_schema import FieldRule, RecordSchema
+from exchange.errors import ExchangeError
+from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
+
+Check = Callable[[bytes, bytes, int], None]
+"""check(key, framed value, today in days since 1970). Raises ExchangeError for what must not pass."""
+
+EARLIEST_DAY = -47_482
+"""1840-01-01: nobody and nothing in the registries is older."""
+_IDENTIFIERS: Mapping[str, Callable[[str], str | None]] = {
+    "credit-code": credit_code.error_code,
+    "resident-id": resident_id.error_code,
+    "organisation-code": organisation_code.error_code,
+    "licence-id": licence_id.error_code,
+    "region": region.error_code,
+}
+_REPEATED = frozenset({"credit-code", "region", "organisation-code"})
+"""Identifiers that recur in a field: what was found valid is remembered. Never those of persons."""
+_REMEMBERED = 4_096
+_PLAIN = frozenset({"credit-code", "resident-id", "organisation-code"})
+"""Identifiers that stand in a key as they are: no character of theirs needs percent-encoding."""
+
+
+class _Remembered(dict[str, str | None]):
+    """Verdicts on identifiers that recur, bounded."""
+
+    def __init__(self, verdict: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._verdict = verdict
+
+    def __missing__(self, text: str) -> str | None:
+        code = self._verdict(text)
+        if code is None:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[text] = None
+        return code
+
+
+def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]) -> Check:
+    """The check of one version of a schema. Raises ExchangeError(E_SCHEMA) for a code set that does not exist."""
+    probed = [rule for rule in schema.fields if rule.name in schema.natural_key or _is_checked(rule)]
+    names = {rule.name: f"v{number}" for number, rule in enumerate(probed)}
+    scope: dict[str, Any] = {
+        "refuse": _refuse,
+        "avro": compile_check(schema.schema, [rule.name for rule in probed]),
+        "key_of": schema.key_of,
+    }
+    lines = ["def check(key, value, today):"]
+    lines.append(f" {''.join(name + ', ' for name in names.values())}= avro(value, {record.FRAME_BYTES})")
+    lines += _key_lines(schema, names)
+    for number, rule in enumerate(probed):
+        lines += _rule_lines(rule, names[rule.name], number, code_sets, scope)
+    exec("\n".join(lines), scope)  # noqa: S102 - generated from our own reviewed schemas
+    check: Check = scope["check"]
+    return check
+
+
+def _refuse(code: str, field: str) -> None:
+    raise ExchangeError(code, f"field {field}")
+
+
+def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
+    parts = [names[field] for field in schema.natural_key]
+    if all(schema.field(field).identifier in _PLAIN for field in schema.natural_key):
+        own = parts[0] if len(parts) == 1 else f'f"{"/".join("{" + part + "}" for part in parts)}"'
+        return [f" if key != {own}.encode(): refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
+    return [f" if key != key_of(({', '.join(parts)},)): refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
+
+
+def _is_checked(rule: FieldRule) -> bool:
+    return bool(rule.identifier or rule.code_set or _is_date(rule.type)) or (rule.required and _is_text(rule.type))
+
+
+def _rule_lines(
+    rule: FieldRule, value: str, number: int, code_sets: Mapping[str, frozenset[str]], scope: dict[str, Any]
+) -> list[str]:
+    """Lines that check one field. An identifier or a code is never empty, so one test does for both."""
+    there = f" if {value} is not None" if _is_nullable(rule.type) else " if True"
+    missing = [f" if {value} is None: refuse('E_FIELD_REQUIRED', {rule.name!r})"] if rule.required else []
+    if not _is_nullable(rule.type):
+        missing = []
+    if rule.identifier:
+        verdict = _IDENTIFIERS[rule.identifier]
+        if rule.identifier in _REPEATED and not rule.personal:
+            scope[f"known{number}"] = _Remembered(verdict)
+            found = f"known{number}[{value}]"
+        else:
+            scope[f"verdict{number}"] = verdict
+            found = f"verdict{number}({value})"
+        lines = [f"{there}:", f"  code = {found}", f"  if code: refuse(code, {rule.name!r})"]
+    elif rule.code_set:
+        if rule.code_set not in code_sets:
+            raise ExchangeError("E_SCHEMA", f"field {rule.name}: there is no code set {rule.code_set}")
+        scope[f"codes{number}"] = code_sets[rule.code_set]
+        lines = [f"{there} and {value} not in codes{number}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
+    elif _is_date(rule.type):
+        lines = [f"{there} and not {EARLIEST_DAY} <= {value} <= today: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]
+    else:
+        lines = [f" if not {value}: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
+    return missing + lines
+
+
+def _branches(type_: Any) -> list[Any]:
+    return type_ if isinstance(type_, list) else [type_]
+
+
+def _is_nullable(type_: Any) -> bool:
+    return "null" in _branches(type_)
+
+
+def _is_date(type_: Any) -> bool:
+    return any(isinstance(branch, dict) and branch.get("logicalType") == "date" for branch in _branches(type_))
+
+
+def _is_text(type_: Any) -> bool:
+    return all(branch in ("null", "string") or branch == {"type": "string"} for branch in _branches(type_))

@@ -1,0 +1,188 @@
+"""The admission line: receive, unseal, check, admit. One unit for each (record type, partition) of the inboxes.
+
+Whatever stands in an inbox goes one of four ways, and is counted in the same transaction: into the registry (admitted),
+nowhere because the registry holds it (unchanged) or a newer version (superseded), or into quarantine, as it came.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from exchange import names
+from exchange.admission import state as books_state
+from exchange.admission.admit import SUPERSEDED, Admitter, Times, closed_identity, open_identity
+from exchange.admission.inboxes import Inbox
+from exchange.admission.memory import Memory
+from exchange.admission.receive import receive
+from exchange.admission.rules import Rules
+from exchange.admission.state import Books
+from exchange.admission.unseal import Unsealer
+from exchange.errors import ExchangeError
+from exchange.kafka.line_partitions import partitions_of_keys
+from exchange.kafka.message import Message
+from exchange.kafka.unit import Output
+from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
+from exchange.observe import metrics
+from exchange.observe.logs import place_of
+from exchange.quarantine.divert import quarantine_headers
+from exchange.record import Headers
+from exchange.stages import Stage
+
+_log = structlog.get_logger("exchange.admission")
+_FULL_SECONDS = 0.1
+
+Reader = Callable[[TopicName, int], Iterable[Message]]
+"""Every committed record of one partition of a topic, oldest first."""
+
+
+class Passage:
+    """The steps of admission, for the records of one inbox."""
+
+    def __init__(self, source: Inbox, unsealer: Unsealer, admitter: Admitter) -> None:
+        self.inbox = source
+        self.misplaced: frozenset[bytes] = frozenset()
+        """New keys of the batch that belong into another partition."""
+        self.today = 0
+        self._unsealer = unsealer
+        self._admitter = admitter
+
+    def take(self, key: bytes | None, value: bytes | None, message: Message) -> Headers | str:
+        """The headers with which the record enters the registry, or why it does not. Raises ExchangeError for bad ones.
+
+        Receive, unseal, check, admit; a withdrawal has nothing to unseal.
+        """
+        headers = receive(key, value, message.headers(), self.inbox)
+        assert key is not None
+        if value is not None:
+            check = self._unsealer.check_of(value)
+            check(key, value, self.today)
+        if not self.inbox.owns(key):
+            raise ExchangeError("E_KEY_NOT_OWNED")
+        if key in self.misplaced and value is not None:
+            raise ExchangeError("E_KEY_PARTITION")
+        return self._admitter.admit(key, value, headers, message.offset())
+
+
+class AdmissionUnit:
+    """The unit of admission: a memory of its keys, books, and the way of a record."""
+
+    def __init__(self, record_type: RecordType, partition: int, partitions: int, rules: Rules, read: Reader) -> None:
+        self.books = Books()
+        self._type = record_type
+        self._partition = partition
+        self._partitions = partitions
+        self._rules = rules
+        self._read = read
+        self._registry = names.registry_topic(record_type)
+        self._state = names.admission_topic(record_type)
+        self._memory = Memory()
+        self._unsealer = Unsealer(record_type, rules.schemas.by_id, rules.code_sets)
+        self._times = Times(rules.clock)
+        self._ledger_seq = -1
+        self._passages: dict[str, Passage] = {}
+        self._counted = Books()
+
+    def restore(self) -> None:
+        """Rebuild the memory from the registry and the books from the state."""
+        self._memory.fill(self._read(self._registry, self._partition))
+        for message in self._read(self._state, self._partition):
+            value = message.value()
+            if message.key() == books_state.BOOKS_KEY and value is not None:
+                self.books = books_state.decode(value)
+        self._counted = books_state.decode(books_state.encode(self.books))
+
+    def fresh(self) -> bool:
+        """An inbox without a committed offset is new, or its offset was lost: the memory drops what is known."""
+        return True
+
+    def pending(self) -> bool:
+        """Admission has nothing to write of itself."""
+        return False
+
+    def process(self, messages: Sequence[Message], output: Output) -> None:
+        """Pass records of one inbox."""
+        if not messages:
+            return
+        passage = self._passage(messages[0].topic())
+        passage.misplaced = self._misplaced(messages)
+        passage.today = self._rules.today()
+        beats = admitted = unchanged = superseded = 0
+        for message in messages:
+            key, value = message.key(), message.value()
+            if value is None and key == HEARTBEAT_KEY:
+                beats += 1
+                continue
+            try:
+                entered = passage.take(key, value, message)
+            except ExchangeError as error:
+                self._divert(message, passage.inbox, error, output)
+            except Exception as error:
+                _log.error("admission.fault", record_type=self._type, code="E_INTERNAL", at=place_of(error))
+                self._divert(message, passage.inbox, ExchangeError("E_INTERNAL", type(error).__name__), output)
+            else:
+                if type(entered) is list:
+                    admitted += 1
+                    _produce(output, self._registry, value, key, self._partition, entered)
+                elif entered == SUPERSEDED:
+                    superseded += 1
+                else:
+                    unchanged += 1
+        self.books.taken += len(messages) - beats
+        self.books.admitted += admitted
+        self.books.unchanged += unchanged
+        self.books.superseded += superseded
+
+    def seal(self, output: Output) -> None:
+        """Write the books."""
+        value = books_state.encode(self.books)
+        _produce(output, self._state, value, books_state.BOOKS_KEY, self._partition, None)
+
+    def committed(self) -> None:
+        """Show what the transaction made durable."""
+        now, before = self.books, self._counted
+        for outcome in ("admitted", "unchanged", "superseded"):
+            count = getattr(now, outcome) - getattr(before, outcome)
+            metrics.count_records(Stage.ADMISSION_ADMIT, outcome, self._type, count)
+        metrics.count_records(Stage.ADMISSION_RECEIVE, "taken", self._type, now.taken - before.taken)
+        if now.quarantined != before.quarantined:
+            for code, count in now.by_code.items():
+                stage = ExchangeError(code).entry.stage
+                metrics.count_records(stage, "quarantined", self._type, count - before.by_code.get(code, 0))
+        self._counted = books_state.decode(books_state.encode(now))
+
+    def _passage(self, topic: str) -> Passage:
+        """The way through admission for an inbox, renewed when the ledger has moved."""
+        if self._ledger_seq != self._rules.ledger.state.seq:
+            self._ledger_seq = self._rules.ledger.state.seq
+            self._passages.clear()
+        found = self._passages.get(topic)
+        if found is None:
+            source = self._rules.inbox(TopicName(topic))
+            identity = closed_identity if self._rules.schema(self._type).personal else open_identity
+            admitter = Admitter(source, self._memory.known, identity, self._times)
+            found = self._passages[topic] = Passage(source, self._unsealer, admitter)
+        return found
+
+    def _misplaced(self, messages: Sequence[Message]) -> frozenset[bytes]:
+        """New keys that belong into another partition. A key that the memory knows came the right way once."""
+        known = self._memory.known
+        new = {key for message in messages if (key := message.key()) is not None and key not in known}
+        places = partitions_of_keys(new, self._partitions)
+        return frozenset(key for key, place in places.items() if place != self._partition)
+
+    def _divert(self, message: Message, source: Inbox, error: ExchangeError, output: Output) -> None:
+        self.books.quarantine(source.provider, error.code)
+        headers = quarantine_headers(message, error)
+        _produce(output, source.quarantine, message.value(), message.key(), -1, headers)
+
+
+def _produce(
+    output: Output, topic: str, value: bytes | None, key: bytes | None, partition: int, headers: Headers | None
+) -> None:
+    """Hand a record to the client; when its queue is full, let it send first."""
+    while True:
+        try:
+            output.produce(topic, value, key, partition, headers=headers)
+            return
+        except BufferError:
+            output.poll(_FULL_SECONDS)

@@ -1,0 +1,43 @@
+"""What admission remembers of each key: last sequence and content. The registry itself is the memory's store."""
+
+from collections.abc import Iterable
+
+from exchange import record
+from exchange.errors import ExchangeError
+from exchange.kafka.message import Message
+from exchange.names import HEARTBEAT_KEY
+
+MAX_SEQUENCE = (1 << 63) - 1
+_CONTENT_BITS = 64
+_CONTENT = (1 << _CONTENT_BITS) - 1
+_WITHDRAWN = 0
+"""The content of a tombstone."""
+
+
+def content_of(value: bytes | None) -> int:
+    """64 bits that tell one content from another, within this process: Python's keyed hash of bytes."""
+    return _WITHDRAWN if value is None else (hash(value) & _CONTENT) or 1
+
+
+class Memory:
+    """By key: sequence and content in one integer, which is half the size of a tuple of them."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, int] = {}
+
+    def fill(self, messages: Iterable[Message]) -> None:
+        """Rebuild from a registry partition, oldest record first. Raises ExchangeError(E_REGISTRY_DAMAGED)."""
+        known = self.known
+        for message in messages:
+            key = message.key()
+            if key == HEARTBEAT_KEY:
+                continue
+            sequence = record.header(message.headers(), record.SEQUENCE)
+            if key is None or sequence is None or not sequence.isdigit():
+                raise ExchangeError("E_REGISTRY_DAMAGED", f"{message.topic()}/{message.partition()}/{message.offset()}")
+            known[key] = int(sequence) << _CONTENT_BITS | content_of(message.value())
+
+    def sequence_of(self, key: bytes) -> int | None:
+        """The last sequence of a key; None for a key that was never admitted."""
+        found = self.known.get(key)
+        return None if found is None else found >> _CONTENT_BITS

@@ -1,0 +1,55 @@
+"""Step 1: the outside of a record: its size, its key, its headers. Nothing in a header is believed."""
+
+from exchange import record
+from exchange.admission.inboxes import Inbox
+from exchange.errors import ExchangeError
+from exchange.names import HEARTBEAT_KEY
+from exchange.quarantine.divert import RESERVED
+from exchange.record import Headers
+
+MAX_HEADERS = 32
+MAX_HEADER_BYTES = 8_192
+_KNOWN = frozenset(
+    {record.SPECVERSION, record.ID, record.SOURCE, record.TYPE, record.TIME, record.CONTENT_TYPE, record.SEQUENCE}
+)
+_NOTHING: dict[str, bytes] = {}
+
+
+def receive(key: bytes | None, value: bytes | None, headers: Headers | None, inbox: Inbox) -> dict[str, bytes]:
+    """The known headers of a record by name; unknown ones are stripped.
+
+    Raises ExchangeError: E_TOO_LARGE, E_KEY_MISSING, E_KEY_RESERVED, E_HEADERS, E_HEADER_FORGED.
+    """
+    if value is not None and len(value) > record.MAX_VALUE_BYTES:
+        raise ExchangeError("E_TOO_LARGE")
+    if not key:
+        raise ExchangeError("E_KEY_MISSING")
+    if key == HEARTBEAT_KEY:
+        raise ExchangeError("E_KEY_RESERVED")
+    if not headers:
+        return _NOTHING
+    found = dict(headers)
+    if len(found) != len(headers) or not found.keys() <= _KNOWN:
+        found = _known(headers)
+    try:
+        size = len(b"".join(found.values()))
+    except TypeError:
+        raise ExchangeError("E_HEADERS", "a header of CloudEvents has no value") from None
+    if size > MAX_HEADER_BYTES:
+        raise ExchangeError("E_HEADERS")
+    if found.get(record.TYPE, inbox.type) != inbox.type or found.get(record.SOURCE, inbox.source) != inbox.source:
+        raise ExchangeError("E_HEADER_FORGED")
+    return found
+
+
+def _known(headers: Headers) -> dict[str, bytes]:
+    """The known headers of a record that also has others, or one twice."""
+    if len(headers) > MAX_HEADERS or sum(len(name) + len(value or b"") for name, value in headers) > MAX_HEADER_BYTES:
+        raise ExchangeError("E_HEADERS")
+    found: dict[str, bytes] = {}
+    for name, value in headers:
+        if name.lower().startswith(RESERVED) or name in found:
+            raise ExchangeError("E_HEADER_FORGED")
+        if name in _KNOWN:
+            found[name] = value
+    return found

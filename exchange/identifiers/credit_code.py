@@ -30,6 +30,8 @@ KINDS: Final = {
     "Y": "1",  # other
 }
 """First character (the registration department) -> the second characters (the kind of body) it may give."""
+NATIONAL: Final = "100000"
+"""Stands for the region in codes that a national authority gave: of ministries, banks and groups of the state."""
 
 _LENGTH: Final = 18
 _MODULUS: Final = 31
@@ -83,17 +85,19 @@ def error_code(text: str) -> str | None:
             + _TAIL[text[16:]]
         )
     except KeyError:
-        return _wrong_part(text)
+        return _outside_the_tables(text)
     return "E_CREDIT_CODE_CHECK_DIGIT" if total % _MODULUS else None
 
 
-def _wrong_part(text: str) -> str:
-    """Why a text that is in none of the tables is no credit code."""
+def _outside_the_tables(text: str) -> str | None:
+    """Why the text is no credit code, or None for a code of a national registration."""
     if len(text) != _LENGTH or any(one not in _VALUES for one in text):
         return "E_CREDIT_CODE_FORM"
     if text[1] not in KINDS.get(text[0], ""):
         return "E_CREDIT_CODE_DEPARTMENT"
-    return "E_CREDIT_CODE_REGION"
+    if text[2:8] != NATIONAL:
+        return "E_CREDIT_CODE_REGION"
+    return None if check_character(text[:17]) == text[17] else "E_CREDIT_CODE_CHECK_DIGIT"
 
 
 def validate(text: str) -> str:

@@ -1,0 +1,58 @@
+"""Code sets as files."""
+
+from pathlib import Path
+
+import pytest
+
+from exchange.catalogue.code_sets import load_code_sets, read_code_sets
+from exchange.errors import ExchangeError
+
+SHIPPED = Path(__file__).parents[2] / "schemas" / "code-sets"
+GOOD = """
+name = "a"
+version = "1"
+title = "A"
+titleZh = "甲"
+source = "here"
+[codes]
+"1" = { en = "one", zh = "一" }
+"""
+
+
+def test_shipped_code_sets_have_their_codes() -> None:
+    code_sets = load_code_sets(SHIPPED)
+    assert code_sets["GB/T 2261.1"] == {"0", "1", "2", "9"}
+    assert {"CNY", "USD", "HKD", "EUR", "JPY", "SGD"} <= code_sets["GB/T 12406"]
+    assert len(code_sets["GB/T 3304"]) == 58
+    assert {"01", "02", "10", "99"} <= code_sets["GB/T 4761"]
+
+
+def test_every_code_set_names_its_version_and_source() -> None:
+    for code_set in read_code_sets(SHIPPED).values():
+        assert code_set.version and code_set.source and code_set.title_zh
+        assert all(english for english, _ in code_set.meanings.values())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD.replace('name = "a"\n', ""),
+        GOOD.replace('version = "1"', "version = 1"),
+        GOOD.replace('en = "one", ', ""),
+        GOOD.replace('"1" = { en = "one", zh = "一" }', '"1" = "one"'),
+        GOOD.replace('"1" = { en = "one", zh = "一" }', ""),
+        GOOD.replace("[codes]", "[code"),
+    ],
+)
+def test_code_set_of_wrong_form_is_refused_with_its_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "wrong.toml").write_text(content, encoding="utf-8")
+    with pytest.raises(ExchangeError, match=r"wrong\.toml") as error:
+        load_code_sets(tmp_path)
+    assert error.value.code == "E_CATALOGUE"
+
+
+def test_two_files_cannot_define_one_code_set(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "two.toml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(ExchangeError, match="defined twice"):
+        load_code_sets(tmp_path)

@@ -1,6 +1,6 @@
 """Reading the ledger: to its end, and on and on. Lines poll a follower between batches; so does the broker service."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import structlog
 
@@ -32,30 +32,37 @@ class LedgerFollower:
         self._codec = EventCodec(schemas)
         self._tail = PartitionTail(connection, [_PLACE])
 
+    @property
+    def at_end(self) -> bool:
+        """Whether everything that stood in the ledger has been read."""
+        return self._tail.at_end
+
     def catch_up(self, deadline: Deadline) -> None:
         """Read to the end. Raises ExchangeError(E_KAFKA_UNREACHABLE) when that takes longer."""
         while True:
             self.poll(min(_WAIT_SECONDS, deadline.remaining()))
-            if self._tail.at_end:
+            if self.at_end:
                 return
             if deadline.passed:
                 raise ExchangeError("E_KAFKA_UNREACHABLE", "the end of the ledger was not reached in time")
 
-    def poll(self, seconds: float = 0.0, seen: Callable[[LedgerEvent], None] | None = None) -> bool:
-        """Take what is new, waiting at most `seconds` for the first of it; true when the state changed.
+    def poll(self, seconds: float = 0.0) -> bool:
+        """Take what is new, waiting at most `seconds` for the first of it; true when the state changed."""
+        events = self.fetch(seconds)
+        self.take(events)
+        return bool(events)
 
-        `seen` is called with each event after it is folded.
-        """
+    def fetch(self, seconds: float) -> list[LedgerEvent]:
+        """The next events, not yet part of the state: every one of them must be taken, in this order."""
+        return [self._codec.decode(message) for message in self._tail.poll(seconds)]
+
+    def take(self, events: Iterable[LedgerEvent]) -> None:
+        """Fold fetched events into the state."""
         unread = self.state.unread
-        messages = self._tail.poll(seconds)
-        for message in messages:
-            event = self._codec.decode(message)
+        for event in events:
             apply(self.state, event)
-            if seen is not None:
-                seen(event)
         if self.state.unread > unread:
             _log.warning("ledger.unread", events=self.state.unread - unread, seq=self.state.seq)
-        return bool(messages)
 
     def close(self) -> None:
         """Let go of the client."""

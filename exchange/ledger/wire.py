@@ -3,15 +3,12 @@
 import json
 
 from exchange.avro import Codec
-from exchange.avro.lock import SchemaRepository
+from exchange.avro.lock import LEDGER_SUBJECT, SchemaRepository
 from exchange.errors import ExchangeError
 from exchange.kafka.message import Message
 from exchange.ledger.events import LedgerEvent
 from exchange.names import SchemaId
 from exchange.record import FRAME_BYTES, frame, unframe
-
-SUBJECT = "ledger.event"
-"""The subject of the ledger's schema in the lock file."""
 
 
 class EventCodec:
@@ -19,7 +16,7 @@ class EventCodec:
 
     def __init__(self, schemas: SchemaRepository) -> None:
         self._schemas = schemas
-        latest = schemas.latest(SUBJECT)
+        latest = schemas.latest(LEDGER_SUBJECT)
         self._frame = frame(SchemaId(latest.id))
         self._codecs: dict[int, Codec] = {latest.id: Codec(latest.schema)}
         self._encode = self._codecs[latest.id].encode
@@ -69,7 +66,7 @@ class EventCodec:
         codec = self._codecs.get(schema_id or 0)
         if codec is None:
             locked = None if schema_id is None else self._schemas.by_id(schema_id)
-            if locked is None or locked.subject != SUBJECT:
+            if locked is None or locked.subject != LEDGER_SUBJECT:
                 raise ExchangeError("E_LEDGER_BROKEN", "a record of the ledger names no schema of the ledger")
             codec = self._codecs[locked.id] = Codec(locked.schema)
         return codec

@@ -2,11 +2,11 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.settings import KafkaSettings
@@ -18,6 +18,13 @@ PrincipalSettings = Callable[[str], KafkaSettings]
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A running Kafka. Shared by all tests: use names of your own (`unique`)."""
     with EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running PostgreSQL. `postgres.database(unique)` is the SQLAlchemy address of a database of this test alone."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")).start() as running:
         yield running
 
 
@@ -59,12 +66,6 @@ def kafka_settings_for(
 
 
 @pytest.fixture
-def unique(request: pytest.FixtureRequest) -> str:
+def unique() -> str:
     """A word of this test alone, in kebab case, to keep its topics, groups, departments and record types apart."""
     return f"t{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a short name."""
-    return tmp_path_factory.mktemp("f")

@@ -106,6 +106,7 @@ class ChildProcess:
         if self.running:
             os.kill(self.pid, signal.SIGKILL)
         self.wait()
+        self._close()
 
     def wait(self, deadline: Deadline | None = None) -> int | None:
         """Its exit status when it ends before the deadline, else None."""
@@ -121,8 +122,7 @@ class ChildProcess:
         return tail(self.command.log)
 
     def _close(self) -> None:
-        assert self._guard is not None
-        for stream in (self._guard.stdin, self._guard.stdout):
+        for stream in () if self._guard is None else (self._guard.stdin, self._guard.stdout):
             if stream is not None:
                 stream.close()
 

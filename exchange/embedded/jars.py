@@ -11,14 +11,16 @@ from pathlib import Path
 import httpx
 import platformdirs
 
+from exchange import settings
 from exchange.embedded import maven_address
 from exchange.embedded.jar_lock import LockedJar, read_lock
 from exchange.errors import ExchangeError
 
 _CONNECTIONS = 4
-_ATTEMPTS = 6
+_ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5
 _CHUNK_BYTES = 1 << 16
+_WRONG_BYTES = "its SHA-256 is not the one of the lock file"
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _GONE = (httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED, httpx.codes.GONE)
 
@@ -32,10 +34,13 @@ def cache_folder() -> Path:
 
 
 class JarCache:
-    """The jars of a lock file in a folder. Several processes may use one folder at a time."""
+    """The jars of a lock file in a folder. Several processes may use one folder at a time.
+
+    Without `maven_url` the setting EXCHANGE_MAVEN_URL is used, and without that see `maven_address.repository`.
+    """
 
     def __init__(
-        self, folder: Path | None = None, jars: Sequence[LockedJar] | None = None, maven_url: str = ""
+        self, folder: Path | None = None, jars: Sequence[LockedJar] | None = None, maven_url: str | None = None
     ) -> None:
         self.folder = folder or cache_folder()
         self.jars = tuple(jars) if jars is not None else read_lock()
@@ -70,7 +75,8 @@ class JarCache:
 
     def _fetch_all(self, missing: list[LockedJar], progress: Progress | None) -> None:
         counter = _Counter(self.size, self.size - sum(jar.size for jar in missing), progress)
-        address = maven_address.repository(self._maven_url)
+        setting = settings.load().maven_url if self._maven_url is None else self._maven_url
+        address = maven_address.repository(setting)
         pool = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch-jars")
         with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
             download = _Download(client, address, self.folder, counter)
@@ -125,10 +131,13 @@ class _Download:
         for attempt in range(_ATTEMPTS):
             if attempt and self.stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)):
                 return
+            had = part.exists()
             problem = self._attempt(jar, part)
             if not problem:
                 part.replace(self._folder / jar.file_name)
                 return
+            if problem == _WRONG_BYTES and not had:
+                break  # all of it came in this attempt: more attempts bring the same
         raise ExchangeError("E_JARS", f"{jar.file_name} from {self._address}: {problem}")
 
     def _attempt(self, jar: LockedJar, part: Path) -> str:
@@ -143,7 +152,7 @@ class _Download:
             return ""
         if part.stat().st_size >= jar.size:
             self._forget(part)
-            return "its SHA-256 is not the one of the lock file"
+            return _WRONG_BYTES
         return "the connection ended before the last byte"
 
     def _receive(self, jar: LockedJar, part: Path) -> None:

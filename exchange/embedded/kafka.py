@@ -26,7 +26,7 @@ from exchange.settings import KafkaSettings
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
-_PREDECESSOR_SECONDS = 5.0
+_PREDECESSOR_SECONDS = 3.0
 """How long a start waits for a broker whose parent was killed a moment ago."""
 _POLL_SECONDS = 0.05
 _NOBODYS = Acl("nobody", "topic", "nothing", "read")
@@ -137,6 +137,9 @@ class EmbeddedKafka:
     def kill(self) -> None:
         """End it as a power cut would: no clean shutdown. For tests of recovery."""
         self._signal(signal.SIGKILL)
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
         if not self._lock.wait_released(Deadline.after(_STOP_SECONDS)):
             raise ExchangeError("E_EMBEDDED", f"Kafka on {self.folder.root} (process {self.pid}) cannot be stopped")
 

@@ -25,7 +25,7 @@ _BINARIES = "pginstall18/bin"
 _SUPERUSER = "postgres"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
-_PREDECESSOR_SECONDS = 5.0
+_PREDECESSOR_SECONDS = 3.0
 _POLL_SECONDS = 0.03
 _SETTINGS = {
     "listen_addresses": HOST,

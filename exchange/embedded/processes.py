@@ -198,7 +198,11 @@ class _Watched:
                 return False
             self.child.stop()  # closes what is left of the dead one
             fresh = ChildProcess(self._command)
-            fresh.start()
+            try:
+                fresh.start()
+            except ExchangeError:
+                self.given_up = True
+                return False
             self.child = fresh
             self.restarts += 1
             return True

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 from exchange import settings as settings_module
 from exchange.settings import KafkaSettings
 
+_CALLBACKS = ("error_cb", "on_delivery")
 _log = structlog.get_logger("exchange.kafka")
 
 
@@ -66,5 +67,10 @@ class Connection:
             config["sasl.password"] = self._password
         if self.ca_file is not None:
             config["ssl.ca.location"] = str(self.ca_file)
-        config.update({name.replace("_", "."): value for name, value in options.items()})
+        config.update({_spelt(name): value for name, value in options.items()})
         return config
+
+
+def _spelt(option: str) -> str:
+    """An option as the client spells it: callbacks keep their underscores."""
+    return option if option in _CALLBACKS else option.replace("_", ".")

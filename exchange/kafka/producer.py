@@ -15,6 +15,15 @@ from exchange.record import Headers
 PARTITIONER = "murmur2_random"
 """The only partitioner of the exchange: the same as the Java client's."""
 _POLL_WHEN_FULL_SECONDS = 0.1
+_FOR_GOOD = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
 _CALL_SECONDS = 5.0
 
 
@@ -76,7 +85,7 @@ class TransactionalProducer:
 
     def __init__(self, connection: Connection, transactional_id: str, timeout_ms: int, **options: Any) -> None:
         self.failed_topics: set[str] = set()
-        """Topics of records that Kafka refused in the running transaction."""
+        """Topics that Kafka refused for good in the running transaction; not those that a timeout or an abort met."""
         self._producer = Producer(
             connection.config(
                 transactional_id=transactional_id,
@@ -91,7 +100,7 @@ class TransactionalProducer:
         """The client's own method: produce(topic, value, key, partition=, headers=). Raises BufferError when full."""
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
+        if error is not None and error.code() in _FOR_GOOD:
             self.failed_topics.add(message.topic())
 
     def start(self, deadline: Deadline) -> None:

@@ -16,7 +16,6 @@ from exchange.ledger.wire import EventCodec
 from exchange.names import LEDGER_TOPIC
 
 _log = structlog.get_logger("exchange.ledger")
-_PLACE = (str(LEDGER_TOPIC), 0)
 _WAIT_SECONDS = 0.2
 
 
@@ -26,11 +25,11 @@ class LedgerFollower:
     Any method raises ExchangeError: E_LEDGER_BROKEN when the chain does not hold, E_KAFKA_* when reading cannot go on.
     """
 
-    def __init__(self, connection: Connection, schemas: SchemaRepository) -> None:
+    def __init__(self, connection: Connection, schemas: SchemaRepository, topic: str = LEDGER_TOPIC) -> None:
         self.state = LedgerState()
         """The state after everything read so far. It changes in place with every poll."""
         self._codec = EventCodec(schemas)
-        self._tail = PartitionTail(connection, [_PLACE])
+        self._tail = PartitionTail(connection, [(topic, 0)])
 
     @property
     def at_end(self) -> bool:
@@ -69,7 +68,9 @@ class LedgerFollower:
         self._tail.close()
 
 
-def read_ledger(connection: Connection, schemas: SchemaRepository, deadline: Deadline) -> Iterator[LedgerEvent]:
+def read_ledger(
+    connection: Connection, schemas: SchemaRepository, deadline: Deadline, topic: str = LEDGER_TOPIC
+) -> Iterator[LedgerEvent]:
     """Every event that stands in the ledger now, in its order; the chain is not checked here."""
     codec = EventCodec(schemas)
-    return (codec.decode(message) for message in read_to_end(connection, [_PLACE], deadline))
+    return (codec.decode(message) for message in read_to_end(connection, [(topic, 0)], deadline))

@@ -23,9 +23,9 @@ from exchange.kafka.connection import Connection
 from exchange.kafka.leadership import Leadership
 from exchange.ledger.command import Command
 from exchange.ledger.follower import LedgerFollower
+from exchange.ledger.place import THE_LEDGER, LedgerPlace
 from exchange.ledger.state import LedgerState
 from exchange.ledger.term import Result, Term
-from exchange.names import BROKER_GROUP, LEDGER_TOPIC
 
 T = TypeVar("T")
 _log = structlog.get_logger("exchange.ledger")
@@ -71,13 +71,19 @@ class LedgerStore:
     """
 
     def __init__(
-        self, connection: Connection, schemas: SchemaRepository, worker_id: str, clock: Clock | None = None
+        self,
+        connection: Connection,
+        schemas: SchemaRepository,
+        worker_id: str,
+        clock: Clock | None = None,
+        place: LedgerPlace = THE_LEDGER,
     ) -> None:
         self._connection = connection
         self._schemas = schemas
         self._worker_id = worker_id
         self._clock = clock or SystemClock()
-        self._follower = LedgerFollower(connection, schemas)
+        self._place = place
+        self._follower = LedgerFollower(connection, schemas, place.topic)
         self._changed = threading.Condition(threading.RLock())
         self._awaited: list[_Awaited] = []
         self._tickets: queue.SimpleQueue[_Ticket] = queue.SimpleQueue()
@@ -155,7 +161,7 @@ class LedgerStore:
     # the leader's thread
 
     def _lead(self) -> None:
-        leadership = Leadership(self._connection, BROKER_GROUP, LEDGER_TOPIC, self._worker_id)
+        leadership = Leadership(self._connection, self._place.group, self._place.topic, self._worker_id)
         number = 0
         try:
             while not self._stop.is_set():
@@ -174,7 +180,7 @@ class LedgerStore:
         if not leadership.confirm():
             self._stop.wait(_PAUSE_SECONDS)
             return
-        term = Term(self._connection, self._schemas, self._clock)
+        term = Term(self._connection, self._schemas, self._clock, self._place)
         try:
             term.start(Deadline.after(_START_SECONDS))
         except ExchangeError as error:

@@ -13,9 +13,9 @@ from exchange.ledger.command import Command, digest_of
 from exchange.ledger.events import LedgerEvent, NewEvent
 from exchange.ledger.fold import COMMAND_DIGEST, apply
 from exchange.ledger.follower import read_ledger
+from exchange.ledger.place import THE_LEDGER, LedgerPlace
 from exchange.ledger.state import LedgerState
 from exchange.ledger.wire import EventCodec
-from exchange.names import BROKER_TRANSACTIONAL_ID, LEDGER_TOPIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,15 @@ class Term:
     When a commit fails that state is worthless and the term is over: the next one replays the ledger.
     """
 
-    def __init__(self, connection: Connection, schemas: SchemaRepository, clock: Clock) -> None:
+    def __init__(
+        self, connection: Connection, schemas: SchemaRepository, clock: Clock, place: LedgerPlace = THE_LEDGER
+    ) -> None:
         self._connection = connection
         self._schemas = schemas
         self._clock = clock
+        self._topic = place.topic
         self._codec = EventCodec(schemas)
-        self._appender = Appender(connection, BROKER_TRANSACTIONAL_ID, LEDGER_TOPIC)
+        self._appender = Appender(connection, place.transactional_id, place.topic)
         self._state = LedgerState()
         self._pending: list[LedgerEvent] = []
         self.damaged = False
@@ -50,7 +53,7 @@ class Term:
     def start(self, deadline: Deadline) -> None:
         """Fence the predecessor, then replay to the end: nothing can be added in between. Raises ExchangeError."""
         self._appender.start(deadline)
-        for event in read_ledger(self._connection, self._schemas, deadline):
+        for event in read_ledger(self._connection, self._schemas, deadline, self._topic):
             apply(self._state, event)
 
     @property

@@ -7,43 +7,18 @@ In the generated code `u` is the start of the open run.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from exchange.avro import strict
+from exchange.avro.decoder import compile_decode
+from exchange.avro.encoder import compile_encode
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Schema, Union, least_size, parse
-from exchange.avro.source import MAX_LEVELS, Module, stands_alone
+from exchange.avro.source import Module, Place, stands_alone
+from exchange.avro.unions import has_ambiguous_union
 from exchange.errors import ExchangeError
 
 Check = Callable[[bytes, int], tuple[Any, ...]]
 _INTEGERS = ("int", "long")
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where code is written: indent, nesting level in the source, level of the value, and whether a run is open."""
-
-    indent: str
-    level: int
-    depth: int
-    """Containers around this place within its function; the function's parameter `d` counts those outside."""
-    counted: bool
-    """Whether the function has a `d`: the root function has none and needs no test below MAX_LEVELS."""
-
-    def deeper(self, step: int = 1) -> "_Place":
-        return _Place(self.indent + " " * step, self.level + 1, self.depth, self.counted)
-
-    def within(self) -> "_Place":
-        return _Place(self.indent, self.level, self.depth + 1, self.counted)
-
-    def depth_test(self) -> list[str]:
-        """Lines that refuse a container at this place when it lies too deep."""
-        if self.counted:
-            return [f"{self.indent}if d > {MAX_LEVELS - 1 - self.depth}: too_deep()"]
-        return [f"{self.indent}too_deep()"] if self.depth >= MAX_LEVELS else []
-
-    def depth_argument(self) -> str:
-        return f"d + {self.depth}" if self.counted else str(self.depth)
 
 
 def compile_check(schema: Any, probes: Sequence[str] = ()) -> Check:
@@ -70,14 +45,16 @@ class _CheckWriter:
         for probe in probes:
             if probe not in fields:
                 raise ExchangeError("E_SCHEMA", f"no field {probe} to probe")
-        place = _Place("  ", 0, 0, counted=False)
+        place = Place("  ", 0, 0, counted=False)
         if isinstance(root, Record) and not root.recursive:
             body = self._fields(root, place.within(), probes)
         else:
             body = self._root_whole(root, place, probes)
         values = "".join(f"v_{fields.index(probe)}, " for probe in probes)
         self.module.environment["locate"] = _Locator(self.schema)
-        self.module.environment["verify"] = _verifier(self.schema)
+        ambiguous = has_ambiguous_union(self.schema)
+        if ambiguous:
+            self.module.environment["recode"] = _Recoder(self.schema)
         self.module.add(
             [
                 "def check(b, p):",
@@ -85,7 +62,7 @@ class _CheckWriter:
                 " try:",
                 *body,
                 "  if p != len(b): finish(b, p)",
-                *(["  verify(b, s)"] if _verifier(self.schema) else []),
+                *(["  recode(b, s)"] if ambiguous else []),
                 f"  return ({values})",
                 " except (IndexError, UnicodeDecodeError, ExchangeError) as error:",
                 "  raise locate(translate(error, b, p), b, s) from None",
@@ -99,7 +76,7 @@ class _CheckWriter:
         """A slow check that gives (number of the field, error) for the first error, and None when there is none."""
         lines: list[str] = []
         for number, item in enumerate(root.fields):
-            more, _ = self._closed(item.type, _Place("  ", 1, 1, counted=False))
+            more, _ = self._closed(item.type, Place("  ", 1, 1, counted=False))
             lines += [f"  i = {number}", *more]
         self.module.environment["ExchangeError"] = ExchangeError
         self.module.add(
@@ -118,14 +95,14 @@ class _CheckWriter:
         located: Callable[[bytes, int], tuple[int, ExchangeError] | None] = self.module.compile("located")["located"]
         return located
 
-    def _root_whole(self, root: Node, place: _Place, probes: tuple[str, ...]) -> list[str]:
+    def _root_whole(self, root: Node, place: Place, probes: tuple[str, ...]) -> list[str]:
         """The root by its function (recursive), probes by a second walk over its fields."""
         lines, _ = self._closed(root, place)
         if isinstance(root, Record) and probes:
             lines += ["  p = s", *self._fields(root, place.within(), probes)]
         return lines
 
-    def _fields(self, record: Record, place: _Place, probes: tuple[str, ...]) -> list[str]:
+    def _fields(self, record: Record, place: Place, probes: tuple[str, ...]) -> list[str]:
         lines: list[str] = []
         run = False
         for number, item in enumerate(record.fields):
@@ -139,7 +116,7 @@ class _CheckWriter:
 
     # One value. Every method takes whether a run is open and gives its lines and whether a run is open behind them.
 
-    def _emit(self, node: Node, place: _Place, run: bool) -> tuple[list[str], bool]:
+    def _emit(self, node: Node, place: Place, run: bool) -> tuple[list[str], bool]:
         indent = place.indent
         if stands_alone(node, place.level):
             name = self.module.function(node, "check", lambda name: self._function(node, name))
@@ -167,7 +144,7 @@ class _CheckWriter:
             case Map():
                 return self._entries(node, place, run), False
 
-    def _closed(self, node: Node, place: _Place) -> tuple[list[str], bool]:
+    def _closed(self, node: Node, place: Place) -> tuple[list[str], bool]:
         """`node` with no run open before and behind it."""
         lines, run = self._emit(node, place, False)
         return lines + _close(place.indent, run), False
@@ -230,7 +207,7 @@ class _CheckWriter:
         test = f"{indent}if b[p] & 1 or b[p] > {2 * size - 2}: bad_index(b, p)"
         return [test, f"{indent}p += 1"], run
 
-    def _union(self, node: Union, place: _Place, run: bool) -> tuple[list[str], bool]:
+    def _union(self, node: Union, place: Place, run: bool) -> tuple[list[str], bool]:
         indent = place.indent
         if len(node.branches) > 64:
             lines = [*_close(indent, run), f"{indent}p, n = index(b, p, {len(node.branches)})"]
@@ -251,7 +228,7 @@ class _CheckWriter:
         lines += self._branches(node, place, 2, run_inside)
         return lines, run_inside
 
-    def _branches(self, node: Union, place: _Place, step: int, run: bool) -> list[str]:
+    def _branches(self, node: Union, place: Place, step: int, run: bool) -> list[str]:
         """The branches of a union by local `n`; with an open run each of them ends with one."""
         indent, word, lines = place.indent, "if", []
         inner = place.deeper()
@@ -266,11 +243,11 @@ class _CheckWriter:
             word = "elif"
         return [*lines, f"{indent}else: bad_index(b, p)"]
 
-    def _items(self, node: Array, place: _Place, run: bool) -> list[str]:
+    def _items(self, node: Array, place: Place, run: bool) -> list[str]:
         body, _ = self._closed(node.items, place.within().deeper(2))
         return self._repeat(body, place, run, least_size(node.items))
 
-    def _entries(self, node: Map, place: _Place, run: bool) -> list[str]:
+    def _entries(self, node: Map, place: Place, run: bool) -> list[str]:
         keys = self.module.fresh("k")
         inner = place.within().deeper(2)
         indent = inner.indent
@@ -286,7 +263,7 @@ class _CheckWriter:
         ]
         return [f"{place.indent}{keys} = set()", *self._repeat(body, place, run, 1 + least_size(node.values))]
 
-    def _repeat(self, body: list[str], place: _Place, run: bool, least: int) -> list[str]:
+    def _repeat(self, body: list[str], place: Place, run: bool, least: int) -> list[str]:
         """A block of an array or map: its count, its items, its end."""
         indent = place.indent
         count = self.module.fresh("c")
@@ -301,7 +278,7 @@ class _CheckWriter:
             f"{indent}p += 1",
         ]
 
-    def _probe(self, node: Node, place: _Place, run: bool, name: str) -> tuple[list[str], bool]:
+    def _probe(self, node: Node, place: Place, run: bool, name: str) -> tuple[list[str], bool]:
         """Like `_emit`, and `name` holds the value."""
         indent = place.indent
         optional = node.nullable if isinstance(node, Union) else None
@@ -322,7 +299,7 @@ class _CheckWriter:
             slow = f"{'b[u:p].decode(); ' if run else ''}u, p = block(b, p); {name} = b[u:p].decode(); u = p"
             return [
                 f"{indent}n = SHORT[b[p]]",
-                f"{indent}if n: {name} = b[p + 1:p + n].decode(); p += n",
+                f"{indent}if n: p += n; {name} = b[p - n + 1:p].decode()",
                 f"{indent}else: {slow}",
             ], run
         if isinstance(node, Primitive) and node.kind in _INTEGERS:
@@ -337,7 +314,7 @@ class _CheckWriter:
         return [*_close(indent, run), f"{indent}{start} = p", *lines, f"{indent}{name} = b[{start}:p]"], False
 
     def _function(self, node: Node, name: str) -> list[str]:
-        place = _Place("  ", 0, 0, counted=True)
+        place = Place("  ", 0, 0, counted=True)
         if isinstance(node, Record):
             body = [*place.depth_test(), *self._fields(node, place.within(), ())]
         else:
@@ -390,9 +367,26 @@ def _texts(node: Node) -> bool:
             return False
 
 
-def _verifier(schema: Schema) -> Callable[[bytes, int], None] | None:
-    """What has to be verified beyond the generated walk, if anything."""
-    return None
+class _Recoder:
+    """Compares bytes with what the encoder writes for what they mean: needed where a union leaves the branch to the value.
+
+    The walk has already proven everything else, so this runs on sound bytes only. Entries of maps may stand in any
+    order, which decoding and encoding keeps.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._decode = compile_decode(schema)
+        self._encode = compile_encode(schema)
+
+    def __call__(self, b: bytes, p: int) -> None:
+        """`p` is where the value begins in `b`."""
+        data = b[p:]
+        try:
+            same = self._encode(self._decode(data)) == data
+        except ExchangeError:
+            same = False
+        if not same:
+            raise ExchangeError("E_AVRO_NOT_CANONICAL", "a union holds a value in another branch than an encoder chooses")
 
 
 class _Locator:

@@ -1,37 +1,32 @@
-"""One schema as four functions: encode, decode, check, and the canonical form they agree on."""
+"""One schema as three functions that agree with each other: encode, decode, check."""
 
-import io
 from pathlib import Path
 from typing import Any
 
-import fastavro
-
 from exchange.avro.checker import compile_check
-from exchange.avro.schema import parse
-from exchange.errors import ExchangeError
+from exchange.avro.decoder import compile_decode
+from exchange.avro.encoder import compile_encode
+from exchange.avro.schema import Schema, parse
 
 
 class Codec:
-    """Encodes and decodes records of one Avro schema, without framing."""
+    """Encodes and decodes values of one Avro schema, without framing.
 
-    def __init__(self, schema: dict[str, Any] | str | Path) -> None:
+    `encode(record)` gives the bytes that fastavro writes. It raises ExchangeError(E_ENCODE) for a record that does not
+    fit the schema, with the field's name in the detail.
+
+    `decode(data)` gives the record that fastavro reads. `check(data)` proves that `data` is the canonical encoding of a
+    valid value: exactly what `encode` writes for what `decode` gives (map entries may stand in any order). Both raise
+    ExchangeError E_AVRO_TRUNCATED, _TRAILING, _VARINT, _LENGTH, _UTF8, _UNION, _VALUE, _NOT_CANONICAL or _DEPTH.
+
+    `schema` is a dict or list, a JSON text, or a path; ExchangeError(E_SCHEMA) when it is not valid.
+    """
+
+    def __init__(self, schema: dict[str, Any] | list[Any] | str | Path | Schema) -> None:
         self.schema = parse(schema)
-        self._parsed = fastavro.parse_schema(self.schema.source)
+        self.encode = compile_encode(self.schema)
+        self.decode = compile_decode(self.schema)
         self._check = compile_check(self.schema)
-
-    def encode(self, record: Any) -> bytes:
-        """The canonical bytes of `record`. Raises ExchangeError(E_ENCODE)."""
-        out = io.BytesIO()
-        try:
-            fastavro.schemaless_writer(out, self._parsed, record)
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            raise ExchangeError("E_ENCODE", type(error).__name__) from None
-        return out.getvalue()
-
-    def decode(self, data: bytes) -> Any:
-        """The record that `data` encodes. Raises what `check` raises."""
-        self._check(data, 0)
-        return fastavro.schemaless_reader(io.BytesIO(data), self._parsed, None)
 
     def check(self, data: bytes) -> None:
         """Raises ExchangeError(E_AVRO_…) for anything but the canonical encoding of a valid value."""

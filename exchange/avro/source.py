@@ -1,6 +1,7 @@
 """Generated Python source: collects lines, constants and functions, and compiles them once per schema."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from exchange.avro.schema import Node, Record
@@ -10,6 +11,37 @@ MAX_LEVELS = 64
 _INLINE_LEVELS = 5
 """Deeper containers become functions of their own: Python allows 20 nested blocks."""
 _INLINE_FIELDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where generated lines stand: how far indented, how deep in the source, and how deep in the value."""
+
+    indent: str
+    level: int = 0
+    """Nesting in the source, counted in types."""
+    depth: int = 0
+    """Records, arrays and maps around this place within its function; `d`, if there is one, counts those outside."""
+    counted: bool = False
+    """Whether the function has a parameter `d`. The root function has none and tests nothing up to MAX_LEVELS."""
+
+    def deeper(self, step: int = 1) -> "Place":
+        """Inside a branch or loop."""
+        return Place(self.indent + " " * step, self.level + 1, self.depth, self.counted)
+
+    def within(self) -> "Place":
+        """Inside a record, array or map."""
+        return Place(self.indent, self.level, self.depth + 1, self.counted)
+
+    def depth_test(self) -> list[str]:
+        """Lines that refuse a record, array or map here when it lies too deep."""
+        if self.counted:
+            return [f"{self.indent}if d > {MAX_LEVELS - 1 - self.depth}: too_deep()"]
+        return [f"{self.indent}too_deep()"] if self.depth >= MAX_LEVELS else []
+
+    def depth_argument(self) -> str:
+        """The `d` of a function that is called here."""
+        return f"d + {self.depth}" if self.counted else str(self.depth)
 
 
 class Module:

@@ -104,11 +104,12 @@ class Layout:
 
     def key_values(self, key: bytes) -> dict[str, str]:
         """The key columns of the row with this Kafka key. Raises ExchangeError(E_APPLY) when the parts do not match."""
-        parts = key.decode("utf-8", "replace").split("/") if self.key != (RECORD_KEY,) else [key.decode()]
+        text = key.decode("utf-8", "replace")
+        if self.key == (RECORD_KEY,):
+            return {RECORD_KEY: text}
+        parts = text.split("/")
         if len(parts) != len(self.key):
             raise ExchangeError("E_APPLY", "the key has another number of parts than the table")
-        if self.key == (RECORD_KEY,):
-            return {RECORD_KEY: parts[0]}
         return {name: unquote(part) for name, part in zip(self.key, parts, strict=True)}
 
     def columns(self) -> list[Column[Any]]:
@@ -180,7 +181,7 @@ class SqlTarget:
         with self._reached():
             try:
                 return self._apply(batch, self._all, report)
-            except (DataError, IntegrityError, StatementError) as error:
+            except (StatementError, ExchangeError) as error:
                 if not _is_of_the_record(error):
                     raise
             return self._apply(batch, self._one_by_one, report)
@@ -224,12 +225,10 @@ class SqlTarget:
             try:
                 with connection.begin_nested():
                     self._all(connection, [change])
-            except ExchangeError as error:
-                refused.append((change.offset, error.detail))
-            except (DataError, IntegrityError, StatementError) as error:
+            except (StatementError, ExchangeError) as error:
                 if not _is_of_the_record(error):
                     raise
-                refused.append((change.offset, reason(error)))
+                refused.append((change.offset, error.detail if isinstance(error, ExchangeError) else reason(error)))
         return refused
 
     def _values(self, change: Change) -> dict[str, Any]:
@@ -289,8 +288,10 @@ _How = Callable[[Connection, Sequence[Change]], list[Refusal]]
 """A way to apply changes: gives the offsets that were refused, with the reason."""
 
 
-def _is_of_the_record(error: StatementError) -> bool:
+def _is_of_the_record(error: StatementError | ExchangeError) -> bool:
     """Whether what the record holds is wrong, and not the connection or the table."""
+    if isinstance(error, ExchangeError):
+        return error.code == "E_APPLY"
     return isinstance(error, DataError | IntegrityError) or type(error) is StatementError
 
 

@@ -209,6 +209,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "use a new key for a new command"),
     ("E_ENFORCE", Stage.ENFORCE, Action.RETRY, "topics, rights or quotas could not be brought in line with the grants",
      "nothing to do: it is tried again; look at the broker if it goes on"),
+    ("E_BOOKS_OPEN", Stage.OBSERVE, Action.STOP, "the books do not close: records are missing from a sum",
+     "look at `exchange books`: the line whose difference is not 0 has a fault"),
     # HTTP
     ("E_REQUEST", Stage.WEB, Action.REFUSE, "the request does not have the documented form",
      "see /docs; the message names the part"),

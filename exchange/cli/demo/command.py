@@ -1,0 +1,164 @@
+"""The steps of the demo, in order."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from exchange import settings as settings_module
+from exchange.avro.lock import SchemaRepository
+from exchange.cli.client import ApiClient
+from exchange.cli.demo import agreement, registers
+from exchange.cli.demo.flow import Counts, look
+from exchange.cli.demo.places import Places
+from exchange.cli.demo.platform import Platform
+from exchange.cli.demo.progress import follow
+from exchange.cli.demo.story import FILE_SOURCE, SINKS, SOURCES
+from exchange.cli.demo.summary import Summary, by_state
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.ledger.events import write_line
+from exchange.ledger.follower import read_ledger
+
+_EXPORT_SECONDS = 60.0
+_console = Console(stderr=False)
+
+
+class Steps:
+    """Says what is being done, and keeps how long each step took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, phase: str, words: str) -> Iterator[None]:
+        """One step: its words while it runs, a tick and its time when it is done."""
+        begin = time.monotonic()
+        with _console.status(words):
+            yield
+        self.seconds[phase] = time.monotonic() - begin
+        _console.print(f"[green]✓[/green] {words} [dim]({self.seconds[phase]:.1f} s)[/dim]", highlight=False)
+
+
+def demo(
+    records: Annotated[int, typer.Option(min=20, help="Size of the generated part.")] = 10_000,
+    legal_entities: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Real registrations (CSV, also .gz) instead of generated ones."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Where everything lies; a second run goes on with it.")
+    ] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Export the ledger to this file at the end.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the summary to this file as JSON.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+) -> None:
+    """A small province on this machine: real Kafka, real databases, five departments, three demands, the rate.
+
+    Example: `exchange demo --legal-entities registrations.csv.gz --summary summary.json --keep`
+    """
+    stop = _stop_on_signal()
+    places = Places.choose(folder)
+    _console.print(f"Everything of this demo lies in [bold]{places.root}[/bold]", highlight=False, soft_wrap=True)
+    with Platform(places) as platform:
+        told = _run(platform, records, legal_entities, stop)
+        told.show(_console)
+        if summary is not None:
+            told.write(summary)
+        if ledger is not None:
+            _export(platform, ledger)
+            _console.print(f"the ledger: {ledger} (`exchange ledger rate --from {ledger}`)", highlight=False)
+        if keep:
+            _show_addresses(told)
+            stop.wait()
+    if not told.closed:
+        raise ExchangeError("E_BOOKS_OPEN", f"the books do not close; logs: {places.logs}")
+
+
+def _run(platform: Platform, records: int, file: Path | None, stop: threading.Event) -> Summary:
+    steps = Steps()
+    begin = time.monotonic()
+    sources = dict(SOURCES)
+    if file is not None:
+        sources[FILE_SOURCE] = sources.pop("market-regulation.registrations")
+    with steps.step("servers", "Apache Kafka and PostgreSQL start"):
+        platform.start_servers()
+    with steps.step("broker", "the broker service starts and reads its ledger"):
+        platform.start_broker()
+        agreement.wait_ready(platform)
+    with _operator(platform) as operator:
+        with steps.step("departments", "the catalogue becomes law; five departments get their secrets"):
+            agreement.register_departments(operator, platform.places)
+        with steps.step("registers", "the departments' own databases are filled with generated people and companies"):
+            rows = registers.fill(platform, records, file is not None, settings_module.load())
+        with steps.step("demands", "demands, replies, grants; the lines and the sinks start"):
+            agreement.play(platform)
+            platform.start_lines()
+            for sink in SINKS:
+                platform.start_connector(sink)
+            agreement.wait_serving(platform, operator)
+        before = look(operator, platform.places, sources)
+        for source in sources:
+            platform.start_connector(source, file.absolute() if file is not None and source == FILE_SOURCE else None)
+        steps.seconds["before_records"] = time.monotonic() - begin
+        with _timed(steps, "records"):
+            after = follow(platform, operator, (sources, rows, file), before, stop)
+        return _summary(platform, operator, after.since(before), steps)
+
+
+def _summary(platform: Platform, operator: ApiClient, counts: Counts, steps: Steps) -> Summary:
+    rate = operator.get("/v1/satisfaction")
+    addresses = {
+        "api": platform.http,
+        "docs": f"{platform.http}/docs",
+        "metrics": f"{platform.http}/metrics",
+        "kafka": platform.kafka.bootstrap_servers,
+        **{f"{child}_metrics": platform.metrics(child) for child in platform.children.names() if child != "serve"},
+    }
+    satisfaction = {"strict": rate["strict"], "weighted": rate["weighted"]}
+    return Summary(counts, by_state(list(operator.items("/v1/demands"))), satisfaction, steps.seconds, addresses)
+
+
+def _export(platform: Platform, file: Path) -> None:
+    schemas = SchemaRepository.load(settings_module.load().schemas)
+    events = read_ledger(platform.ledger_connection(), schemas, Deadline.after(_EXPORT_SECONDS))
+    with file.open("w", encoding="utf-8") as lines:
+        lines.writelines(write_line(event) for event in events)
+
+
+@contextmanager
+def _timed(steps: Steps, phase: str) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    steps.seconds[phase] = time.monotonic() - begin
+
+
+def _operator(platform: Platform) -> Any:
+    return agreement.client(platform, platform.places.secret_file("operator.token"))
+
+
+def _show_addresses(told: Summary) -> None:
+    for name, address in told.addresses.items():
+        _console.print(f"  {name:32} {address}", highlight=False)
+    _console.print("Ctrl-C ends everything.")
+
+
+def _stop_on_signal() -> threading.Event:
+    """Ctrl-C and SIGTERM end the demo, also in the middle, through the clean-up of everything started."""
+    stop = threading.Event()
+
+    def told(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            return
+        stop.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+    return stop

@@ -1,0 +1,107 @@
+"""The machinery of the demo: a real Kafka, a real PostgreSQL, the broker service and one worker of each inner line."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from exchange import names
+from exchange.broker.enforcement import bootstrap
+from exchange.cli.demo.places import Places
+from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.ports import HOST
+from exchange.embedded.postgres import EmbeddedPostgres
+from exchange.embedded.processes import Supervisor, exchange_command
+from exchange.kafka.admin import Admin
+from exchange.kafka.connection import Connection
+
+PARTITIONS = 4
+_EVIDENCE_SECONDS = "1"
+_OWN_PRINCIPALS = (names.BROKER, names.ADMISSION, names.DELIVERY)
+
+
+class Platform:
+    """Everything that runs. A context: what was started is stopped at its end, in reverse order."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.kafka = EmbeddedKafka(places.root / "kafka")
+        self.postgres = EmbeddedPostgres(places.root / "postgres")
+        self.children = Supervisor(places.logs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.children.stop_all()
+        self.postgres.stop()
+        self.kafka.stop()
+
+    # where things answer
+
+    @property
+    def http(self) -> str:
+        """The address of the broker service."""
+        return f"http://{HOST}:{self.places.port('serve')}"
+
+    def metrics(self, child: str) -> str:
+        """The address of a worker's metrics."""
+        return f"http://{HOST}:{self.places.port(child)}/metrics"
+
+    def ledger_connection(self) -> Connection:
+        """Kafka as the broker service reaches it."""
+        return Connection.of(self.kafka.settings(names.BROKER, self.places.secret_file(names.BROKER)))
+
+    # starting
+
+    def start_servers(self) -> None:
+        """Kafka, with our principals and the ledger's topic, and PostgreSQL."""
+        self.kafka.start()
+        self.postgres.start()
+        secrets = {name: self.places.secret_file(name).read_text(encoding="utf-8").strip() for name in _OWN_PRINCIPALS}
+        bootstrap(Admin(Connection.of(self.kafka.admin_settings())), secrets, replication=1)
+
+    def start_broker(self) -> None:
+        """The broker service."""
+        environment = self._environment(names.BROKER, "serve")
+        environment |= {
+            "EXCHANGE_KAFKA__ADMIN_PASSWORD_FILE": str(self.kafka.admin_password_file),
+            "EXCHANGE_HTTP__PORT": str(self.places.port("serve")),
+            "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(self.places.secret_file("operator.token")),
+            "EXCHANGE_EVIDENCE_SECONDS": _EVIDENCE_SECONDS,
+        }
+        self.children.start("serve", exchange_command("serve"), environment)
+
+    def start_lines(self) -> None:
+        """One worker of admission, one of delivery."""
+        self.children.start("admit", exchange_command("admit"), self._environment(names.ADMISSION, "admit"))
+        environment = self._environment(names.DELIVERY, "deliver")
+        environment["EXCHANGE_MASTER_SECRET_FILE"] = str(self.places.secret_file("master"))
+        self.children.start("deliver", exchange_command("deliver"), environment)
+
+    def start_connector(self, name: str, path: Path | None = None) -> None:
+        """A department's source or sink, with the department's own secrets and database."""
+        department = name.partition(".")[0]
+        environment = self._environment(department, name)
+        environment |= {
+            "EXCHANGE_API__URL": self.http,
+            "EXCHANGE_API__TOKEN_FILE": str(self.places.secret_file(f"{department}.token")),
+            "EXCHANGE_CONNECTOR__DATABASE_FILE": str(self.postgres.database_file(department)),
+            "EXCHANGE_CONNECTOR__STATE_FOLDER": str(self.places.connectors),
+        }
+        if path is not None:
+            environment["EXCHANGE_CONNECTOR__PATH"] = str(path)
+        self.children.start(name, exchange_command("run", name), environment)
+
+    def _environment(self, principal: str, child: str) -> dict[str, str]:
+        return {
+            "EXCHANGE_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "EXCHANGE_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "EXCHANGE_KAFKA__USERNAME": principal,
+            "EXCHANGE_KAFKA__PASSWORD_FILE": str(self.places.secret_file(principal)),
+            "EXCHANGE_KAFKA__REPLICATION": "1",
+            "EXCHANGE_KAFKA__PARTITIONS": str(PARTITIONS),
+            "EXCHANGE_METRICS__PORT": str(self.places.port(child)),
+            "EXCHANGE_WORKER_ID": f"demo-{child}",
+        }

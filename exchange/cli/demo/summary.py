@@ -1,0 +1,91 @@
+"""The end of the demo: what a person reads, and the same as JSON."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from exchange.cli.demo.flow import Counts
+
+_TARGET = 0.6
+_SHOWN = ("submitted", "admitted", "unchanged", "quarantined", "forwarded", "out_of_scope", "handed_over", "in_flight")
+"""The counts a person looks at first; the JSON has all."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """Everything that the demo tells at its end."""
+
+    counts: Counts
+    demands: dict[str, int]
+    """Number of demands by state."""
+    satisfaction: dict[str, float | None]
+    seconds: dict[str, float]
+    addresses: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `--summary`."""
+        return {
+            "records": self.counts.total,
+            "by_record_type": self.counts.by_record_type,
+            "quarantined_by_code": self.counts.quarantined_by_code,
+            "demands": self.demands,
+            "satisfaction": self.satisfaction,
+            "books_closed": self.closed,
+            "seconds": {phase: round(seconds, 1) for phase, seconds in self.seconds.items()},
+            "addresses": self.addresses,
+        }
+
+    @property
+    def closed(self) -> bool:
+        """Whether every sum closes, also at intake."""
+        total = self.counts.total
+        return self.counts.closed and total["collected"] == total["submitted"] + total["unmapped"]
+
+    def write(self, file: Path) -> None:
+        """Write the JSON document."""
+        file.write_text(json.dumps(self.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+    def show(self, console: Console) -> None:
+        """Print it for a person."""
+        console.print()
+        console.print(_records(self.counts))
+        for code, count in sorted(self.counts.quarantined_by_code.items()):
+            console.print(f"quarantined: {count:,} with {code} (`exchange errors` says what to do)", highlight=False)
+        states = ", ".join(f"{count} {state}" for state, count in sorted(self.demands.items()))
+        console.print(f"\ndemands: {states}", highlight=False)
+        strict, weighted = (_percent(self.satisfaction[variant]) for variant in ("strict", "weighted"))
+        console.print(
+            f"shared-demand satisfaction rate 跨部门信息共享需求满足率: [bold]{strict}[/bold]"
+            f" (weighted by fields {weighted}; the plan's target: more than {_TARGET:.0%})",
+            highlight=False,
+        )
+        console.print("books: [green]closed[/green]" if self.closed else "books: [red]do not close[/red]")
+        for note in self.notes:
+            console.print(note, highlight=False, soft_wrap=True)
+
+
+def by_state(demands: list[dict[str, Any]]) -> dict[str, int]:
+    """Number of demands by state."""
+    return dict(Counter(str(demand["state"]) for demand in demands))
+
+
+def _records(counts: Counts) -> Table:
+    table = Table(title="Records of this run", title_justify="left")
+    table.add_column("record type")
+    for key in _SHOWN:
+        table.add_column(key.replace("_", " "), justify="right")
+    for name, row in sorted(counts.by_record_type.items()):
+        table.add_row(name, *(f"{row[key]:,}" for key in _SHOWN))
+    table.add_section()
+    table.add_row("all", *(f"{counts.total[key]:,}" for key in _SHOWN))
+    return table
+
+
+def _percent(ratio: float | None) -> str:
+    return "none yet (no demand counts)" if ratio is None else f"{ratio:.1%}"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
@@ -20,7 +21,7 @@ from exchange.errors import ExchangeError
 from exchange.kafka.admin import Acl, NewTopicSpec
 from exchange.ledger.command import Command
 from exchange.ledger.state import GrantEntry, LedgerState
-from exchange.names import Department, ShareName
+from exchange.names import Department, GrantId, ShareName
 from exchange.observe.logs import get_logger
 from exchange.observe.metrics import count_drift
 
@@ -209,11 +210,14 @@ class Reconciler:
 
     def _place(self) -> None:
         for grant in self._ledger.read(_unplaced):
-            share, new = self._ledger.read(lambda state, grant=grant: placement(state, grant.grant, self._schemas))
+            share, new = self._ledger.read(partial(self._placement, grant.grant))
             known = self._seen()
             if new and names.share_topic(share) not in known.topics:
                 self._create(known, [share_spec(share, grant.terms.record_type, self._layout.partitions)])
             self._say(PlaceGrant(grant.grant, self._schemas))
+
+    def _placement(self, grant: GrantId, state: LedgerState) -> tuple[ShareName, bool]:
+        return placement(state, grant, self._schemas)
 
     def _give_rights(self) -> None:
         known = self._seen()

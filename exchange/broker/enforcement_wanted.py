@@ -45,8 +45,9 @@ def own_acls() -> frozenset[Acl]:
 def wanted(state: LedgerState, now: datetime, fixed: int | None, held: Collection[ShareName] = ()) -> Wanted:
     """Everything that the ledger explains.
 
-    now: no one reads before its use period begins. fixed: partitions of every record type, or None for the counts of the product. held: shares that are deleted in the
-    ledger but that the delivery line may still write: their topics stay a little longer.
+    now: nobody reads before its use period begins. fixed: partitions of every record type, or None for the counts of
+    the product. held: shares that are deleted in the ledger but that the delivery line may still write: their topics
+    stay a little longer.
     """
     topics = {spec.name: spec for spec in (ledger_topic(), *_topics(state, fixed, held))}
     return Wanted(topics, frozenset((*own_acls(), *_department_acls(state), *_grant_acls(state, now))))

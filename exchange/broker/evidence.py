@@ -189,28 +189,22 @@ class Evidence:
     def _behind(
         self, inboxes: Iterable[str], counts: Mapping[str, int], now: datetime
     ) -> dict[tuple[RecordType, Department], timedelta]:
-        by_type = delivery_ages(self._kafka, self._lines, now)
-        behind = {}
-        admission: dict[RecordType, timedelta] = {}
-        waiting: dict[RecordType, int] = {}
+        delivery = delivery_ages(self._kafka, self._lines, now)
         committed = self._kafka.committed(names.ADMISSION_GROUP)
+        seconds: dict[tuple[str, ...], float] = {("delivery", n): age.total_seconds() for n, age in delivery.items()}
+        records: dict[tuple[str, ...], float] = {
+            ("delivery", name): float(sum(unit.in_flight for unit in self._lines.units(name))) for name in delivery
+        }
+        behind = {}
         for inbox in inboxes:
-            line = record_type, _ = names.split_inbox(inbox)
-            age, records = admission_age(self._kafka, _partitions([inbox], counts), committed, now)
-            admission[record_type] = max(age, admission.get(record_type, timedelta()))
-            waiting[record_type] = waiting.get(record_type, 0) + records
-            behind[line] = max(age, by_type.get(record_type, timedelta()))
-        metrics.LINE_LAG_SECONDS.replace(
-            {("admission", name): age.total_seconds() for name, age in admission.items()}
-            | {("delivery", name): age.total_seconds() for name, age in by_type.items()}
-        )
-        metrics.LINE_LAG_RECORDS.replace(
-            {("admission", name): float(records) for name, records in waiting.items()}
-            | {
-                ("delivery", name): float(sum(unit.in_flight for unit in self._lines.units(name)))
-                for name in self._lines.record_types()
-            }
-        )
+            line = names.split_inbox(inbox)
+            age, waiting = admission_age(self._kafka, _partitions([inbox], counts), committed, now)
+            behind[line] = max(age, delivery.get(line[0], timedelta()))
+            labels = ("admission", line[0])
+            seconds[labels] = max(age.total_seconds(), seconds.get(labels, 0.0))
+            records[labels] = waiting + records.get(labels, 0.0)
+        metrics.LINE_LAG_SECONDS.replace(seconds)
+        metrics.LINE_LAG_RECORDS.replace(records)
         return behind
 
 

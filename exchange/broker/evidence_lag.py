@@ -35,7 +35,7 @@ def delivery_ages(kafka: Offsets, lines: LineStates, now: datetime) -> dict[Reco
     """
     ages = {}
     for name in lines.record_types():
-        waiting = {
+        waiting: dict[Place, int] = {
             (names.registry_topic(name), number): unit.delivery.totals.next
             for number, unit in enumerate(lines.units(name))
             if unit.in_flight > 0

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from exchange import names
-from exchange.admission.state import UnitState as AdmissionState
+from exchange.admission.state import BOOKS_KEY, Books, decode
 from exchange.clock import Deadline
 from exchange.delivery.state import Joined
 from exchange.delivery.state import UnitState as DeliveryState
@@ -50,7 +50,7 @@ Follow = Callable[[list[tuple[str, int]]], Tail]
 class Unit:
     """What both lines say of one partition of a record type."""
 
-    admission: AdmissionState = field(default_factory=AdmissionState)
+    admission: Books = field(default_factory=Books)
     delivery: DeliveryState = field(default_factory=DeliveryState)
     joined_at: dict[ShareName, datetime] = field(default_factory=dict)
     """When the state record of each join, or of its last change, was appended."""
@@ -130,7 +130,9 @@ class LineStates:
             self._layout = dict(layout)
             self._units = {name: [Unit() for _ in range(count)] for name, count in layout.items()}
         for topic_of in (names.delivery_topic, names.admission_topic):
-            places = [(topic_of(name), number) for name, count in layout.items() for number in range(count)]
+            places: list[tuple[str, int]] = [
+                (topic_of(name), number) for name, count in layout.items() for number in range(count)
+            ]
             if places:
                 self._tails.append(self._follow(places))
 
@@ -146,7 +148,9 @@ class LineStates:
         line, _, name = topic.removeprefix("exchange.").partition(".")
         unit = self._units[RecordType(name)][message.partition()]
         if line == "admission":
-            unit.admission.apply(key, message.value())
+            value = message.value()
+            if key == BOOKS_KEY and value is not None:
+                unit.admission = decode(value)
             return
         unit.delivery.apply(key, message.value())
         if key.startswith(_JOIN):

@@ -1,6 +1,7 @@
 """What the parts of the broker service need of each other: the ledger's store and Kafka's administration."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from exchange.avro.lock import SchemaRepository
@@ -112,6 +113,14 @@ class Service(Protocol):
     @property
     def ready(self) -> bool:
         """Whether reads answer from a ledger that was read to its end."""
+        ...
+
+    def refresh(self) -> None:
+        """Set the metrics that are views of the ledger."""
+        ...
+
+    def past(self, at: datetime) -> LedgerState:
+        """The state after every event up to `at`, from the ledger read again."""
         ...
 
     def books(self) -> list[Account]:

@@ -1,0 +1,279 @@
+"""The broker service: ledger, reconciler, evidence and books, each with its thread; only the leader acts.
+
+Every instance reads the ledger and serves reads. The one that leads keeps Kafka in line with the ledger at every event
+and on a timer, looks at real delivery, and takes commands.
+"""
+
+import os
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import SecretStr
+
+import exchange
+from exchange import names
+from exchange import settings as settings_module
+from exchange.avro.lock import SchemaRepository
+from exchange.broker import satisfaction
+from exchange.broker.books import Account, books, publish
+from exchange.broker.demands import clocks, demand_state
+from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
+from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap
+from exchange.broker.evidence import Evidence
+from exchange.broker.evidence_lines import LineStates
+from exchange.broker.seams import EXCHANGE
+from exchange.catalogue.check import check as check_catalogue
+from exchange.catalogue.load import load as load_catalogue
+from exchange.clock import Clock, Deadline, SystemClock
+from exchange.errors import ExchangeError
+from exchange.kafka.admin import Admin
+from exchange.kafka.connection import Connection
+from exchange.kafka.peek import Peeker
+from exchange.kafka.quotas import Quota, set_quotas
+from exchange.ledger.follower import read_ledger
+from exchange.ledger.state import DemandState, LedgerState
+from exchange.ledger.store import LedgerStore
+from exchange.names import Department
+from exchange.observe import metrics
+from exchange.observe.logs import get_logger
+from exchange.settings import KafkaSettings, Settings
+
+_ENFORCE_SECONDS = 30.0
+"""Pause between two looks at Kafka itself; events are acted on at once."""
+_RETRY_SECONDS = 1.0
+_COMMAND_SECONDS = 20.0
+_REPLAY_SECONDS = 60.0
+_FOLLOW_SECONDS = 0.5
+_SECRET_BYTES = 32
+OWN_PRINCIPALS = (names.ADMISSION, names.DELIVERY, names.BROKER)
+"""The exchange's own Kafka principals."""
+_log = get_logger("exchange.broker")
+
+
+class BrokerService:
+    """All of the broker service but its HTTP side. `start` returns when the ledger is being read."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.schemas = SchemaRepository.load(settings.schemas)
+        self._connection = Connection.of(settings.kafka)
+        self._super = admin_connection(settings.kafka)
+        self._store = LedgerStore(self._connection, self.schemas, settings.worker_id, self.clock)
+        self._lines = LineStates.on(self._connection)
+        self._admin = Admin(self._super)
+        self._stop = threading.Event()
+        self._accounts: list[Account] | None = None
+        self._threads = [
+            threading.Thread(target=self._enforce, name="enforcement", daemon=True),
+            threading.Thread(target=self._observe, name="evidence", daemon=True),
+        ]
+
+    @property
+    def ledger(self) -> LedgerStore:
+        """The ledger's store."""
+        return self._store
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients reach Kafka."""
+        return self._settings.kafka.bootstrap_servers
+
+    @property
+    def ready(self) -> bool:
+        """Whether reads answer from a ledger that was read to its end."""
+        return self._store.failure is None and self._store.wait_ready(Deadline.after(0))
+
+    def start(self) -> None:
+        """Join the group of brokers and begin to work."""
+        metrics.BUILD_INFO.set(1.0, exchange.__version__, version("confluent-kafka"))
+        self._store.start()
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop working and leave."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        self._store.close()
+        self._lines.close()
+
+    # what the API asks
+
+    def past(self, at: datetime) -> LedgerState:
+        """The state after every event up to `at`, from the ledger read again."""
+        events = read_ledger(self._connection, self.schemas, Deadline.after(_REPLAY_SECONDS))
+        return satisfaction.state_at(events, at)
+
+    def books(self) -> list[Account]:
+        """The books at the last look of the leader. Raises ExchangeError(E_NOT_LEADER) elsewhere and before."""
+        if not self._store.leader or self._accounts is None:
+            raise ExchangeError("E_NOT_LEADER", "the books are kept by the leader, from its first look on")
+        return self._accounts
+
+    def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
+        """Make a department a Kafka principal. Its secret, or None when it was one already."""
+        done = self._store.execute(AddDepartment(department), actor, command_id, Deadline.after(_COMMAND_SECONDS))
+        return self._new_secret(department) if done.entities and not done.repeated else None
+
+    def rotate_secret(self, department: str, actor: str, command_id: str | None) -> str | None:
+        """Give a department a new secret. None when the command was a repetition."""
+        done = self._store.execute(RotateSecret(department), actor, command_id, Deadline.after(_COMMAND_SECONDS))
+        return None if done.repeated else self._new_secret(department)
+
+    def apply_catalogue(self, actor: str, command_id: str | None) -> int:
+        """Bring the catalogue's files into the ledger; the number of events. Raises ExchangeError(E_CATALOGUE)."""
+        catalogue = load_catalogue(self._settings.catalogue)
+        records = {name: self.schemas.latest(name).record for name in self.schemas.record_types()}
+        findings = check_catalogue(catalogue, {name: record for name, record in records.items() if record is not None})
+        if findings:
+            raise ExchangeError("E_CATALOGUE", "; ".join(findings))
+        command = ApplyCatalogue.of(catalogue)
+        return len(self._store.execute(command, actor, command_id, Deadline.after(_COMMAND_SECONDS)).entities)
+
+    def _new_secret(self, department: str) -> str:
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._admin.set_secret(department, secret)
+        return secret
+
+    def refresh(self) -> None:
+        """Set the metrics that are views of the ledger."""
+        self._store.read(lambda state: publish_demands(state, self.clock.now()))
+
+    # the threads
+
+    def _enforce(self) -> None:
+        while not self._stop.is_set():
+            if self._store.leader:
+                self._attempt("enforcement", self._enforce_term)
+            else:
+                self._stop.wait(_FOLLOW_SECONDS)
+
+    def _enforce_term(self) -> None:
+        """While this instance leads: act on every event, and look at Kafka itself on a timer."""
+        self._attempt("catalogue", lambda: self.apply_catalogue(EXCHANGE, None))
+        kafka = self._settings.kafka
+        reconciler = Reconciler(
+            self._admin,
+            self._store,
+            self.schemas,
+            Layout(kafka.replication, kafka.partitions),
+            Watch(self.clock, self._lines.in_flow, self._limit),
+        )
+        seen, looked = -1, float("-inf")
+        while self._store.leader and not self._stop.is_set():
+            due = time.monotonic() - looked >= _ENFORCE_SECONDS
+            seq = self._store.wait(seen, 0 if due else _FOLLOW_SECONDS)
+            if due:
+                reconciler.look()
+                looked = time.monotonic()
+            if due or seq != seen:
+                # Events that came meanwhile, also its own, make the next pass.
+                seen = seq if reconciler.reconcile() else -1
+                self._stop.wait(_RETRY_SECONDS if seen < 0 else 0)
+
+    def _observe(self) -> None:
+        while not self._stop.is_set():
+            if self._store.leader:
+                self._attempt("evidence", self._observe_term)
+            else:
+                self._accounts = None
+                self._stop.wait(_FOLLOW_SECONDS)
+
+    def _observe_term(self) -> None:
+        """While this instance leads: look at real delivery and keep the books."""
+        peeker = Peeker(self._connection)
+        evidence = Evidence(Admin(self._connection), peeker, self._lines, self._store, self.clock)
+        try:
+            while self._store.leader and not self._stop.is_set():
+                evidence.look()
+                self._accounts = books(self._lines)
+                publish(self._accounts)
+                self._stop.wait(self._settings.evidence_seconds)
+        finally:
+            peeker.close()
+
+    def _attempt(self, what: str, work: Callable[[], object]) -> None:
+        """Do some work; log what fails and leave it to the next attempt."""
+        try:
+            work()
+        except ExchangeError as error:
+            if error.code != "E_NOT_LEADER":
+                _log.error("broker.failed", what=what, code=error.code, detail=error.detail)
+            self._stop.wait(_RETRY_SECONDS)
+        except Exception:
+            _log.exception("broker.fault", what=what)
+            self._stop.wait(_RETRY_SECONDS)
+
+    def _limit(self, departments: list[Department]) -> None:
+        quota = Quota(self._settings.quota.publish_bytes, self._settings.quota.consume_bytes)
+        set_quotas(self._super, dict.fromkeys(departments, quota))
+
+
+def admin_connection(settings: KafkaSettings) -> Connection:
+    """The connection of the super user. Raises ExchangeError(E_SETTINGS) without its secret."""
+    password = settings_module.secret(SecretStr(""), settings.admin_password_file, "the super user's secret")
+    return Connection.as_principal(settings, settings.admin_username, password)
+
+
+def prepare(settings: KafkaSettings, folder: Path) -> None:
+    """Prepare a fresh cluster: ledger topic, our principals with secrets, their rights.
+
+    folder: holds a file `<principal>.secret` for each of our principals; one that is missing is made, readable by its
+    owner only. May be run again: what is there stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own = {principal: _kept_secret(folder / f"{principal}.secret") for principal in OWN_PRINCIPALS}
+    bootstrap(Admin(admin_connection(settings)), own, settings.replication)
+
+
+def _kept_secret(file: Path) -> str:
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(secrets.token_urlsafe(_SECRET_BYTES))
+    return file.read_text().strip()
+
+
+def publish_demands(state: LedgerState, now: datetime) -> None:
+    """Set the metrics of demands, clocks and the satisfaction rate. A ratio that does not exist has no sample."""
+    total = satisfaction.rate(state, now)
+    variants = {("strict",): total.strict, ("weighted",): total.weighted}
+    metrics.SATISFACTION.replace({labels: ratio for labels, ratio in variants.items() if ratio is not None})
+    metrics.DEMANDS_COUNTED.set(total.counted)
+    metrics.DEMANDS_SATISFIED.set(total.satisfied_strictly)
+    metrics.REGISTRY_SATISFACTION.replace(_strict(state, now, "registry"))
+    metrics.DEPARTMENT_SATISFACTION.replace(
+        {
+            (department, side): ratio
+            for side in ("demander", "provider")
+            for (department,), ratio in _strict(state, now, side).items()
+            if department != satisfaction.NOBODY
+        }
+    )
+    states = Counter(demand_state(state, demand, now).value for demand in state.demands.values())
+    metrics.DEMANDS.replace({(one.value,): float(states[one.value]) for one in DemandState})
+    metrics.DEMANDS_OVERDUE.replace(_overdue(state, now))
+
+
+def _strict(state: LedgerState, now: datetime, by: str) -> dict[tuple[str, ...], float]:
+    groups = satisfaction.rates(state, now, satisfaction.BY[by])
+    return {(name,): rate.strict for name, rate in groups.items() if rate.strict is not None}
+
+
+def _overdue(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
+    """Duties of providers that are past their day and not met."""
+    late: Counter[tuple[str, ...]] = Counter()
+    for demand in state.demands.values():
+        running = clocks(state, demand, now)
+        for name, clock in (("reply", running.reply), ("delivery", running.delivery)):
+            if clock is not None and clock.overdue and clock.done is None and demand.provider is not None:
+                late[(name, demand.provider)] += 1
+    return {labels: float(count) for labels, count in late.items()}

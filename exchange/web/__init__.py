@@ -1,0 +1,1 @@
+"""The HTTP API and the read part of the schema registry API."""

@@ -1,0 +1,130 @@
+"""Who calls, and what that role may do. Denied by default: every path names the roles it is for."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from pydantic import SecretStr
+
+from exchange.broker.demands import acts_for
+from exchange.broker.departments import DEPARTMENT_ROLE, authenticate
+from exchange.broker.seams import Service
+from exchange.errors import ExchangeError
+from exchange.ledger.state import LedgerState
+from exchange.names import Department
+from exchange.settings import HttpSettings, secret
+
+SUPERVISOR = "supervisor"
+OPERATOR = "operator"
+AUDITOR = "auditor"
+_EVERYONE = (DEPARTMENT_ROLE, SUPERVISOR, OPERATOR, AUDITOR)
+_KEY_CHARACTERS = 128
+_TOKEN_CHARACTERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller."""
+
+    role: str
+    department: Department | None
+    """Of the role `department` only."""
+
+    @property
+    def actor(self) -> str:
+        """How the ledger names it."""
+        return self.department or self.role
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it sees demands and grants of every department."""
+        return self.role != DEPARTMENT_ROLE
+
+    def concerned(self, state: LedgerState, *parties: Department | None) -> bool:
+        """Whether it may see what concerns `parties`: its own department, or one it has succeeded."""
+        if self.department is None:
+            return self.sees_all
+        return any(party is not None and acts_for(state, self.department, party) for party in parties)
+
+
+class Gate:
+    """Recognises callers by the tokens of the ledger and the operator's first token. Bearer, or Basic slug:token."""
+
+    def __init__(self, service: Service, settings: HttpSettings) -> None:
+        self._service = service
+        self._first = _first_token(settings)
+
+    def caller(self, authorization: str | None) -> Caller:
+        """The caller of a request with this Authorization header. Raises ExchangeError(E_TOKEN)."""
+        scheme, _, rest = (authorization or "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._of(rest.strip())
+        if scheme.lower() == "basic":
+            name, token = _basic(rest.strip())
+            caller = self._of(token)
+            if caller.department is not None and caller.department != name:
+                raise ExchangeError("E_TOKEN")
+            return caller
+        raise ExchangeError("E_TOKEN")
+
+    def _of(self, token: str) -> Caller:
+        if self._first is not None and hmac.compare_digest(self._first, token.encode()):
+            return Caller(OPERATOR, None)
+        found = self._service.ledger.read(lambda state: authenticate(state, token)) if token else None
+        if found is None:
+            raise ExchangeError("E_TOKEN")
+        return Caller(found.role, found.department)
+
+
+def _first_token(settings: HttpSettings) -> bytes | None:
+    """The operator's first token, from its file. Raises ExchangeError(E_SETTINGS) when it is short."""
+    if settings.operator_token_file is None:
+        return None
+    text = secret(SecretStr(""), settings.operator_token_file, "the operator's first token")
+    if len(text) < _TOKEN_CHARACTERS:
+        raise ExchangeError("E_SETTINGS", f"the operator's first token has fewer than {_TOKEN_CHARACTERS} characters")
+    return text.encode()
+
+
+def allow(*roles: str) -> Callable[..., Caller]:
+    """A dependency that lets these roles in, and nobody else."""
+
+    def check(request: Request, authorization: Annotated[str | None, Header()] = None) -> Caller:
+        gate: Gate = request.app.state.gate
+        caller = gate.caller(authorization)
+        if caller.role not in roles:
+            raise ExchangeError("E_ROLE")
+        return caller
+
+    return check
+
+
+def idempotency_key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
+    """The Idempotency-Key of a request. Raises ExchangeError(E_REQUEST) for one that is empty, long or not ASCII."""
+    if idempotency_key is None:
+        return None
+    if not 0 < len(idempotency_key) <= _KEY_CHARACTERS or not idempotency_key.isprintable():
+        raise ExchangeError("E_REQUEST", f"Idempotency-Key has 1 to {_KEY_CHARACTERS} printable characters")
+    return idempotency_key
+
+
+def _basic(text: str) -> tuple[str, str]:
+    try:
+        name, separator, token = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise ExchangeError("E_TOKEN") from None
+    if not separator:
+        raise ExchangeError("E_TOKEN")
+    return name, token
+
+
+Anyone = Annotated[Caller, Depends(allow(*_EVERYONE))]
+Overseer = Annotated[Caller, Depends(allow(SUPERVISOR, OPERATOR, AUDITOR))]
+Operator = Annotated[Caller, Depends(allow(OPERATOR))]
+DepartmentOnly = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE))]
+Granter = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, SUPERVISOR, OPERATOR))]
+Key = Annotated[str | None, Depends(idempotency_key)]

@@ -1,0 +1,26 @@
+"""The HTTP application of the broker service."""
+
+from fastapi import FastAPI
+
+import exchange
+from exchange.broker.seams import Service
+from exchange.settings import HttpSettings
+from exchange.web import catalogue, demands, grants, health, ledger, problems, registry, satisfaction
+from exchange.web.access import Gate
+from exchange.web.limits import BodyLimit
+
+
+def create_app(service: Service, settings: HttpSettings) -> FastAPI:
+    """The application over a running service. Raises ExchangeError(E_SETTINGS) for an unusable operator token file."""
+    app = FastAPI(
+        title="Exchange bus",
+        version=exchange.__version__,
+        description="Demands, grants, evidence and the shared-demand satisfaction rate. No record travels here.",
+        redirect_slashes=False,
+    )
+    app.state.gate = Gate(service, settings)
+    app.add_middleware(BodyLimit)
+    problems.install(app)
+    for part in (catalogue, demands, grants, ledger, satisfaction, registry, health):
+        app.include_router(part.router(service))
+    return app

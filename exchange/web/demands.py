@@ -1,0 +1,154 @@
+"""Paths of demands: submit, look, reply, withdraw."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands import demand_of, demand_state
+from exchange.broker.seams import Service
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.ledger.command import Command
+from exchange.ledger.state import DemandEntry, DemandState, LedgerState
+from exchange.names import Department, RecordType
+from exchange.web import views
+from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
+from exchange.web.bodies import ConsentBody, DemandBody, ReasonBody, RefusalBody, conditions
+from exchange.web.paging import PageOf, answer
+
+COMMAND_SECONDS = 20.0
+"""A command is answered when its event has been read back from Kafka."""
+
+
+class Wanted(BaseModel):
+    """Which demands a list shows."""
+
+    state: DemandState | None = None
+    demander: str | None = None
+    provider: str | None = None
+    registry: str | None = None
+    overdue: Annotated[bool | None, Query(description="whether a statutory clock has run out")] = None
+
+    def fits(self, state: LedgerState, one: DemandEntry, now: datetime) -> bool:
+        """Whether the list shows this demand."""
+        return (
+            self.demander in (None, one.demander)
+            and self.provider in (None, one.provider)
+            and self.registry in (None, one.registry)
+            and self.state in (None, demand_state(state, one, now))
+            and self.overdue in (None, views.overdue(state, one, now))
+        )
+
+
+def router(service: Service) -> APIRouter:
+    """The paths of demands."""
+    api = APIRouter(prefix="/v1/demands", tags=["demands"])
+    _submitting(api, service)
+    _looking(api, service)
+    _replying(api, service)
+    return api
+
+
+def _run(service: Service, command: Command, caller: Caller, key: str | None) -> tuple[str, ...]:
+    return service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS)).entities
+
+
+def _show(service: Service, demand: str, caller: Caller) -> dict[str, Any]:
+    return service.ledger.read(lambda state: _shown(state, demand, caller, service.clock.now()))
+
+
+def _submitting(api: APIRouter, service: Service) -> None:
+    @api.post("", status_code=201)
+    def submit(body: DemandBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+        """Demand fields of a resource; of a record type, one demand for each department that offers it."""
+        command = SubmitDemand(
+            demander=_own(caller),
+            resource=body.resource,
+            record_type=None if body.record_type is None else RecordType(body.record_type),
+            provider=None if body.provider is None else Department(body.provider),
+            fields=tuple(body.fields),
+            masks=body.masks,
+            scope=conditions(body.scope),
+            legal_basis=body.legal_basis,
+            scenario=body.scenario,
+            use_scope=body.use_scope,
+            mode=body.mode,
+            use_from=body.use_from,
+            use_until=body.use_until,
+            freshness_seconds=body.freshness_seconds,
+            request=body.request,
+            schemas=service.schemas,
+        )
+        demands = _run(service, command, caller, key)
+        return {**_show(service, demands[0], caller), "demands": list(demands)}
+
+
+def _looking(api: APIRouter, service: Service) -> None:
+    @api.get("")
+    def demands(caller: Anyone, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
+        """Demands; a department sees those it made and those made to it."""
+        now = service.clock.now()
+
+        def question(state: LedgerState) -> dict[str, Any]:
+            fitting = (
+                (one.demand, one)
+                for one in state.demands.values()
+                if caller.concerned(state, one.demander, one.provider) and wanted.fits(state, one, now)
+            )
+            found, following = page.of(fitting)
+            return answer([views.demand(state, one, now) for one in found], following)
+
+        return service.ledger.read(question)
+
+    @api.get("/{demand}")
+    def demand(demand: str, caller: Anyone) -> dict[str, Any]:
+        """One demand with its history and clocks."""
+        return _show(service, demand, caller)
+
+
+def _replying(api: APIRouter, service: Service) -> None:
+    def run(command: Command, demand: str, caller: Caller, key: str | None) -> dict[str, Any]:
+        _show(service, demand, caller)
+        _run(service, command, caller, key)
+        return _show(service, demand, caller)
+
+    @api.post("/{demand}/consent")
+    def consent(demand: str, body: ConsentBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+        """The provider grants all or some of the asked fields."""
+        command = ConsentDemand(
+            demand=demand,
+            by=_own(caller),
+            fields=None if body.fields is None else tuple(body.fields),
+            masks=body.masks,
+            scope=conditions(body.scope),
+            freshness_seconds=body.freshness_seconds,
+            schemas=service.schemas,
+        )
+        return run(command, demand, caller, key)
+
+    @api.post("/{demand}/refuse")
+    def refuse(demand: str, body: RefusalBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+        """The provider refuses, with a reason."""
+        command = RefuseDemand(demand=demand, by=_own(caller), reason=body.reason, legal_basis=body.legal_basis)
+        return run(command, demand, caller, key)
+
+    @api.post("/{demand}/withdraw")
+    def withdraw(demand: str, body: ReasonBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+        """The demander takes its demand back; its grants end."""
+        return run(WithdrawDemand(demand=demand, by=_own(caller), reason=body.reason), demand, caller, key)
+
+
+def _own(caller: Caller) -> Department:
+    if caller.department is None:
+        raise ExchangeError("E_ROLE")
+    return caller.department
+
+
+def _shown(state: LedgerState, demand: str, caller: Caller, now: datetime) -> dict[str, Any]:
+    entry = demand_of(state, demand)
+    if not caller.concerned(state, entry.demander, entry.provider):
+        raise ExchangeError("E_UNKNOWN_DEMAND")  # whether it exists is not for others to know
+    return {**views.demand(state, entry, now), "history": views.history(entry)}

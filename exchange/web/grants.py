@@ -1,0 +1,88 @@
+"""Paths of grants: what departments may read, and its end."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from exchange.broker.commands_grants import ResumeGrant, RevokeGrant, SuspendGrant
+from exchange.broker.demands import grant_of
+from exchange.broker.seams import Service
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.ledger.command import Command
+from exchange.ledger.state import GrantEntry, LedgerState
+from exchange.web import views
+from exchange.web.access import Anyone, Caller, Granter, Key
+from exchange.web.bodies import ReasonBody
+from exchange.web.demands import COMMAND_SECONDS
+from exchange.web.paging import PageOf, answer
+
+
+def router(service: Service) -> APIRouter:
+    """The paths of grants."""
+    api = APIRouter(prefix="/v1/grants", tags=["grants"])
+
+    def show(grant: str, caller: Caller) -> dict[str, Any]:
+        shown = service.ledger.read(lambda state: _shown(state, grant, caller))
+        return {**shown, "bootstrap_servers": service.bootstrap_servers}
+
+    def run(command: Command, grant: str, caller: Caller, key: str | None) -> dict[str, Any]:
+        show(grant, caller)
+        service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS))
+        return show(grant, caller)
+
+    @api.get("")
+    def grants(
+        caller: Anyone,
+        page: PageOf,
+        demander: str | None = None,
+        provider: str | None = None,
+        record_type: str | None = None,
+        active: bool | None = None,
+    ) -> dict[str, Any]:
+        """Grants; a department sees those it holds and those it gave."""
+
+        def fits(state: LedgerState, one: GrantEntry) -> bool:
+            holder = state.demands[one.demand].demander
+            return (
+                demander in (None, holder)
+                and provider in (None, one.terms.provider)
+                and record_type in (None, one.terms.record_type)
+                and active in (None, one.active)
+                and caller.concerned(state, holder, one.terms.provider)
+            )
+
+        def question(state: LedgerState) -> dict[str, Any]:
+            found, following = page.of((one.grant, one) for one in state.grants.values() if fits(state, one))
+            return answer([views.grant(state, one) for one in found], following)
+
+        return service.ledger.read(question)
+
+    @api.get("/{grant}")
+    def grant(grant: str, caller: Anyone) -> dict[str, Any]:
+        """One grant, with what a client needs to read it."""
+        return show(grant, caller)
+
+    @api.post("/{grant}/suspend")
+    def suspend(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
+        """Stop a grant for a while: the grantee's fetches fail, the share stays."""
+        return run(SuspendGrant(grant, caller.department, body.reason), grant, caller, key)
+
+    @api.post("/{grant}/resume")
+    def resume(grant: str, caller: Granter, key: Key) -> dict[str, Any]:
+        """Let a suspended grant go on."""
+        return run(ResumeGrant(grant, caller.department), grant, caller, key)
+
+    @api.post("/{grant}/revoke")
+    def revoke(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
+        """End a grant for good; the grantee's fetches fail within a second."""
+        return run(RevokeGrant(grant, caller.department, body.reason), grant, caller, key)
+
+    return api
+
+
+def _shown(state: LedgerState, grant: str, caller: Caller) -> dict[str, Any]:
+    entry = grant_of(state, grant)
+    if not caller.concerned(state, state.demands[entry.demand].demander, entry.terms.provider):
+        raise ExchangeError("E_UNKNOWN_GRANT")  # whether it exists is not for others to know
+    return views.grant(state, entry)

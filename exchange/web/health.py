@@ -1,0 +1,32 @@
+"""Paths without a token: whether this process lives, whether it serves, and its metrics."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from exchange.broker.seams import Service
+from exchange.observe import metrics
+
+
+def router(service: Service) -> APIRouter:
+    """The paths of health and metrics."""
+    api = APIRouter(tags=["health"])
+
+    @api.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @api.get("/readyz")
+    def readyz() -> Response:
+        """The ledger was read to its end; `role` says whether commands are taken here."""
+        ready = service.ready
+        role = "leader" if service.ledger.leader else "follower"
+        return JSONResponse({"status": "ready" if ready else "starting", "role": role}, 200 if ready else 503)
+
+    @api.get("/metrics")
+    def shown() -> Response:
+        """Every metric in Prometheus' text format."""
+        service.refresh()
+        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    return api

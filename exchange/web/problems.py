@@ -1,0 +1,113 @@
+"""Faults as RFC 9457 problem documents with a code of the error table; on the registry's paths in its own format."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from exchange.errors import Action, ExchangeError
+from exchange.observe.logs import get_logger
+
+PROBLEM = "application/problem+json"
+REGISTRY = "application/vnd.schemaregistry.v1+json"
+REGISTRY_PATHS = ("/subjects", "/schemas", "/config", "/compatibility", "/mode")
+
+_STATUS = {
+    "E_TOKEN": 401,
+    "E_ROLE": 403,
+    "E_SCHEMAS_ARE_CODE": 403,
+    "E_NOT_FOUND": 404,
+    "E_UNKNOWN_DEPARTMENT": 404,
+    "E_UNKNOWN_RESOURCE": 404,
+    "E_UNKNOWN_DEMAND": 404,
+    "E_UNKNOWN_GRANT": 404,
+    "E_DEMAND_DUPLICATE": 409,
+    "E_DEMAND_STATE": 409,
+    "E_GRANT_STATE": 409,
+    "E_IDEMPOTENCY": 409,
+    "E_PSEUDONYM_BESIDE_CLEAR": 409,
+    "E_REQUEST_TOO_LARGE": 413,
+}
+_REFUSED = 422
+_UNAVAILABLE = 503
+_FAULT = 500
+_RETRY_SECONDS = "2"
+_REGISTRY_CODES = {401: 40101, 403: 40301, 404: 40401, 405: 405, 413: 413, 422: 42201, 503: 50301}
+_log = get_logger("exchange.web")
+
+
+class RegistryError(ExchangeError):
+    """An error of the registry's paths with the number that its clients know (40401, 40402, 40403, 42201)."""
+
+    def __init__(self, code: str, number: int, detail: str) -> None:
+        super().__init__(code, detail)
+        self.number = number
+
+
+def status_of(error: ExchangeError) -> int:
+    """The HTTP status of an error."""
+    known = _STATUS.get(error.code)
+    if known is not None:
+        return known
+    if error.entry.action is Action.REFUSE:
+        return _REFUSED
+    return _UNAVAILABLE if error.entry.action is Action.RETRY or error.code.startswith("E_KAFKA") else _FAULT
+
+
+def problem(request: Request, error: ExchangeError) -> JSONResponse:
+    """The answer to a request that failed with `error`."""
+    status = status_of(error)
+    headers: dict[str, str] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer, Basic realm="exchange"'
+    if status == _UNAVAILABLE:
+        headers["Retry-After"] = _RETRY_SECONDS
+    if request.url.path.startswith(REGISTRY_PATHS):
+        return _registry(error, status, headers)
+    document = {
+        "type": f"urn:exchange:error:{error.code}",
+        "title": error.entry.meaning,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "advice": error.entry.advice,
+    }
+    return JSONResponse(document, status, headers, PROBLEM)
+
+
+def _registry(error: ExchangeError, status: int, headers: Mapping[str, str]) -> JSONResponse:
+    number = error.number if isinstance(error, RegistryError) else _REGISTRY_CODES.get(status, status)
+    return JSONResponse({"error_code": number, "message": error.detail}, status, headers, REGISTRY)
+
+
+def install(app: FastAPI) -> None:
+    """Make every fault of `app` a problem document."""
+
+    @app.exception_handler(ExchangeError)
+    async def _known(request: Request, error: ExchangeError) -> JSONResponse:
+        return problem(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(request, ExchangeError("E_REQUEST", _places(error)))
+
+    @app.exception_handler(HTTPException)
+    async def _missing(request: Request, error: HTTPException) -> JSONResponse:
+        answer = problem(request, ExchangeError("E_NOT_FOUND" if error.status_code == 404 else "E_REQUEST"))
+        if error.status_code != 405:
+            return answer
+        answer.status_code = 405
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def _fault(request: Request, error: Exception) -> JSONResponse:
+        _log.error("web.fault", path=request.url.path, exc_info=error)
+        return problem(request, ExchangeError("E_INTERNAL"))
+
+
+def _places(error: RequestValidationError) -> str:
+    """What is wrong where, without the value that was sent."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())

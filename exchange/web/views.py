@@ -1,0 +1,188 @@
+"""What the API shows of the ledger: plain JSON, no payload, no secret. Pure functions of the state."""
+
+from datetime import datetime
+from typing import Any
+
+from exchange import names
+from exchange.avro.lock import LockedSchema
+from exchange.avro.record_schema import RecordSchema
+from exchange.broker.books import Account
+from exchange.broker.demands import StatutoryClock, clocks, demand_state, grant_state
+from exchange.clock import format_time
+from exchange.ledger.state import DemandEntry, DepartmentEntry, GrantEntry, LedgerState, ResourceEntry, TokenEntry
+from exchange.ledger.terms import scope_to_json
+
+Json = dict[str, Any]
+
+
+def department(entry: DepartmentEntry) -> Json:
+    """A department."""
+    return {
+        "department": entry.department,
+        "name": entry.name,
+        "name_en": entry.name_en,
+        "credit_code": entry.credit_code,
+        "level": entry.level,
+        "region": entry.region,
+        "owns": list(entry.owns),
+        "valid_from": entry.valid_from,
+        "valid_until": entry.valid_until,
+        "successors": list(entry.successors),
+        "registered": entry.registered,
+    }
+
+
+def resource(entry: ResourceEntry) -> Json:
+    """A resource of the catalogue."""
+    return {
+        "resource": entry.resource,
+        "record_type": entry.record_type,
+        "provider": entry.provider,
+        "name": entry.name,
+        "name_en": entry.name_en,
+        "sharing": entry.sharing,
+        "fields": dict(entry.fields),
+        "update_cycle_seconds": entry.update_cycle_seconds,
+        "withdrawn": entry.withdrawn,
+        "details": dict(entry.details),
+    }
+
+
+def record_type(locked: LockedSchema, record: RecordSchema) -> Json:
+    """A record type with the meaning of every field."""
+    return {
+        "record_type": record.record_type,
+        "registry": names.registry_of(record.record_type),
+        "personal": record.personal,
+        "natural_key": list(record.natural_key),
+        "subject": locked.subject,
+        "version": locked.version,
+        "schema_id": locked.id,
+        "fields": [
+            {
+                "name": rule.name,
+                "meaning": rule.meaning,
+                "meaning_zh": rule.meaning_zh,
+                "standard": rule.standard or None,
+                "code_set": rule.code_set or None,
+                "identifier": rule.identifier or None,
+                "sharing": rule.sharing or None,
+                "personal": rule.personal,
+                "required": rule.required,
+            }
+            for rule in record.fields
+        ],
+    }
+
+
+def demand(state: LedgerState, entry: DemandEntry, now: datetime) -> Json:
+    """A demand with its state and clocks."""
+    running = clocks(state, entry, now)
+    return {
+        "demand": entry.demand,
+        "request": entry.request,
+        "state": demand_state(state, entry, now).value,
+        "demander": entry.demander,
+        "provider": entry.provider,
+        "registry": entry.registry,
+        "record_type": entry.record_type,
+        "resource": entry.resource,
+        "fields": list(entry.fields),
+        "masks": dict(entry.masks),
+        "scope": scope_to_json(entry.scope),
+        "missing": list(entry.missing),
+        "submitted": format_time(entry.submitted),
+        "complete": _time(entry.complete),
+        "replied": _time(entry.replied),
+        "refused": _time(entry.refused),
+        "withdrawn": _time(entry.withdrawn),
+        "use_from": _time(entry.use_from),
+        "use_until": _time(entry.use_until),
+        "freshness_seconds": entry.freshness_seconds,
+        "grants": list(entry.grants),
+        "clocks": {"reply": _clock(running.reply), "delivery": _clock(running.delivery)},
+        **entry.details,
+    }
+
+
+def history(entry: DemandEntry) -> list[Json]:
+    """The events of a demand, oldest first."""
+    return [
+        {"seq": event.seq, "event": event.event, "at": format_time(event.at), "actor": event.actor}
+        for event in entry.history
+    ]
+
+
+def overdue(state: LedgerState, entry: DemandEntry, now: datetime) -> bool:
+    """Whether a statutory clock of the demand has run out."""
+    running = clocks(state, entry, now)
+    return any(clock is not None and clock.overdue for clock in (running.reply, running.delivery))
+
+
+def grant(state: LedgerState, entry: GrantEntry) -> Json:
+    """A grant: what its demander may read, and how it is served. Topic and group are null before it has a share."""
+    asked = state.demands[entry.demand]
+    share = state.shares.get(entry.share) if entry.share is not None else None
+    return {
+        "grant": entry.grant,
+        "demand": entry.demand,
+        "state": grant_state(entry).value,
+        "active": entry.active,
+        "demander": asked.demander,
+        "provider": entry.terms.provider,
+        "record_type": entry.terms.record_type,
+        "resource": asked.resource,
+        "fields": list(entry.terms.fields),
+        "masks": dict(entry.terms.masks),
+        "scope": scope_to_json(entry.terms.scope),
+        "pseudonymous": entry.terms.pseudonymous,
+        "granted_as_asked": list(entry.granted),
+        "masked": list(entry.masked),
+        "scope_narrowed": entry.scope_narrowed,
+        "freshness_seconds": entry.freshness_seconds,
+        "share": entry.share,
+        "topic": None if entry.share is None else names.share_topic(entry.share),
+        "group": names.grant_group(entry.grant),
+        "receipt_topic": names.receipt_topic(entry.grant),
+        "schema_id": None if share is None else share.schema_id,
+        "consented": format_time(entry.consented),
+        "activated": _time(entry.activated),
+        "first_delivered": _time(entry.first_delivered),
+        "empty": entry.empty,
+        "breaches": [{"cause": breach.cause, "since": format_time(breach.since)} for breach in entry.breaches.values()],
+        "suspended": entry.suspended,
+        "ended": _time(entry.ended),
+        "end_reason": entry.end_reason,
+        "use_until": _time(asked.use_until),
+    }
+
+
+def token(entry: TokenEntry) -> Json:
+    """A token, without its digest."""
+    return {"token": entry.token, "role": entry.role, "department": entry.department, "revoked": entry.revoked}
+
+
+def account(entry: Account) -> Json:
+    """The books of a record type or a share."""
+    return {
+        "record_type": entry.record_type,
+        "share": entry.share,
+        **entry.entries,
+        "difference": entry.difference,
+        "closed": entry.difference == 0,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
+
+
+def _clock(clock: StatutoryClock | None) -> Json | None:
+    if clock is None:
+        return None
+    return {
+        "due": clock.due.isoformat(),
+        "provisional": clock.provisional,
+        "done": None if clock.done is None else clock.done.isoformat(),
+        "overdue": clock.overdue,
+    }

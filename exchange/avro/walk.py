@@ -37,6 +37,10 @@ def block_count(b: bytes, p: int) -> tuple[int, int]:
         shift += 7
 
 
+WALKING: dict[str, Any] = {"block_end": block_end, "block_count": block_count}
+"""Globals of generated walking code."""
+
+
 class Names:
     """What generated walking code needs of a schema: its named types, and the globals its lines refer to.
 
@@ -46,7 +50,7 @@ class Names:
 
     def __init__(self, schema: Any) -> None:
         self.schema: Schema = parse(schema)
-        self.module = Module({"block_end": block_end, "block_count": block_count})
+        self.module = Module(dict(WALKING))
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -91,16 +95,17 @@ def _resolve(raw: Any, schema: Schema) -> Node:
     return _resolve(raw.get("name") or raw["type"], schema)
 
 
-def emit_skip(schema_type: Any, names: Names, indent: str) -> list[str]:
+def emitskip(schema_type: Any, names: Names, indent: str) -> list[str]:
     """Lines that move local int `p` behind one value of `schema_type` in local bytes `b`.
 
     `schema_type` is a type as it stands in the schema's JSON, or a node of `names.schema`. The lines use the locals
     `n`, `m` and names that begin with `c_`; their globals are `names.environment`.
     """
-    return _skip(names.node(schema_type), names.module, indent, 0)
+    return skip(names.node(schema_type), names.module, indent, 0)
 
 
-def _skip(node: Node, module: Module, indent: str, level: int) -> list[str]:
+def skip(node: Node, module: Module, indent: str, level: int) -> list[str]:  # noqa: PLR0911 - a case a type
+    """`emit_skip` within another generator: `level` is how deep in the source the lines stand."""
     if stands_alone(node, level):
         name = module.function(node, "skip", lambda name: _function(node, module, name))
         return [f"{indent}p = {name}(b, p)"]
@@ -108,23 +113,24 @@ def _skip(node: Node, module: Module, indent: str, level: int) -> list[str]:
         case Primitive() if node.kind in _SIZES:
             return [f"{indent}p += {_SIZES[node.kind]}"] if _SIZES[node.kind] else []
         case Primitive() if node.kind in ("string", "bytes"):
-            return _skip_block(indent)
+            return skip_block(indent)
         case Primitive() | Enum():
             return [f"{indent}while b[p] > 127: p += 1", f"{indent}p += 1"]
         case Fixed():
             return [f"{indent}p += {node.size}"]
         case Record():
-            return [line for item in node.fields for line in _skip(item.type, module, indent, level + 1)]
+            return [line for item in node.fields for line in skip(item.type, module, indent, level + 1)]
         case Union():
             return _skip_union(node, module, indent, level)
         case Array():
-            return _skip_items(_skip(node.items, module, indent + "  ", level + 1), module, indent)
+            return skip_items(skip(node.items, module, indent + "  ", level + 1), module, indent)
         case Map():
-            body = _skip_block(indent + "  ") + _skip(node.values, module, indent + "  ", level + 1)
-            return _skip_items(body, module, indent)
+            body = skip_block(indent + "  ") + skip(node.values, module, indent + "  ", level + 1)
+            return skip_items(body, module, indent)
 
 
-def _skip_block(indent: str) -> list[str]:
+def skip_block(indent: str) -> list[str]:
+    """Lines that move behind a string or bytes."""
     return [
         f"{indent}n = b[p]",
         f"{indent}if n < 128: p += 1 + (n >> 1)",
@@ -142,14 +148,15 @@ def _skip_union(node: Union, module: Module, indent: str, level: int) -> list[st
         lines, index = [f"{indent}n = b[p]", f"{indent}p += 1"], 2
     word = "if"
     for number, branch in enumerate(node.branches):
-        body = _skip(branch, module, indent + " ", level + 1)
+        body = skip(branch, module, indent + " ", level + 1)
         if body:
             lines += [f"{indent}{word} n == {index * number}:", *body]
             word = "elif"
     return lines
 
 
-def _skip_items(body: list[str], module: Module, indent: str) -> list[str]:
+def skip_items(body: list[str], module: Module, indent: str) -> list[str]:
+    """Lines that move behind an array or map; `body` moves behind one item and is indented by two more."""
     count = module.fresh("c")
     return [
         f"{indent}p, {count} = block_count(b, p)",
@@ -161,8 +168,8 @@ def _skip_items(body: list[str], module: Module, indent: str) -> list[str]:
 
 def _function(node: Node, module: Module, name: str) -> list[str]:
     body = (
-        [line for item in node.fields for line in _skip(item.type, module, " ", 1)]
+        [line for item in node.fields for line in skip(item.type, module, " ", 1)]
         if isinstance(node, Record)
-        else _skip(node, module, " ", 0)
+        else skip(node, module, " ", 0)
     )
     return [f"def {name}(b, p):", *body, " return p"]

@@ -126,6 +126,16 @@ def _is_date_text(value: Any) -> bool:
     return True
 
 
+def _is_uuid_text(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        uuid.UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
 _INT, _LONG = _whole(*INT_RANGE), _whole(*LONG_RANGE)
 _PLAIN: dict[str, Callable[[Any], bool]] = {
     "null": lambda v: v is None,
@@ -139,7 +149,7 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "date": lambda v: isinstance(v, datetime.date) or _is_date_text(v) or _INT(v),
     "time-millis": lambda v: isinstance(v, datetime.time) or _INT(v),
     "time-micros": lambda v: isinstance(v, datetime.time) or _LONG(v),
-    "uuid": lambda v: isinstance(v, uuid.UUID | str),
+    "uuid": lambda v: isinstance(v, uuid.UUID) or _is_uuid_text(v),
 }
 
 

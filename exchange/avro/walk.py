@@ -95,7 +95,7 @@ def _resolve(raw: Any, schema: Schema) -> Node:
     return _resolve(raw.get("name") or raw["type"], schema)
 
 
-def emitskip(schema_type: Any, names: Names, indent: str) -> list[str]:
+def emit_skip(schema_type: Any, names: Names, indent: str) -> list[str]:
     """Lines that move local int `p` behind one value of `schema_type` in local bytes `b`.
 
     `schema_type` is a type as it stands in the schema's JSON, or a node of `names.schema`. The lines use the locals

@@ -22,10 +22,11 @@ from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.kafka.leadership import Leadership
 from exchange.ledger.command import Command
+from exchange.ledger.decisions import Result
 from exchange.ledger.follower import LedgerFollower
 from exchange.ledger.place import THE_LEDGER, LedgerPlace
 from exchange.ledger.state import LedgerState
-from exchange.ledger.term import Result, Term
+from exchange.ledger.term import Term
 
 T = TypeVar("T")
 _log = structlog.get_logger("exchange.ledger")

@@ -17,7 +17,7 @@ from exchange.embedded.jar_lock import LockedJar, read_lock
 from exchange.errors import ExchangeError
 
 _CONNECTIONS = 4
-_ATTEMPTS = 5
+_FRUITLESS_ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.5
 _CHUNK_BYTES = 1 << 16
 _WRONG_BYTES = "its SHA-256 is not the one of the lock file"
@@ -123,21 +123,22 @@ class _Download:
         self.stop = threading.Event()
 
     def jar(self, jar: LockedJar) -> None:
-        """Bring one jar, in several attempts. Raises ExchangeError(E_JARS)."""
+        """Bring one jar, going on as long as attempts bring bytes. Raises ExchangeError(E_JARS)."""
         part = self._folder / (jar.file_name + ".part")
-        if part.exists():
-            self._counter.add(min(part.stat().st_size, jar.size))
+        self._counter.add(min(_size(part), jar.size))
         problem = ""
-        for attempt in range(_ATTEMPTS):
-            if attempt and self.stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)):
+        fruitless = 0
+        while fruitless < _FRUITLESS_ATTEMPTS:
+            if fruitless and self.stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (fruitless - 1)):
                 return
-            had = part.exists()
+            before = _size(part)
             problem = self._attempt(jar, part)
             if not problem:
                 part.replace(self._folder / jar.file_name)
                 return
-            if problem == _WRONG_BYTES and not had:
-                break  # all of it came in this attempt: more attempts bring the same
+            if problem == _WRONG_BYTES and before == 0:
+                break  # all of it came in this attempt: another one would bring the same
+            fruitless = 0 if _size(part) > before else fruitless + 1
         raise ExchangeError("E_JARS", f"{jar.file_name} from {self._address}: {problem}")
 
     def _attempt(self, jar: LockedJar, part: Path) -> str:
@@ -150,13 +151,13 @@ class _Download:
             raise ExchangeError("E_JARS", f"{part} cannot be written: {error.strerror}") from None
         if _is_whole(part, jar):
             return ""
-        if part.stat().st_size >= jar.size:
+        if _size(part) >= jar.size:
             self._forget(part)
             return _WRONG_BYTES
         return "the connection ended before the last byte"
 
     def _receive(self, jar: LockedJar, part: Path) -> None:
-        have = part.stat().st_size if part.exists() else 0
+        have = _size(part)
         if have >= jar.size:
             return
         headers = {"Range": f"bytes={have}-"} if have else {}
@@ -181,9 +182,12 @@ class _Download:
                 self._counter.add(len(chunk))
 
     def _forget(self, part: Path) -> None:
-        if part.exists():
-            self._counter.add(-part.stat().st_size)
-            part.unlink()
+        self._counter.add(-_size(part))
+        part.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _is_whole(file: Path, jar: LockedJar) -> bool:

@@ -30,6 +30,9 @@ def command(class_path: str, temporary: Path, options: Sequence[str], main: Sequ
         "-Djava.awt.headless=true",
         f"-Djava.io.tmpdir={temporary}",
         "-XX:-UsePerfData",
+        # What Kafka's libraries do; else Java warns of it at every start.
+        "--sun-misc-unsafe-memory-access=allow",
+        "--enable-native-access=ALL-UNNAMED",
         "-XX:+ExitOnOutOfMemoryError",
         f"-XX:ErrorFile={temporary}/java-fault-%p.log",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

@@ -1,6 +1,5 @@
-"""`python -m exchange`: the command, where its script is not on the path."""
+"""`python -m exchange` is the command `exchange`."""
 
 from exchange.cli.main import app
 
-if __name__ == "__main__":
-    app(prog_name="exchange")
+app()

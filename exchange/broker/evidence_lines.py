@@ -24,6 +24,8 @@ from exchange.names import RecordType, ShareName
 _HOLDING = b"h|"
 _JOIN = b"j|"
 _POLL_SECONDS = 0.5
+_FIRST_SECONDS = 0.1
+"""A tail that was at its end learns within this time that there is more; fetches wait 50 ms at the broker."""
 
 
 class Tail(Protocol):
@@ -89,11 +91,11 @@ class LineStates:
         if dict(layout) != self._layout or not self._tails:
             self._begin(layout)
         for tail in self._tails:
+            self._take(tail.poll(_FIRST_SECONDS))
             while not tail.at_end:
                 if deadline.passed:
                     raise ExchangeError("E_KAFKA_UNREACHABLE", "the state of the lines was not read in time")
                 self._take(tail.poll(min(_POLL_SECONDS, deadline.remaining())))
-            self._take(tail.poll(0))
 
     def units(self, record_type: RecordType) -> list[Unit]:
         """The partitions of a record type, in order; empty when nothing is known of it."""

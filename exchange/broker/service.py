@@ -21,12 +21,13 @@ from exchange import names
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker import satisfaction
-from exchange.broker.books import Account, books, publish
+from exchange.broker.books import Account, books, publish, quarantine
 from exchange.broker.demands import clocks, demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap
 from exchange.broker.evidence import Evidence
 from exchange.broker.evidence_lines import LineStates
+from exchange.broker.evidence_receipts import Receipts
 from exchange.broker.seams import EXCHANGE
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
@@ -36,10 +37,11 @@ from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.peek import Peeker
 from exchange.kafka.quotas import Quota, set_quotas
+from exchange.kafka.reader import PartitionTail
 from exchange.ledger.follower import read_ledger
 from exchange.ledger.state import DemandState, LedgerState
 from exchange.ledger.store import LedgerStore
-from exchange.names import Department
+from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
 from exchange.settings import KafkaSettings, Settings
@@ -50,6 +52,7 @@ _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
 _REPLAY_SECONDS = 60.0
 _FOLLOW_SECONDS = 0.5
+_ELECTION_SECONDS = 15.0
 _SECRET_BYTES = 32
 OWN_PRINCIPALS = (names.ADMISSION, names.DELIVERY, names.BROKER)
 """The exchange's own Kafka principals."""
@@ -69,6 +72,7 @@ class BrokerService:
         self._lines = LineStates.on(self._connection)
         self._admin = Admin(self._super)
         self._stop = threading.Event()
+        self._started = time.monotonic()
         self._accounts: list[Account] | None = None
         self._threads = [
             threading.Thread(target=self._enforce, name="enforcement", daemon=True),
@@ -87,8 +91,10 @@ class BrokerService:
 
     @property
     def ready(self) -> bool:
-        """Whether reads answer from a ledger that was read to its end."""
-        return self._store.failure is None and self._store.wait_ready(Deadline.after(0))
+        """Whether the ledger was read to its end, and who leads is settled (a lone instance leads within seconds)."""
+        if self._store.failure is not None or not self._store.wait_ready(Deadline.after(0)):
+            return False
+        return self._store.leader or time.monotonic() - self._started > _ELECTION_SECONDS
 
     def start(self) -> None:
         """Join the group of brokers and begin to work."""
@@ -190,16 +196,19 @@ class BrokerService:
 
     def _observe_term(self) -> None:
         """While this instance leads: look at real delivery and keep the books."""
-        peeker = Peeker(self._connection)
-        evidence = Evidence(Admin(self._connection), peeker, self._lines, self._store, self.clock)
+        kafka, peeker = Admin(self._connection), Peeker(self._connection)
+        receipts = Receipts(lambda places: PartitionTail(self._connection, places))
+        evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock)
         try:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
-                self._accounts = books(self._lines)
-                publish(self._accounts)
+                receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
+                self._accounts = books(self._lines, receipts, self._store.read(_readers))
+                publish(self._accounts, quarantine(self._lines))
                 self._stop.wait(self._settings.evidence_seconds)
         finally:
             peeker.close()
+            receipts.close()
 
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
         """Do some work; log what fails and leave it to the next attempt."""
@@ -216,6 +225,15 @@ class BrokerService:
     def _limit(self, departments: list[Department]) -> None:
         quota = Quota(self._settings.quota.publish_bytes, self._settings.quota.consume_bytes)
         set_quotas(self._super, dict.fromkeys(departments, quota))
+
+
+def _readers(state: LedgerState) -> dict[ShareName, list[GrantId]]:
+    """The grants of each share, also those that have ended."""
+    found: dict[ShareName, list[GrantId]] = {}
+    for grant in state.grants.values():
+        if grant.share is not None:
+            found.setdefault(grant.share, []).append(grant.grant)
+    return found
 
 
 def admin_connection(settings: KafkaSettings) -> Connection:

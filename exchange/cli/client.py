@@ -27,6 +27,7 @@ class ApiClient:
             headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT_SECONDS,
             transport=transport,
+            trust_env=False,
         )
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The command `exchange`. A group of commands is imported when it is used, so that a worker never loads what it does not need."""
+"""The command `exchange`. A group of commands is imported when it is used: no worker loads what it does not need."""
 
 import importlib
 from collections.abc import Callable
@@ -29,7 +29,7 @@ COMMANDS: dict[str, str] = {
     "errors": "Every error with its meaning and what to do next.",
     "settings": "Every setting with its default and meaning.",
 }
-"""Every group of commands with its one-line help. `exchange.cli.<name>` holds it as `app`, or as a function of that name."""
+"""Every group of commands with its one-line help. `exchange.cli.<name>` holds it as `app`, or as that function."""
 
 
 class LazyGroup(TyperGroup):

@@ -77,7 +77,7 @@ def router(service: Service) -> APIRouter:
             *page.of((one.subject, views.record_type(one, one.record)) for one in locked if one.record is not None)
         )
 
-    @api.post("/catalogue/apply")
+    @api.post("/catalogue")
     def apply(caller: Operator, key: Key) -> dict[str, Any]:
         """Bring the difference between the catalogue's files at the leader and the ledger into the ledger."""
         return {"events": service.apply_catalogue(caller.actor, key)}

@@ -55,7 +55,7 @@ def router(service: Service) -> APIRouter:
             IssueToken(body.role, body.department, digest(text)), caller.actor, key, Deadline.after(COMMAND_SECONDS)
         )
         shown = ledger.read(lambda state: views.token(state.tokens[done.entities[0]]))
-        return {**shown, "text": None if done.repeated else text}
+        return {**shown, "token": None if done.repeated else text}
 
     @api.post("/tokens/{token}/revoke")
     def revoke(token: str, caller: Operator, key: Key) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
 
 def token(entry: TokenEntry) -> Json:
     """A token, without its digest."""
-    return {"token": entry.token, "role": entry.role, "department": entry.department, "revoked": entry.revoked}
+    return {"id": entry.token, "role": entry.role, "department": entry.department, "revoked": entry.revoked}
 
 
 def account(entry: Account) -> Json:
@@ -167,9 +167,12 @@ def account(entry: Account) -> Json:
     return {
         "record_type": entry.record_type,
         "share": entry.share,
-        **entry.entries,
+        "entries": dict(entry.entries),
         "difference": entry.difference,
         "closed": entry.difference == 0,
+        "quarantined_by_code": dict(entry.by_code),
+        "handed_over": entry.handed_over.records,
+        "faulty": entry.handed_over.faulty,
     }
 
 

@@ -1,0 +1,120 @@
+"""`exchange grant`: what departments may read."""
+
+from typing import Annotated, Any
+
+import typer
+
+from exchange.cli.client import connect
+from exchange.cli.output import detail, say, show_json, table
+from exchange.errors import ExchangeError
+
+app = typer.Typer(no_args_is_help=True, help="Grants: what a department may read.")
+_Id = Annotated[str, typer.Argument(metavar="GRANT", help="id of the grant, e.g. g-13")]
+_Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
+_Key = Annotated[str | None, typer.Option(help="idempotency key")]
+_COLUMNS = ("grant", "state", "demander", "provider", "record_type", "fields", "share", "breaches")
+
+
+@app.command("list")
+def list_(
+    demander: Annotated[str | None, typer.Option(help="who reads")] = None,
+    provider: Annotated[str | None, typer.Option(help="whose records")] = None,
+    record_type: Annotated[str | None, typer.Option(help="of which type")] = None,
+    active: Annotated[bool | None, typer.Option(help="only active ones, or only others")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Grants that concern you; with the token of an overseer, all.
+
+    Example: `exchange grant list --active`
+    """
+    filters = {"demander": demander, "provider": provider, "record_type": record_type, "active": active}
+    with connect() as api:
+        table(api.items("/v1/grants", **filters), _COLUMNS, as_json)
+
+
+@app.command()
+def show(
+    grant: _Id,
+    client_config: Annotated[
+        bool, typer.Option("--client-config", help="what a foreign Kafka client needs, as a properties file")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """One grant; with --client-config, how any Kafka client reads it.
+
+    Example: `exchange grant show g-13 --client-config > share.properties`
+    """
+    with connect() as api:
+        answer = api.get(f"/v1/grants/{grant}")
+    if not client_config:
+        detail(answer, as_json)
+        return
+    config = config_of(answer)
+    if as_json:
+        show_json(config)
+        return
+    say("# a Kafka client of the demander reads its share with this and its own sasl.username and sasl.password;")
+    say("# the schema is /schemas/ids/<schema.id> of the broker service; the key ~ (no value) is a heartbeat: skip it")
+    for name, value in config.items():
+        say(f"{name}={value}")
+
+
+@app.command()
+def suspend(
+    grant: _Id,
+    reason: Annotated[str, typer.Option(help="why")],
+    key: _Key = None,
+    as_json: _Json = False,
+) -> None:
+    """Stop a grant for a while, as its provider or an overseer: the grantee's fetches fail, the share stays.
+
+    Example: `exchange grant suspend g-13 --reason "misuse is being looked into"`
+    """
+    _act(grant, "suspend", {"reason": reason}, key, as_json)
+
+
+@app.command()
+def resume(grant: _Id, key: _Key = None, as_json: _Json = False) -> None:
+    """Let a suspended grant go on.
+
+    Example: `exchange grant resume g-13`
+    """
+    _act(grant, "resume", {}, key, as_json)
+
+
+@app.command()
+def revoke(
+    grant: _Id,
+    reason: Annotated[str, typer.Option(help="why")],
+    key: _Key = None,
+    as_json: _Json = False,
+) -> None:
+    """End a grant for good, as its provider or an operator; the grantee's fetches fail within a second.
+
+    Example: `exchange grant revoke g-13 --reason "the purpose has been met"`
+    """
+    _act(grant, "revoke", {"reason": reason}, key, as_json)
+
+
+def config_of(grant: dict[str, Any]) -> dict[str, str]:
+    """What a foreign client needs, under the names Kafka clients use. Raises ExchangeError(E_GRANT_STATE) too early."""
+    if grant["topic"] is None:
+        raise ExchangeError("E_GRANT_STATE", "the grant has no share yet")
+    return {
+        "bootstrap.servers": grant["bootstrap_servers"],
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "group.id": grant["group"],
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "topic": grant["topic"],
+        "schema.id": str(grant["schema_id"]),
+    }
+
+
+def _act(grant: str, verb: str, body: dict[str, Any], key: str | None, as_json: bool) -> None:
+    with connect() as api:
+        answer = api.post(f"/v1/grants/{grant}/{verb}", body, key)
+    if as_json:
+        show_json(answer)
+    else:
+        say(f"{grant} is {answer['state']}")

@@ -1,0 +1,52 @@
+"""`exchange token`: API tokens."""
+
+from typing import Annotated
+
+import typer
+
+from exchange.cli.client import connect
+from exchange.cli.output import say, show_json, table
+
+app = typer.Typer(no_args_is_help=True, help="API tokens.")
+_Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
+
+
+@app.command()
+def issue(
+    role: Annotated[str, typer.Argument(help="department, supervisor, operator or auditor")],
+    department: Annotated[str | None, typer.Option(help="whose token, for the role department")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Issue a token. Its text is shown once; the ledger keeps only its SHA-256.
+
+    Example: `exchange token issue department --department taxation`
+    """
+    with connect() as api:
+        answer = api.post("/v1/tokens", {"role": role, "department": department})
+    if as_json:
+        show_json(answer)
+        return
+    say(f"id     {answer['id']}")
+    say(f"token  {answer['token']}")
+    say("keep it now: it is shown once and stored nowhere")
+
+
+@app.command("list")
+def list_(as_json: _Json = False) -> None:
+    """Every token that was issued, without its text.
+
+    Example: `exchange token list`
+    """
+    with connect() as api:
+        table(api.items("/v1/tokens"), ("id", "role", "department", "revoked"), as_json)
+
+
+@app.command()
+def revoke(token: Annotated[str, typer.Argument(metavar="ID", help="id of the token, e.g. t-7")]) -> None:
+    """Revoke a token; it is refused from now on.
+
+    Example: `exchange token revoke t-7`
+    """
+    with connect() as api:
+        api.post(f"/v1/tokens/{token}/revoke")
+    say(f"{token} is revoked")

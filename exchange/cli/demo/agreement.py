@@ -58,8 +58,10 @@ def register_departments(operator: ApiClient, places: Places) -> None:
     """Bring the catalogue into the ledger; give every department of the story its Kafka secret and its API token."""
     operator.post("/v1/catalogue")
     for department in DEPARTMENTS:
-        if not places.has_secret(department):
-            places.keep_secret(department, operator.post("/v1/departments", {"department": department})["secret"])
+        if not places.has_secret(f"{department}.secret"):
+            places.keep_secret(
+                f"{department}.secret", operator.post("/v1/departments", {"department": department})["secret"]
+            )
         if not places.has_secret(f"{department}.token"):
             issued = operator.post("/v1/tokens", {"role": "department", "department": department})
             places.keep_secret(f"{department}.token", issued["token"])

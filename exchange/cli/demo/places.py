@@ -45,6 +45,10 @@ class Places:
         kept_secret(file)
         return file
 
+    def principal_secret(self, principal: str) -> Path:
+        """The file of a Kafka principal's secret, as `exchange serve --bootstrap` names it."""
+        return self.secrets / f"{principal}.secret"
+
     def keep_secret(self, name: str, secret: str) -> None:
         """Put a secret that somebody else has made into its file."""
         write_private(self.secrets / name, secret + "\n")

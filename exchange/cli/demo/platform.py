@@ -5,18 +5,16 @@ from types import TracebackType
 from typing import Self
 
 from exchange import names
-from exchange.broker.enforcement import bootstrap
+from exchange.broker.service import prepare
 from exchange.cli.demo.places import Places
 from exchange.embedded.kafka import EmbeddedKafka
 from exchange.embedded.ports import HOST
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.embedded.processes import Supervisor, exchange_command
-from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 
 PARTITIONS = 4
 _EVIDENCE_SECONDS = "1"
-_OWN_PRINCIPALS = (names.BROKER, names.ADMISSION, names.DELIVERY)
 
 
 class Platform:
@@ -51,7 +49,7 @@ class Platform:
 
     def ledger_connection(self) -> Connection:
         """Kafka as the broker service reaches it."""
-        return Connection.of(self.kafka.settings(names.BROKER, self.places.secret_file(names.BROKER)))
+        return Connection.of(self.kafka.settings(names.BROKER, self.places.principal_secret(names.BROKER)))
 
     # starting
 
@@ -59,8 +57,7 @@ class Platform:
         """Kafka, with our principals and the ledger's topic, and PostgreSQL."""
         self.kafka.start()
         self.postgres.start()
-        secrets = {name: self.places.secret_file(name).read_text(encoding="utf-8").strip() for name in _OWN_PRINCIPALS}
-        bootstrap(Admin(Connection.of(self.kafka.admin_settings())), secrets, replication=1)
+        prepare(self.kafka.admin_settings(), self.places.secrets)
 
     def start_broker(self) -> None:
         """The broker service."""
@@ -99,7 +96,7 @@ class Platform:
             "EXCHANGE_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "EXCHANGE_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
             "EXCHANGE_KAFKA__USERNAME": principal,
-            "EXCHANGE_KAFKA__PASSWORD_FILE": str(self.places.secret_file(principal)),
+            "EXCHANGE_KAFKA__PASSWORD_FILE": str(self.places.principal_secret(principal)),
             "EXCHANGE_KAFKA__REPLICATION": "1",
             "EXCHANGE_KAFKA__PARTITIONS": str(PARTITIONS),
             "EXCHANGE_METRICS__PORT": str(self.places.port(child)),

@@ -16,7 +16,7 @@ from exchange.embedded.jar_lock import LOCK_FILE, LockedJar, write_lock
 
 # Kafka speaks slf4j 1.7; a binding of the 2.x line would stay silent.
 _POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<project><modelVersion>4.0.0</modelVersion>
 <groupId>exchange</groupId><artifactId>embedded-kafka</artifactId><version>1</version>
 <dependencies>
 <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version></dependency>

@@ -7,7 +7,7 @@ from jgo.constants import MAVEN_CENTRAL_URL
 
 from exchange.embedded.maven_address import repository
 
-_MIRRORS = """<settings xmlns="http://maven.apache.org/SETTINGS/1.0.0"><mirrors>
+_MIRRORS = """<settings xmlns="urn:any"><mirrors>
 <mirror><id>m</id><mirrorOf>{mirror_of}</mirrorOf><url>http://127.0.0.1:8081/mirror/</url></mirror>
 </mirrors></settings>"""
 

@@ -25,6 +25,8 @@ _FOR_GOOD = frozenset(
     }
 )
 _CALL_SECONDS = 5.0
+_BATCH_BYTES = 200_000
+"""Below the inbox's limit for a batch (record.MAX_VALUE_BYTES): Kafka refuses a larger batch as a whole."""
 
 
 class IdempotentProducer:
@@ -37,6 +39,7 @@ class IdempotentProducer:
                 enable_idempotence=True,
                 partitioner=PARTITIONER,
                 linger_ms=20,
+                batch_size=_BATCH_BYTES,
                 compression_type="none",  # inboxes refuse compressed batches, so that a size limit means what it says
                 on_delivery=self._delivered,
                 delivery_report_only_error=True,

@@ -73,6 +73,7 @@ class BrokerService:
         self._admin = Admin(self._super)
         self._stop = threading.Event()
         self._started = time.monotonic()
+        self._settled = threading.Event()
         self._accounts: list[Account] | None = None
         self._threads = [
             threading.Thread(target=self._enforce, name="enforcement", daemon=True),
@@ -91,10 +92,10 @@ class BrokerService:
 
     @property
     def ready(self) -> bool:
-        """Whether the ledger was read to its end, and who leads is settled (a lone instance leads within seconds)."""
+        """Whether the ledger was read to its end and who leads is settled; a leader has brought Kafka in line once."""
         if self._store.failure is not None or not self._store.wait_ready(Deadline.after(0)):
             return False
-        return self._store.leader or time.monotonic() - self._started > _ELECTION_SECONDS
+        return self._settled.is_set() or time.monotonic() - self._started > _ELECTION_SECONDS
 
     def start(self) -> None:
         """Join the group of brokers and begin to work."""
@@ -184,7 +185,10 @@ class BrokerService:
             if due or seq != seen:
                 # Events that came meanwhile, also its own, make the next pass.
                 seen = seq if reconciler.reconcile() else -1
-                self._stop.wait(_RETRY_SECONDS if seen < 0 else 0)
+                if seen < 0:
+                    self._stop.wait(_RETRY_SECONDS)
+                else:
+                    self._settled.set()
 
     def _observe(self) -> None:
         while not self._stop.is_set():

@@ -106,7 +106,7 @@ def list_(
 
 
 @app.command()
-def consent(
+def consent(  # noqa: PLR0913 - the parts of a consent
     demand: _Id,
     *,
     field: Annotated[list[str] | None, typer.Option(help="field to grant; all asked ones when left out")] = None,

@@ -59,8 +59,8 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bo
         show_json(list(rows))
         return
     drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        drawn.add_column(column.replace("_", " "), overflow="fold")
+    for number, column in enumerate(columns):
+        drawn.add_column(column.replace("_", " "), overflow="fold", no_wrap=number == 0)
     for row in rows:
         drawn.add_row(*(Text(cell(row.get(column))) for column in columns))
     Console(highlight=False).print(drawn)

@@ -1,5 +1,6 @@
 """`exchange serve`: the broker service."""
 
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,6 +58,9 @@ def serve(
         server_header=False,
     )
     server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops at the signal and then raises it again: what is left to do here still has to be done.
+        signal.signal(number, lambda *_: None)
     stopped = threading.Event()
     service.start()
     watcher = threading.Thread(

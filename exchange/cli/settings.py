@@ -13,7 +13,9 @@ _PREFIX = "EXCHANGE_"
 
 
 def settings(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table")] = False) -> None:
-    """Every setting: the environment variable, its default, its meaning. A TOML file named by EXCHANGE_CONFIG works too.
+    """Every setting: the environment variable, its default, its meaning.
+
+    A TOML file named by EXCHANGE_CONFIG works too; the environment comes first.
 
     Example: `exchange settings --json`
     """

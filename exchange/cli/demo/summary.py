@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from exchange.cli.demo.flow import Counts
 
 _TARGET = 0.6
-_SHOWN = ("submitted", "admitted", "unchanged", "quarantined", "forwarded", "out_of_scope", "handed_over", "in_flight")
+_SHOWN = ("submitted", "admitted", "unchanged", "quarantined", "forwarded", "handed_over")
 """The counts a person looks at first; the JSON has all."""
 
 
@@ -76,12 +77,12 @@ def by_state(demands: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _records(counts: Counts) -> Table:
-    table = Table(title="Records of this run", title_justify="left")
-    table.add_column("record type")
+    table = Table(title="Records of this run", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("record type", no_wrap=True)
     for key in _SHOWN:
         table.add_column(key.replace("_", " "), justify="right")
     for name, row in sorted(counts.by_record_type.items()):
-        table.add_row(name, *(f"{row[key]:,}" for key in _SHOWN))
+        table.add_row(name.replace(".", ".\n "), *(f"{row[key]:,}" for key in _SHOWN))
     table.add_section()
     table.add_row("all", *(f"{counts.total[key]:,}" for key in _SHOWN))
     return table

@@ -108,7 +108,7 @@ class IntakeLine:
         self._signed = time.monotonic()
         self._count(Stage.INTAKE_COLLECT, "collected", len(page.rows))
         self._count(Stage.INTAKE_SUBMIT, "submitted", submitted)
-        _log.info("intake.page", rows=len(page.rows), submitted=submitted, unmapped=unmapped, total=books.collected)
+        _log.info("intake.page", collected=len(page.rows), submitted=submitted, unmapped=unmapped, total=books.collected)
 
     def _idle(self, stop: threading.Event) -> None:
         if time.monotonic() - self._signed >= self._pace.heartbeat_seconds:

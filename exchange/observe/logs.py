@@ -89,4 +89,4 @@ class _Bridge(logging.Handler):
 
 def get_logger(name: str, **bound: Any) -> Any:
     """A structlog logger; `bound` keys (line=…, stage=…) go with every event."""
-    return structlog.get_logger(name, logger=name, **bound)
+    return structlog.get_logger(component=name, **bound)

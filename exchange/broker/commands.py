@@ -15,6 +15,7 @@ from exchange.broker.commands_terms import (
     record_schema,
 )
 from exchange.broker.demands import NOT_SHARED, acts_for, demand_of, demand_state, is_open
+from exchange.calendar import day_in_shanghai
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft
@@ -66,7 +67,7 @@ class SubmitDemand:
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-submitted` of each demand."""
-        _valid_department(state, self.demander)
+        _check_exists(state, self.demander, now)
         self._check_period(now)
         draft = Draft(state)
         for resource in self._resources(state):
@@ -319,6 +320,10 @@ def _check_joinable(state: LedgerState, demander: Department, terms: Terms) -> N
             raise ExchangeError("E_PSEUDONYM_BESIDE_CLEAR", f"{grant.grant} has not ended")
 
 
-def _valid_department(state: LedgerState, department: Department) -> None:
-    if department not in state.departments:
+def _check_exists(state: LedgerState, department: Department, now: datetime) -> None:
+    found = state.departments.get(department)
+    if found is None:
         raise ExchangeError("E_UNKNOWN_DEPARTMENT")
+    today = day_in_shanghai(now).isoformat()
+    if today < found.valid_from or (found.valid_until is not None and found.valid_until <= today):
+        raise ExchangeError("E_UNKNOWN_DEPARTMENT", "the department does not exist any more, or not yet")

@@ -16,11 +16,13 @@ from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.ledger.place import LedgerPlace
 from exchange.ledger.store import LedgerStore
+from exchange.observe import logs
 from exchange.settings import KafkaSettings, Settings
 
 
 def main() -> None:
     """Run until killed."""
+    logs.configure("info")
     job = json.loads(sys.stdin.readline())
     settings = KafkaSettings.model_validate(job["settings"])
     schemas = SchemaRepository.load(Path(Settings().schemas))

@@ -24,7 +24,7 @@ from exchange.kafka.line_membership import Membership, Place
 from exchange.kafka.line_slot import Slot, SlotState
 from exchange.kafka.message import Message
 from exchange.kafka.unit import UnitFactory, UnitId, record_type_of
-from exchange.names import TopicName
+from exchange.names import RecordType, TopicName
 
 _log = structlog.get_logger("exchange.line")
 
@@ -34,6 +34,8 @@ _IDLE_SECONDS = 0.2
 _LEARN_SECONDS = 0.2
 _EXISTENCE_SECONDS = 2.0
 _HELD_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0
+_LAG_SECONDS = 2.0
 _COLLECT_SECONDS = 60.0
 _BUILDERS = 12
 _COMMITTERS = 12
@@ -71,30 +73,28 @@ class Line:
         self._wanted: frozenset[TopicName] = frozenset()
         self._generation = 0
         self._group: Any = None
+        self._at_end: set[Place] = set()
         self._reread = False
         self._busy = False
         self._records = 0
         self._opened = 0.0
-        self._learnt = self._looked = -_LONG
+        self._learnt = self._looked = self._measured = -_LONG
         self._collected = time.monotonic()
         self._threads = ThreadPoolExecutor(_BUILDERS, thread_name_prefix=f"{line}-unit")
         self._committers = ThreadPoolExecutor(_COMMITTERS, thread_name_prefix=f"{line}-commit")
         self.turned = time.monotonic()
         """When the line last came round, on the monotonic clock: its sign of life."""
+        self.lag: dict[RecordType, tuple[int, float]] = {}
+        """By record type, a moment ago: records unread (markers count too) and the age in seconds of the last one read.
+
+        Both are 0 when the end was reached.
+        """
 
     @property
     def ready(self) -> bool:
         """Whether the group has settled and every unit of ours is at work."""
         settled = self._members.assigned is not None and self._generation == self._members.generation
         return settled and all(slot.state is SlotState.READY for slot in list(self._slots.values()))
-
-    def behind(self) -> dict[TopicName, int]:
-        """How many records (markers included) stand unread in each input topic: an estimate for metrics."""
-        found: dict[TopicName, int] = {}
-        positions = {place: offset for slot in list(self._slots.values()) for place, offset in slot.positions.items()}
-        for (topic, _), distance in self._members.behind(positions).items():
-            found[TopicName(topic)] = found.get(TopicName(topic), 0) + distance
-        return found
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then finish the batch and leave. Call it in the main thread of the worker."""
@@ -112,7 +112,8 @@ class Line:
         self.turned = time.monotonic()
         self._learn()
         self._advance()
-        hurry = any(slot.open or slot.state is SlotState.BUILDING for slot in self._slots.values())
+        self._measure()
+        hurry = any(slot.open or slot.state is not SlotState.READY for slot in self._slots.values())
         pending = [slot for slot in self._ready() if slot.unit is not None and not slot.open and slot.unit.pending()]
         messages, group = self._members.take(CHUNK, self._busy, 0.0 if pending else 0.02 if hurry else _IDLE_SECONDS)
         if self._members.generation != self._generation:
@@ -136,6 +137,7 @@ class Line:
             if run is None:
                 run = runs[place] = []
             run.append(message)
+        self._at_end = (self._at_end - runs.keys()) | self._members.ended
         for place, run in runs.items():
             slot = self._by_place.get(place)
             if slot is not None and slot.state is SlotState.READY:
@@ -237,13 +239,15 @@ class Line:
         for slot in self._slots.values():
             if self._due_for_building(slot):
                 slot.state = SlotState.BUILDING
-                slot.building = self._threads.submit(slot.build, self._factory, self._members)
+                slot.building = self._threads.submit(slot.build, self._factory)
             elif slot.state is SlotState.BUILDING and slot.building is not None and slot.building.done():
                 self._built(slot, slot.building)
+        self._locate()
         if self._reread and self._members.assigned is not None and not any(s.open for s in self._slots.values()):
             self._reread = False
             positions = {place: offset for slot in self._ready() for place, offset in slot.positions.items()}
             self._by_place = {place: self._slot_of(place) for place in positions}
+            self._at_end = set()
             self._members.read(positions)
             self._freeze()
 
@@ -255,13 +259,26 @@ class Line:
 
     def _built(self, slot: Slot, building: "Future[None]") -> None:
         slot.building = None
-        if not self._guarded(slot, building.result):
+        if self._guarded(slot, building.result):
+            slot.state, slot.since = SlotState.BUILT, time.monotonic()
+
+    def _locate(self) -> None:
+        """Find where the units that were built read on. In this thread: the client's consumer serves one at a time."""
+        now = time.monotonic()
+        built = [slot for slot in self._slots.values() if slot.state is SlotState.BUILT and now >= slot.since]
+        if not built or self._members.assigned is None:
             return
-        if slot.built_for == slot.topics:
-            slot.state = SlotState.READY
-        else:  # a rebalance brought other topics meanwhile: their positions are still to be found
-            slot.state, slot.since = SlotState.HELD, time.monotonic()
-        self._reread = True
+        try:
+            committed = self._members.committed({place for slot in built for place in slot.unknown()})
+        except ExchangeError as error:
+            _log.warning("line.offsets_unknown", line=self._name, code=error.code)
+            for slot in built:
+                slot.since = now + _AGAIN_SECONDS
+            return
+        for slot in built:
+            if self._guarded(slot, lambda slot=slot: slot.locate(committed, self._members)):  # type: ignore[misc]
+                slot.state = SlotState.READY
+                self._reread = True
 
     def _whole(self, slot: Slot) -> bool:
         """Whether no other worker reads a part of this unit (one that has not yet learnt of a new topic might)."""
@@ -299,7 +316,7 @@ class Line:
     @staticmethod
     def _keep(slot: Slot, topics: frozenset[str]) -> None:
         """A slot of ours after a rebalance: when its topics changed, only their positions have to be found anew."""
-        if slot.state is SlotState.READY and slot.topics != topics:
+        if slot.state in (SlotState.READY, SlotState.BUILT) and slot.topics != topics:
             slot.state, slot.since = SlotState.HELD, time.monotonic()
         slot.topics = topics
 
@@ -308,6 +325,21 @@ class Line:
             slot.building.add_done_callback(lambda _: slot.close())
         else:
             self._release(slot)
+
+    def _measure(self) -> None:
+        """Renew `lag`."""
+        now = time.monotonic()
+        if now - self._measured < _LAG_SECONDS:
+            return
+        self._measured = now
+        found: dict[RecordType, tuple[int, float]] = {}
+        for slot in self._slots.values():
+            waiting = {place: offset for place, offset in slot.positions.items() if place not in self._at_end}
+            records = sum(max(1, distance) for distance in self._members.behind(waiting).values())
+            age = max(0.0, time.time() - slot.newest_ms / 1000) if records and slot.newest_ms else 0.0
+            before = found.get(slot.id.record_type, (0, 0.0))
+            found[slot.id.record_type] = (before[0] + records, max(before[1], age))
+        self.lag = found
 
     def _freeze(self) -> None:
         if self.ready:

@@ -30,6 +30,7 @@ _CONSUMER = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
+    "enable.partition.eof": True,
     "allow.auto.create.topics": False,
     "queued.min.messages": 20_000,
     "fetch.queue.backoff.ms": 5,
@@ -44,8 +45,8 @@ _OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 class Membership:
     """One static member of a group. It reads nothing by itself: `read` says from where.
 
-    Every rebalance moves `generation`; records taken in an older generation belong to somebody else by now. Not safe
-    for several threads, except `committed` and `low`.
+    Every rebalance moves `generation`; records taken in an older generation belong to somebody else by now. For one
+    thread only: the client serves calls on a consumer one at a time, and a poll that waits keeps all others waiting.
     """
 
     def __init__(self, connection: Connection, group: str, worker_id: str) -> None:
@@ -54,6 +55,8 @@ class Membership:
         """Partitions that the group gave us; None while a rebalance is under way."""
         self.lost: set[Place] = set()
         """Partitions whose position fell out of range. The line empties it."""
+        self.ended: set[Place] = set()
+        """Partitions whose end was reached in the last `take`. Offsets cannot tell: markers have them too."""
         self._fatal: KafkaError | None = None
         config = connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error)
         self._consumer = Consumer(config | _CONSUMER)
@@ -98,6 +101,7 @@ class Membership:
         `idle_seconds`, then take what is there. Raises ExchangeError(E_WORKER_TWIN) when a twin has our id.
         """
         generation = self.generation
+        self.ended.clear()
         try:
             if busy:
                 found = self._consumer.consume(limit, 0.05)
@@ -126,6 +130,9 @@ class Membership:
             error = message.error()
             if error.fatal() or error.code() in _TWIN:
                 self._refuse(error)
+            if error.code() == KafkaError._PARTITION_EOF:
+                self.ended.add((message.topic(), message.partition()))
+                continue
             if error.code() in _OUT_OF_RANGE:
                 self.lost.add((message.topic(), message.partition()))
             _log.warning("kafka.read", topic=message.topic(), partition=message.partition(), error=error.name())
@@ -151,7 +158,7 @@ class Membership:
         return self._watermarks(place)[0]
 
     def behind(self, positions: Mapping[Place, int]) -> dict[Place, int]:
-        """How far each position is from the end of its partition, as last fetched: an estimate for metrics."""
+        """How far each position is from the end of its partition, as last fetched; markers are counted too."""
         found = {}
         for place, position in positions.items():
             try:

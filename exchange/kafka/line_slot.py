@@ -1,7 +1,7 @@
 """One unit's place in a worker: its producer, its positions and its transaction."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from enum import Enum
 from typing import Any
@@ -39,6 +39,8 @@ class SlotState(Enum):
     HELD = "held"
     """Another worker still reads a part of this unit's topics."""
     BUILDING = "building"
+    BUILT = "built"
+    """Restored; where to read on is still to be found."""
     READY = "ready"
     WAITING = "waiting"
     """Failed; built again after a while."""
@@ -53,8 +55,6 @@ class Slot:
         self.since = time.monotonic()
         self.topics: frozenset[str] = frozenset()
         """Inputs that the group gave us."""
-        self.built_for: frozenset[str] = frozenset()
-        """Inputs whose positions are known."""
         self.positions: dict[Place, int] = {}
         """Next offset of each input, as committed."""
         self.unit: Unit | None = None
@@ -62,12 +62,14 @@ class Slot:
         self.open = False
         self.building: Future[None] | None = None
         self.failures = 0
+        self.newest_ms = 0
+        """When the last record read was appended to its topic."""
         self._line = line
         self._connection = connection
         self._moved: dict[str, int] = {}
 
-    def build(self, factory: UnitFactory, members: Membership) -> None:
-        """Fence older owners, restore the unit, then find the positions: in this order, so that nothing can move after.
+    def build(self, factory: UnitFactory) -> None:
+        """Fence older owners, then restore the unit: in this order, so that nothing can move any more.
 
         What is there already (a unit that came back from a rebalance) is kept: whoever had it meanwhile has fenced our
         producer, and the next commit says so.
@@ -80,16 +82,22 @@ class Slot:
             unit.restore()
             self.unit = unit
             self.positions = {}
-        topics = self.topics
-        wanted = {(topic, self.id.partition) for topic in topics}
-        missing = wanted - self.positions.keys()
-        known = members.committed(missing) if missing else {}
-        for place in missing - known.keys():
-            if not self.unit.fresh():
+
+    def unknown(self) -> set[Place]:
+        """Inputs whose positions are still to be found."""
+        return {(topic, self.id.partition) for topic in self.topics} - self.positions.keys()
+
+    def locate(self, committed: Mapping[Place, int], members: Membership) -> None:
+        """Take up the committed offsets; an input without one is read from its beginning, if the unit is fresh.
+
+        Raises ExchangeError: E_OFFSET_LOST if it is not, E_KAFKA_*.
+        """
+        assert self.unit is not None
+        for place in self.unknown():
+            if place not in committed and not self.unit.fresh():
                 raise ExchangeError("E_OFFSET_LOST", f"{place[0]}/{place[1]}")
-            known[place] = members.low(place)
-        self.positions = {place: offset for place, offset in (self.positions | known).items() if place in wanted}
-        self.built_for = topics
+            self.positions[place] = committed[place] if place in committed else members.low(place)
+        self.positions = {place: offset for place, offset in self.positions.items() if place[0] in self.topics}
 
     def begin(self) -> None:
         """Open the transaction unless it is open."""
@@ -107,6 +115,7 @@ class Slot:
         if messages:
             last = messages[-1]
             self._moved[last.topic()] = last.offset() + 1
+            self.newest_ms = last.timestamp()[1]
 
     def seal(self) -> None:
         """Let the unit write its state."""

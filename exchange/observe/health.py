@@ -16,8 +16,17 @@ _log = structlog.get_logger("exchange.health")
 class HealthServer:
     """Serves in threads of its own until closed. Port 0 takes a free one."""
 
-    def __init__(self, host: str, port: int, live: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        handler = type("Handler", (_Handler,), {"live": staticmethod(live), "ready": staticmethod(ready)})
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        live: Callable[[], bool],
+        ready: Callable[[], bool],
+        refresh: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`refresh` is called before metrics are shown: the place for gauges that nobody else keeps up to date."""
+        questions = {"live": staticmethod(live), "ready": staticmethod(ready), "refresh": staticmethod(refresh)}
+        handler = type("Handler", (_Handler,), questions)
         try:
             self._server = ThreadingHTTPServer((host, port), handler)
         except OSError as error:
@@ -38,10 +47,12 @@ class HealthServer:
 class _Handler(BaseHTTPRequestHandler):
     live: Callable[[], bool]
     ready: Callable[[], bool]
+    refresh: Callable[[], None]
 
     def do_GET(self) -> None:
         """Answer one of the three paths."""
         if self.path == "/metrics":
+            self.refresh()
             self._answer(200, metrics.CONTENT_TYPE, metrics.exposition())
         elif self.path == "/healthz":
             self._state(self.live())

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from exchange.clock import Deadline
+from exchange.delivery.doubts import Doubts
 from exchange.delivery.flow import Flow
 from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.receive import is_heartbeat, untaken, version, version_of
@@ -26,6 +27,7 @@ from exchange.delivery.state import (
 )
 from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
+from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.message import Message
 from exchange.kafka.reader import read_to_end
@@ -65,13 +67,21 @@ class Parts:
     report: Report
 
 
+Writable = Callable[[TopicName], bool]
+"""Whether Kafka takes records into a share's topic, as far as is known."""
+
+
+def _everything(_topic: TopicName) -> bool:
+    return True
+
+
 class DeliveryUnit:
     """One partition of a registry and the same partition of its shares. Its state changes with `process` at once."""
 
-    def __init__(self, unit: UnitId, parts: Parts, refused: frozenset[str]) -> None:
+    def __init__(self, unit: UnitId, parts: Parts, writable: Writable) -> None:
         self._unit = unit
         self._parts = parts
-        self._refused = refused
+        self._writable = writable
         self._state = UnitState()
         self._flow = Flow(unit, parts.writers[unit.record_type], parts.master, self._state)
         self._adopted: Mapping[ShareName, ShareEntry] | None = None
@@ -122,8 +132,7 @@ class DeliveryUnit:
         wanted = self._parts.wanted.shares(self._unit.record_type)
         self._flow.adopt(wanted)
         self._adopted = wanted
-        refused = [share.share for share in self._flow.live if share_topic(share.share) in self._refused]
-        self._refused = frozenset()
+        refused = [share.share for share in self._flow.live if not self._writable(share_topic(share.share))]
         if refused:
             self._flow.suspend(refused, "E_SHARE_UNWRITABLE")
 
@@ -194,6 +203,7 @@ class DeliveryFactory:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._refused: dict[UnitId, frozenset[str]] = {}
+        self._doubts: Doubts | None = None
 
     def topics(self) -> list[TopicName]:
         """The registries of every record type that the ledger knows. Follows the ledger."""
@@ -202,13 +212,20 @@ class DeliveryFactory:
         return [registry_topic(name) for name in sorted(self._parts.wanted.record_types() & self._parts.writers.keys())]
 
     def unit(self, record_type: RecordType, partition: int) -> DeliveryUnit:
-        """A new unit, not yet restored."""
+        """A new unit, not yet restored. After a failure it suspends the shares whose topics cannot be written."""
         unit = UnitId(record_type, partition)
         self._parts.report.forget(unit)
-        return DeliveryUnit(unit, self._parts, self._refused.pop(unit, frozenset()))
+        refused = self._refused.pop(unit, None)
+        if refused is None:
+            return DeliveryUnit(unit, self._parts, _everything)
+        if self._doubts is None:
+            self._doubts = Doubts(Admin(self._parts.connection))
+        topics = [share_topic(share) for share in self._parts.wanted.shares(record_type)]
+        unwritable = refused | self._doubts.missing(topics)
+        return DeliveryUnit(unit, self._parts, lambda topic: topic not in unwritable)
 
     def refused(self, record_type: RecordType, partition: int, topics: frozenset[str]) -> None:
-        """Remember which share topics Kafka refused: the next unit of this partition suspends them."""
+        """A unit has failed, perhaps because of `topics`: the next one of this partition leaves bad shares out."""
         unit = UnitId(record_type, partition)
         self._refused[unit] = self._refused.get(unit, frozenset()) | topics
 

@@ -94,7 +94,7 @@ class Bus:
         self.restart()
 
     def restart(self, refused: frozenset[str] = frozenset()) -> None:
-        self.unit = DeliveryUnit(UnitId(TYPE, 3), self.parts, refused)
+        self.unit = DeliveryUnit(UnitId(TYPE, 3), self.parts, lambda topic: topic not in refused)
         for topic, value, key, *_ in self.records:
             if topic == STATE:
                 self.unit._state.apply(key, value)

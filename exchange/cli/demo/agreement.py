@@ -14,7 +14,7 @@ from exchange.cli.demo.places import Places
 from exchange.cli.demo.platform import Platform
 from exchange.cli.demo.story import ACTS, DEPARTMENTS, Act
 from exchange.clock import Deadline
-from exchange.errors import ExchangeError
+from exchange.errors import Action, ExchangeError
 from exchange.settings import ApiSettings
 
 _READY_SECONDS = 60.0
@@ -102,3 +102,18 @@ def wait_serving(platform: Platform, operator: ApiClient) -> None:
         return states.count("serving") >= sum(act.served for act in ACTS)
 
     wait_until(serving, "the service of the consented demands", platform, _SERVING_SECONDS)
+
+
+def wait_books(platform: Platform, operator: ApiClient) -> None:
+    """Return when the broker service has looked at the books of the lines."""
+
+    def looked() -> bool:
+        try:
+            operator.get("/v1/books")
+        except ExchangeError as error:
+            if error.entry.action is not Action.RETRY:
+                raise
+            return False
+        return True
+
+    wait_until(looked, "the first look at the books", platform, _SERVING_SECONDS)

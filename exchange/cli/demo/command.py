@@ -103,6 +103,7 @@ def _run(platform: Platform, records: int, file: Path | None, stop: threading.Ev
             for sink in SINKS:
                 platform.start_connector(sink)
             agreement.wait_serving(platform, operator)
+            agreement.wait_books(platform, operator)
         before = look(operator, platform.places, sources)
         for source in sources:
             platform.start_connector(source, file.absolute() if file is not None and source == FILE_SOURCE else None)

@@ -18,7 +18,8 @@ from exchange.cli.demo.story import FILE_SOURCE
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 
-_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 1.0
+"""As often as the broker service of the demo looks at the books."""
 _STALLED_SECONDS = 120.0
 
 Sources = tuple[Mapping[str, str], Mapping[str, int], Path | None]

@@ -19,6 +19,8 @@ from exchange.errors import ExchangeError
 FIRST_HASH = "0" * 64
 """The prev_hash of the first event."""
 _TEXTS = ("event", "at", "actor", "entity", "prev_hash")
+_quote = json.encoder.encode_basestring
+"""Python escapes in JSON exactly what RFC 8785 escapes, when it may leave other characters as they are."""
 _MEMBERS = frozenset((*_TEXTS, "seq", "offset", "command_id", "data"))
 
 
@@ -148,11 +150,6 @@ def read_lines(lines: Iterable[str]) -> Iterator[LedgerEvent]:
 def write_line(event: LedgerEvent) -> str:
     """The line of an export, with its line feed."""
     return json.dumps(event.exported(), ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def _quote(text: str) -> str:
-    # Python escapes in JSON exactly what RFC 8785 escapes, when it may leave other characters as they are.
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _is_count(value: object) -> bool:

@@ -60,7 +60,7 @@ class _Awaited:
     ticket: _Ticket
     result: Result
     hash: str | None
-    """Of the event `result.last`: another leader may write another event of that number. None when it was known."""
+    """Of the event `result.last`: another leader may write another event of that number. None when it was durable."""
     until: float | None = None
     """Monotonic time at which it is given up, after its commit failed."""
 
@@ -260,8 +260,7 @@ class LedgerStore:
             _log.exception("ledger.command-fault", command=type(ticket.command).__name__)
             ticket.answer.set_exception(ExchangeError("E_INTERNAL", f"the command failed ({type(error).__name__})"))
             return None
-        new = bool(result.entities) and not result.repeated
-        return _Awaited(ticket, result, term.head if new else None)
+        return _Awaited(ticket, result, term.hash_of(result.last))
 
     # the reader's thread
 
@@ -295,7 +294,7 @@ class LedgerStore:
                 awaited.ticket.answer.set_exception(ExchangeError("E_NOT_LEADER"))
 
     def _answer_known(self) -> None:
-        """Answer the commands that made no event, and give up those whose commit failed a while ago."""
+        """Answer the commands that rest on durable events, and give up those whose commit failed a while ago."""
         now = time.monotonic()
         with self._changed:
             for awaited in list(self._awaited):

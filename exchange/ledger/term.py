@@ -39,10 +39,9 @@ class Term:
         """Sequence number of the last decided event."""
         return self._decisions.state.seq
 
-    @property
-    def head(self) -> str:
-        """Hash of the last decided event."""
-        return self._decisions.state.head
+    def hash_of(self, seq: int) -> str | None:
+        """Hash of a decided event that is not durable yet; None when it is."""
+        return next((event.hash for event in self._decisions.pending if event.seq == seq), None)
 
     @property
     def damaged(self) -> bool:

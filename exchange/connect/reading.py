@@ -23,8 +23,8 @@ class SourceRow:
     """A row with what the exchange needs beside its columns. Its repr holds no value."""
 
     values: Mapping[str, Any]
-    sequence: int
-    """Orders the versions of a row: its cursor or version column, or the time of the file, as an integer."""
+    sequence: int | None
+    """Orders the versions of a row: its cursor or version column, or the time of the file. None: that is no number."""
     withdrawn: bool = False
 
     def __repr__(self) -> str:

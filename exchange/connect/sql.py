@@ -153,9 +153,17 @@ class TableReader:
 
     def _row(self, row: RowMapping) -> SourceRow:
         version = self._declared.version or self._declared.cursor
-        sequence = (self._started or 0) if version is None else sequence_of(row[version])
+        sequence = (self._started or 0) if version is None else _sequence(row[version])
         withdrawn = self._declared.withdrawn is not None and bool(row[self._declared.withdrawn])
         return SourceRow(dict(row), sequence, withdrawn)
+
+
+def _sequence(value: object) -> int | None:
+    """The sequence of one row; None sets this row aside later, where the others go on."""
+    try:
+        return sequence_of(value)
+    except ExchangeError:
+        return None
 
 
 def _moment(now: Any) -> datetime:

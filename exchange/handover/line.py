@@ -149,4 +149,10 @@ class HandoverLine:
         metrics.count_records(Stage.HANDOVER_APPLY, "upserted", record_type, len(changes) - removed - refused)
         metrics.count_records(Stage.HANDOVER_APPLY, "faulty", record_type, refused)
         metrics.count_records(Stage.HANDOVER_DECODE, "faulty", record_type, faults)
-        _log.info("handover.batch", grant=self._owner.grant.grant, records=len(changes), faulty=faults + refused)
+        _log.info(
+            "handover.batch",
+            stage=Stage.HANDOVER_APPLY,
+            grant=self._owner.grant.grant,
+            records=len(changes),
+            faulty=faults + refused,
+        )

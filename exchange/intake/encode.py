@@ -39,6 +39,8 @@ class Encoder:
 
     def encode(self, record: Record, row: SourceRow) -> Outgoing:
         """The record for the inbox. Raises ExchangeError(E_ENCODE or E_TOO_LARGE) without a value."""
+        if row.sequence is None:
+            raise ExchangeError("E_ROW_UNMAPPED", "the version column holds neither a number nor a time")
         key = self._record.key_of([self._key_part(record, name) for name in self._record.natural_key])
         if row.withdrawn:
             return Outgoing(key, None, row.sequence)

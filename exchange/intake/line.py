@@ -108,7 +108,9 @@ class IntakeLine:
         self._signed = time.monotonic()
         self._count(Stage.INTAKE_COLLECT, "collected", len(page.rows))
         self._count(Stage.INTAKE_SUBMIT, "submitted", submitted)
-        _log.info("intake.page", collected=len(page.rows), submitted=submitted, unmapped=unmapped, total=books.collected)
+        _log.info(
+            "intake.page", stage=Stage.INTAKE_SUBMIT, collected=len(page.rows), submitted=submitted, unmapped=unmapped
+        )
 
     def _idle(self, stop: threading.Event) -> None:
         if time.monotonic() - self._signed >= self._pace.heartbeat_seconds:

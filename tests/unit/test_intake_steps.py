@@ -125,6 +125,12 @@ def test_a_record_that_cannot_be_sent_is_set_aside_without_a_value(
     assert SECRET_WORD not in str(caught.value)
 
 
+def test_a_row_without_a_version_is_set_aside(schema: LockedSchema) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        Encoder(schema).encode(death(), SourceRow({}, None))
+    assert caught.value.code == "E_ROW_UNMAPPED"
+
+
 class Frozen:
     def now(self) -> datetime:
         return NOW

@@ -76,7 +76,6 @@ class EmbeddedPostgres:
         Raises ExchangeError(E_EMBEDDED) when one runs already on the folder or this one does not answer in time.
         """
         deadline = deadline or Deadline.after(_START_SECONDS)
-        self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock.taken(Deadline.after(min(_PREDECESSOR_SECONDS, deadline.remaining()))) as lock:
             if lock is None:
                 raise ExchangeError("E_EMBEDDED", f"a PostgreSQL runs already on {self.folder} (process {self.pid})")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exchange.clock import Deadline
+from exchange.errors import ExchangeError
 
 _SECRET_BYTES = 24
 _LOCK = "running.lock"
@@ -72,9 +73,13 @@ class RunningLock:
         """The descriptor of the taken lock, to be inherited by the server; None when one holds it until the deadline.
 
         This process lets go of it at the end of the block; a server that inherited it goes on holding it.
+        The folder is made when it is missing. Raises ExchangeError(E_EMBEDDED) when that is not possible.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ExchangeError("E_EMBEDDED", f"{self._folder} cannot be used: {error.strerror}") from None
         try:
             yield descriptor if _wait(descriptor, deadline) else None
         finally:

@@ -211,3 +211,9 @@ def test_a_lock_line_of_another_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("org.example thing 1.0 abc 12\n")
     with pytest.raises(ExchangeError, match="E_JARS"):
         read_lock(tmp_path / "lock")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ExchangeError, match=r"E_JARS: .*file/cache cannot be used"):
+        JarCache(tmp_path / "file" / "cache").fetch()

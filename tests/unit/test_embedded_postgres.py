@@ -129,3 +129,9 @@ def test_no_process_is_left_when_the_guard_is_killed(tmp_path: Path) -> None:
         assert not deadline.passed, "PostgreSQL outlived its guard"
         time.sleep(0.02)
     server.stop()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ExchangeError, match=r"E_EMBEDDED: .*file/data cannot be used"):
+        EmbeddedPostgres(tmp_path / "file" / "data").start()

@@ -30,8 +30,8 @@ _PREDECESSOR_SECONDS = 3.0
 """How long a start waits for a broker whose parent was killed a moment ago."""
 _POLL_SECONDS = 0.05
 _QUICK_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Measured over 400,000 records on two cores: 2.8 to 4.1 µs of broker CPU a record and 270 MB; with Java's own choice 5.2
-to 7.1 µs and 340 MB, because its second compiler is still at work when a demo or a test has ended."""
+"""Measured over 400,000 records on two cores: 2.8 to 4.1 µs of broker CPU a record and 270 MB; with Java's own choice
+5.2 to 7.1 µs and 340 MB, because its second compiler is still at work when a demo or a test has ended."""
 _NOBODYS = Acl("nobody", "topic", "nothing", "read")
 """Taking away a right that nobody has changes nothing, but needs the login, the super user and the controller."""
 

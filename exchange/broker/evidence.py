@@ -74,7 +74,7 @@ class Evidence:
         """One look: refresh the lines' state, set the metrics, tell transitions."""
         deadline = Deadline.after(_LOOK_SECONDS)
         counts = self._kafka.topics()
-        self._lines.refresh(_layout(counts), deadline)
+        self._lines.refresh(self._ledger.read(lambda state: _layout(state, counts)), deadline)
         sources = self._sources(counts)
         watched = [grant for grant in self._ledger.read(_watched) if grant.topic in counts]
         sights = self._sights(watched, counts, sources, deadline)
@@ -174,7 +174,7 @@ class Evidence:
         return {number: offset for (topic, number), offset in found.items() if topic == grant.topic}
 
     def _sources(self, counts: Mapping[str, int]) -> Sources:
-        inboxes = sorted(name for name in counts if name.startswith("inbox."))
+        inboxes = [inbox for inbox in self._ledger.read(_inboxes) if inbox in counts]
         newest = self._kafka.newest(_partitions(inboxes, counts))
         seen: dict[tuple[RecordType, Department], datetime] = {}
         for (topic, _), at in newest.items():
@@ -212,14 +212,19 @@ def _partitions(topics: Iterable[str], counts: Mapping[str, int]) -> list[tuple[
     return [(topic, number) for topic in sorted(topics) for number in range(counts.get(topic, 0))]
 
 
-def _layout(counts: Mapping[str, int]) -> dict[RecordType, int]:
+def _layout(state: LedgerState, counts: Mapping[str, int]) -> dict[RecordType, int]:
     """Record types of which both lines' state topics exist, with their partition counts."""
-    layout = {}
-    for topic, count in counts.items():
-        name = RecordType(topic.removeprefix("registry."))
-        if topic.startswith("registry.") and {names.admission_topic(name), names.delivery_topic(name)} <= counts.keys():
-            layout[name] = count
-    return layout
+    found = {}
+    for name in {resource.record_type for resource in state.resources.values()}:
+        if {names.admission_topic(name), names.delivery_topic(name)} <= counts.keys():
+            found[name] = counts[names.delivery_topic(name)]
+    return found
+
+
+def _inboxes(state: LedgerState) -> list[str]:
+    """The inboxes of everything that is offered."""
+    offered = (resource for resource in state.resources.values() if not resource.withdrawn)
+    return sorted({names.inbox_topic(resource.record_type, resource.provider) for resource in offered})
 
 
 def _watched(state: LedgerState) -> list[Watched]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from exchange import names
@@ -27,6 +27,17 @@ _LEVEL = Mode.FULL_TRANSITIVE
 """What the append-only rule of registries implies."""
 _VALUE = "-value"
 _LATEST = ("latest", "-1")
+_WRITES = (
+    ("POST", "/subjects/{subject}/versions"),
+    ("DELETE", "/subjects/{subject}"),
+    ("DELETE", "/subjects/{subject}/versions/{version}"),
+    ("PUT", "/config"),
+    ("DELETE", "/config"),
+    ("PUT", "/config/{subject}"),
+    ("DELETE", "/config/{subject}"),
+    ("PUT", "/mode"),
+    ("PUT", "/mode/{subject}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +124,12 @@ def router(service: Service) -> APIRouter:
     _config(api, subjects)
     _comparing(api, subjects)
 
-    @api.api_route("/subjects/{subject}/versions", methods=["POST"])
-    @api.api_route("/subjects/{subject}", methods=["DELETE"])
-    @api.api_route("/subjects/{subject}/versions/{version}", methods=["DELETE"])
-    @api.api_route("/config", methods=["PUT", "DELETE"])
-    @api.api_route("/config/{subject}", methods=["PUT", "DELETE"])
-    def write(_request: Request, _caller: Anyone) -> None:
+    def write(_caller: Anyone) -> None:
         """Schemas are code: they are changed by review, never by a client."""
         raise RegistryError("E_SCHEMAS_ARE_CODE", 40301, "Schemas are code and cannot be written here.")
 
+    for method, path in _WRITES:
+        api.add_api_route(path, write, methods=[method], operation_id=f"{method} {path}", status_code=403)
     return api
 
 

@@ -1,0 +1,90 @@
+"""The broker service over a ledger in memory: what the API and the commands are tested against, without Kafka."""
+
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import uvicorn
+
+from exchange.avro.lock import SchemaRepository
+from exchange.broker import satisfaction
+from exchange.broker.books import Account
+from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
+from exchange.catalogue.load import load
+from exchange.catalogue.model import Catalogue
+from exchange.clock import Clock, Deadline
+from exchange.ledger.state import LedgerState
+from exchange.settings import Settings
+from exchange.testing.ledger import MemoryLedger
+
+
+@cache
+def _schemas() -> SchemaRepository:
+    return SchemaRepository.load(Settings().schemas)
+
+
+@cache
+def _catalogue() -> Catalogue:
+    return load(Settings().catalogue)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve an ASGI application on a free port of this machine while the block runs; gives its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+class MemoryService:
+    """Does what `exchange.broker.service.BrokerService` does, without Kafka. Its catalogue is the shipped one."""
+
+    def __init__(self, ledger: MemoryLedger | None = None) -> None:
+        self.ledger = ledger or MemoryLedger()
+        self.clock: Clock = self.ledger.clock
+        self.schemas = _schemas()
+        self.bootstrap_servers = "kafka.example:9093"
+        self.ready = True
+        self.secrets: dict[str, str] = {}
+        """Secret of every principal."""
+        self.accounts: list[Account] = []
+        self._catalogue = _catalogue()
+
+    def refresh(self) -> None:
+        """Nothing: no metric is a view of this ledger."""
+
+    def past(self, at: datetime) -> LedgerState:
+        """The state after every event up to `at`."""
+        return satisfaction.state_at(self.ledger.events, at)
+
+    def books(self) -> list[Account]:
+        """The books that the test set."""
+        return self.accounts
+
+    def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
+        """Note a principal and its secret."""
+        done = self.ledger.execute(AddDepartment(department), actor, command_id, Deadline.after(1))
+        return self._new_secret(department) if done.entities and not done.repeated else None
+
+    def rotate_secret(self, department: str, actor: str, command_id: str | None) -> str | None:
+        """Note a new secret."""
+        done = self.ledger.execute(RotateSecret(department), actor, command_id, Deadline.after(1))
+        return None if done.repeated else self._new_secret(department)
+
+    def apply_catalogue(self, actor: str, command_id: str | None) -> int:
+        """Bring the shipped catalogue into the ledger."""
+        command = ApplyCatalogue.of(self._catalogue)
+        return len(self.ledger.execute(command, actor, command_id, Deadline.after(1)).entities)
+
+    def _new_secret(self, department: str) -> str:
+        self.secrets[department] = secrets.token_urlsafe(16)
+        return self.secrets[department]

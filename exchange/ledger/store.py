@@ -112,7 +112,7 @@ class LedgerStore:
 
     @property
     def leader(self) -> bool:
-        """Whether this instance takes commands."""
+        """Whether this instance takes commands. What it reads then holds everything that was written before."""
         return self._term is not None
 
     @property
@@ -137,7 +137,7 @@ class LedgerStore:
     def wait(self, after_seq: int, seconds: float) -> int:
         """The sequence number of the last event, when it is past `after_seq` or after `seconds`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._follower.state.seq > after_seq or self._stop.is_set(), seconds)
+            self._changed.wait_for(lambda: self._follower.state.seq > after_seq, seconds)
             return self._follower.state.seq
 
     def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Result:
@@ -148,7 +148,7 @@ class LedgerStore:
         command with the same key is a safe repetition.
         """
         if self._failure is not None:
-            raise self._failure
+            raise ExchangeError(self._failure.code, self._failure.detail)
         if not self.leader:
             raise ExchangeError("E_NOT_LEADER")
         ticket = _Ticket(command, actor, command_id)
@@ -182,8 +182,12 @@ class LedgerStore:
             self._stop.wait(_PAUSE_SECONDS)
             return
         term = Term(self._connection, self._schemas, self._clock, self._place)
+        deadline = Deadline.after(_START_SECONDS)
         try:
-            term.start(Deadline.after(_START_SECONDS))
+            term.start(deadline)
+            # Who acts as leader acts on what it reads: an old state would look like grants that nobody gave.
+            if self.wait(term.seq - 1, deadline.remaining()) < term.seq:
+                raise ExchangeError("E_KAFKA_UNREACHABLE", "the end of the ledger was not reached in time")
         except ExchangeError as error:
             term.close()
             if error.code in _FATAL:

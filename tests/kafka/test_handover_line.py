@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,7 +17,9 @@ from exchange.avro.subset import subset_schema
 from exchange.clock import Deadline
 from exchange.connect import Sink, sink, table
 from exchange.connect.find import Connector
+from exchange.embedded.child import ChildProcess, Command
 from exchange.embedded.postgres import EmbeddedPostgres
+from exchange.embedded.processes import exchange_command
 from exchange.errors import ExchangeError
 from exchange.handover import receipt
 from exchange.handover.receipt import Receipt
@@ -326,3 +329,63 @@ def test_a_receipt_from_a_stranger_is_none() -> None:
     assert receipt.decode(good) is not None
     for value in (b"", b"{}", b"[1]", good.replace(b"2,", b"-2,", 1), good.replace(b"3", b"true", 1), b"\xff"):
         assert receipt.decode(value) is None
+
+
+KILLS = 3
+VERSIONS = 12_000
+COMPANIES = 3_000
+
+
+def test_a_sink_killed_and_started_again_applies_every_version_exactly_once(
+    desk: Desk, admin: Admin, kafka_settings_for: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The command itself, as the department's own process, killed while it works."""
+    owner = Department("taxation")
+    kafka = kafka_settings_for(owner)
+    reads = [Acl(owner, "topic", desk.topic, "read"), Acl(owner, "group", grant_group(desk.grant), "read")]
+    admin.grant([*reads, Acl(owner, "topic", receipt_topic(desk.grant), "write")])
+    codes = [f"C{number % COMPANIES:05d}" for number in range(VERSIONS)]
+    desk.send(*(desk.company(code, f"version {number}") for number, code in enumerate(codes)))
+    (tmp_path / "token").write_text("t0ken", encoding="utf-8")
+    environment = {
+        "EXCHANGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "EXCHANGE_KAFKA__SECURITY_PROTOCOL": kafka.security_protocol,
+        "EXCHANGE_KAFKA__USERNAME": owner,
+        "EXCHANGE_KAFKA__PASSWORD_FILE": str(kafka.password_file),
+        "EXCHANGE_API__URL": desk.service.url,
+        "EXCHANGE_API__TOKEN_FILE": str(tmp_path / "token"),
+        "EXCHANGE_CONNECTOR__DATABASE": desk.settings.connector.database.get_secret_value(),
+        "EXCHANGE_WORKER_ID": "killed",
+        "EXCHANGE_METRICS__PORT": "0",
+    }
+    done = 0
+    for attempt in range(KILLS + 1):
+        more = ("--once",) if attempt == KILLS else ()
+        arguments = exchange_command("run", "taxation.companies", *more)
+        child = ChildProcess(Command("sink", arguments, tmp_path / "sink.log", environment))
+        child.start()
+        try:
+            if more:
+                assert child.wait(Deadline.after(60)) == 0, child.log_tail()
+            else:
+                done = applied_more_than(done, desk, child)
+        finally:
+            child.kill()
+    assert desk.rows() == [(f"C{n:05d}", f"version {VERSIONS - COMPANIES + n}") for n in range(COMPANIES)]
+    assert sum(one.handed_over for one in desk.receipts().values()) == VERSIONS
+    assert b"version 1" not in (tmp_path / "sink.log").read_bytes()
+
+
+def applied_more_than(before: int, desk: Desk, child: ChildProcess) -> int:
+    """Wait until the sink has applied more, and give how many versions it has applied."""
+    address = desk.settings.connector.database.get_secret_value().replace("+psycopg", "")
+    deadline = Deadline.after(60)
+    with psycopg.connect(address, autocommit=True) as connection:
+        while not deadline.passed:
+            try:
+                row = connection.execute("SELECT coalesce(sum(upserted), 0) FROM exchange_progress").fetchone()
+            except psycopg.errors.UndefinedTable:
+                continue
+            if row is not None and (row[0] > before or row[0] == VERSIONS):
+                return int(row[0])
+    raise AssertionError(child.log_tail())

@@ -52,7 +52,7 @@ class RunningLock:
         except OSError:
             return False
         try:
-            return not _try(descriptor)
+            return not _try(descriptor, fcntl.LOCK_SH)  # shared: two that look do not see each other
         finally:
             os.close(descriptor)
 
@@ -95,16 +95,16 @@ class RunningLock:
 
 
 def _wait(descriptor: int, deadline: Deadline) -> bool:
-    while not _try(descriptor):
+    while not _try(descriptor, fcntl.LOCK_EX):
         if deadline.passed:
             return False
         time.sleep(_POLL_SECONDS)
     return True
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -332,6 +333,7 @@ def test_a_receipt_from_a_stranger_is_none() -> None:
 
 
 KILLS = 3
+MOST_BYTES = 100_000_000
 VERSIONS = 12_000
 COMPANIES = 3_000
 
@@ -369,6 +371,7 @@ def test_a_sink_killed_and_started_again_applies_every_version_exactly_once(
                 assert child.wait(Deadline.after(60)) == 0, child.log_tail()
             else:
                 done = applied_more_than(done, desk, child)
+                assert psutil.Process(child.pid).memory_info().rss < MOST_BYTES
         finally:
             child.kill()
     assert desk.rows() == [(f"C{n:05d}", f"version {VERSIONS - COMPANIES + n}") for n in range(COMPANIES)]

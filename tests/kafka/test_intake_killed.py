@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from exchange.clock import Deadline
@@ -22,6 +23,7 @@ from exchange.testing.source_tables import create, execute, insert_rows
 
 pytestmark = pytest.mark.kafka
 KILLS = 3
+MOST_BYTES = 100_000_000
 ROWS = 12_000
 PARTITIONS = 2
 OWNER = Department("public-security")
@@ -82,17 +84,20 @@ def books(folder: Path) -> dict[str, Any]:
 def test_a_source_killed_and_started_again_loses_nothing_and_repeats_only_ids_sent_before(
     start: Callable[..., ChildProcess], admin_connection: Connection, tmp_path: Path
 ) -> None:
+    memory: list[int] = []
     for _ in range(KILLS):
         before = books(tmp_path)["collected"]
         child = start()
         deadline = Deadline.after(60)
         while books(tmp_path)["collected"] == before:
             assert not deadline.passed, child.log_tail()
+        memory.append(psutil.Process(child.pid).memory_info().rss)
         child.kill()
     last = start("--once")
     assert last.wait(Deadline.after(60)) == 0, last.log_tail()
     found = books(tmp_path)
     assert (found["collected"], found["submitted"], found["unmapped"]) == (ROWS, ROWS, 0)
+    assert max(memory) < MOST_BYTES
     places = [(INBOX, number) for number in range(PARTITIONS)]
     sent = [message for message in read_to_end(admin_connection, places, Deadline.after(30)) if message.key() != b"~"]
     assert len({message.key() for message in sent}) == ROWS

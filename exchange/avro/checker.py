@@ -254,7 +254,7 @@ class _CheckWriter:
         value, _ = self._closed(node.values, inner)
         body = [
             f"{indent}n = SHORT[b[p]]",
-            f"{indent}if n: n = b[p + 1:p + n]; p += len(n) + 1",
+            f"{indent}if n: p += n; n = b[p - n + 1:p]",
             f"{indent}else: u, p = block(b, p); n = b[u:p]",
             f"{indent}n.decode()",
             f"{indent}if n in {keys}: b[p]; repeated_key()",

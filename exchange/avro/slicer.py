@@ -90,24 +90,36 @@ def _is_same(writer: Node, reader: Node, pairs: frozenset[tuple[int, int]] = fro
 
 
 def _branches_align(writer: Union, reader: Union) -> bool:
-    """Whether every branch of the writer resolves to the branch of the same number: the first that matches it."""
-    return all(
-        next((place for place, other in enumerate(reader.branches) if _matches(one, other)), None) == number
-        for number, one in enumerate(writer.branches)
-    )
+    """Whether every branch of the writer resolves to the reader's branch of the same number.
+
+    The same type comes before a type of the same short name or a promotion, as in Java; the specification's "first that
+    matches" would turn an int into a long although the reader has int.
+    """
+    return all(_target(one, reader) == number for number, one in enumerate(writer.branches))
 
 
-def _matches(writer: Node, reader: Node) -> bool:
-    """Whether schema resolution would try to resolve `writer` to this branch of a reader's union."""
+def _target(writer: Node, reader: Union) -> int | None:
+    for matches in (_is_same_type, _is_alike):
+        for number, other in enumerate(reader.branches):
+            if matches(writer, other):
+                return number
+    return None
+
+
+def _is_same_type(writer: Node, reader: Node) -> bool:
+    if isinstance(writer, Record | Enum | Fixed) and isinstance(reader, Record | Enum | Fixed):
+        return writer.kind == reader.kind and writer.name == reader.name
+    return writer.kind == reader.kind
+
+
+def _is_alike(writer: Node, reader: Node) -> bool:
     match writer, reader:
         case Primitive(), Primitive():
-            return writer.kind == reader.kind or (writer.kind, reader.kind) in _PROMOTIONS
-        case (Record(), Record()) | (Enum(), Enum()):
+            return (writer.kind, reader.kind) in _PROMOTIONS
+        case (Record(), Record()) | (Enum(), Enum()) | (Fixed(), Fixed()):
             return _named_alike(writer, reader)
-        case Fixed(), Fixed():
-            return _named_alike(writer, reader) and writer.size == reader.size
         case _:
-            return writer.kind == reader.kind
+            return False
 
 
 class _SliceWriter:

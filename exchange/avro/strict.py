@@ -6,6 +6,7 @@ ExchangeError with an E_AVRO_ code, except IndexError at the end of the bytes, w
 No function reads or allocates more than the bytes justify.
 """
 
+import struct
 import uuid
 from typing import Any, NoReturn
 
@@ -234,7 +235,7 @@ def translate(error: Exception, b: bytes, p: int) -> ExchangeError:
     """The error that a generated function raises for what it met at `p` in `b`."""
     if isinstance(error, ExchangeError):
         return error
-    if isinstance(error, IndexError) or p > len(b):
+    if isinstance(error, IndexError | struct.error) or p > len(b):
         return ExchangeError("E_AVRO_TRUNCATED")
     return ExchangeError("E_AVRO_UTF8")
 

@@ -1,7 +1,7 @@
 """Generated checks: is this exactly one canonical encoding of a valid value, and what do its probed fields say?
 
-Strings are verified in runs. As long as only short strings and other values that begin with a byte below 128 follow each
-other, everything between two strings is ASCII, so one `decode` of the whole run proves each string (an ASCII byte
+Strings are verified in runs. As long as only short strings and other values that begin with a byte below 128 follow
+each other, everything between two strings is ASCII, so one `decode` of the whole run proves each string (an ASCII byte
 between them cannot complete a broken sequence). Whatever might put a byte above 127 there closes the run first.
 In the generated code `u` is the start of the open run.
 """
@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exchange.avro import strict
-from exchange.avro.decoder import compile_decode
-from exchange.avro.encoder import compile_encode
+from exchange.avro.recode import Recoder
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Schema, Union, least_size, parse
 from exchange.avro.source import Module, Place, stands_alone
 from exchange.avro.unions import has_ambiguous_union
@@ -54,7 +53,7 @@ class _CheckWriter:
         self.module.environment["locate"] = _Locator(self.schema)
         ambiguous = has_ambiguous_union(self.schema)
         if ambiguous:
-            self.module.environment["recode"] = _Recoder(self.schema)
+            self.module.environment["recode"] = Recoder(self.schema)
         self.module.add(
             [
                 "def check(b, p):",
@@ -116,7 +115,9 @@ class _CheckWriter:
 
     # One value. Every method takes whether a run is open and gives its lines and whether a run is open behind them.
 
-    def _emit(self, node: Node, place: Place, run: bool) -> tuple[list[str], bool]:
+    def _emit(  # noqa: C901, PLR0911 - a case a type
+        self, node: Node, place: Place, run: bool
+    ) -> tuple[list[str], bool]:
         indent = place.indent
         if stands_alone(node, place.level):
             name = self.module.function(node, "check", lambda name: self._function(node, name))
@@ -149,7 +150,9 @@ class _CheckWriter:
         lines, run = self._emit(node, place, False)
         return lines + _close(place.indent, run), False
 
-    def _primitive(self, node: Primitive, indent: str, run: bool) -> tuple[list[str], bool]:
+    def _primitive(  # noqa: C901, PLR0911 - a case a type
+        self, node: Primitive, indent: str, run: bool
+    ) -> tuple[list[str], bool]:
         close = _close(indent, run)
         match node.kind, node.logical:
             case "null", _:
@@ -365,28 +368,6 @@ def _texts(node: Node) -> bool:
             return not node.recursive and any(_texts(item.type) for item in node.fields[:1])
         case _:
             return False
-
-
-class _Recoder:
-    """Compares bytes with what the encoder writes for what they mean: needed where a union leaves the branch to the value.
-
-    The walk has already proven everything else, so this runs on sound bytes only. Entries of maps may stand in any
-    order, which decoding and encoding keeps.
-    """
-
-    def __init__(self, schema: Schema) -> None:
-        self._decode = compile_decode(schema)
-        self._encode = compile_encode(schema)
-
-    def __call__(self, b: bytes, p: int) -> None:
-        """`p` is where the value begins in `b`."""
-        data = b[p:]
-        try:
-            same = self._encode(self._decode(data)) == data
-        except ExchangeError:
-            same = False
-        if not same:
-            raise ExchangeError("E_AVRO_NOT_CANONICAL", "a union holds a value in another branch than an encoder chooses")
 
 
 class _Locator:

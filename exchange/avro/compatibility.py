@@ -1,7 +1,7 @@
 """Can data written with one schema be read with another? Avro's resolution rules over the schemas themselves.
 
-Trying to read sample data instead is wrong: a sample need not reach every branch, and readers are laxer or stricter than
-the specification. Sources: Avro 1.12 specification, "Schema Resolution" and "Aliases"; the modes are those of the
+Trying to read sample data instead is wrong: a sample need not reach every branch, and readers are laxer or stricter
+than the specification. Sources: Avro 1.12 specification, "Schema Resolution" and "Aliases"; the modes are those of the
 Confluent Schema Registry. Beside them stands the stricter rule of registries: only append.
 """
 
@@ -98,7 +98,9 @@ class _Reading:
             self._known[key] = list(self._compare(reader, writer, path))
         return self._known[key]
 
-    def _compare(self, reader: Node, writer: Node, path: str) -> Iterator[Incompatibility]:
+    def _compare(  # noqa: C901 - a case a type
+        self, reader: Node, writer: Node, path: str
+    ) -> Iterator[Incompatibility]:
         match reader, writer:
             case _, Union():
                 yield from self._each_branch(reader, writer, path)
@@ -184,7 +186,9 @@ def text(node: Node) -> str:
             return f"{logical.name}({logical.precision}, {logical.scale})" if logical.precision else logical.name
 
 
-def same_bytes(one: Node, other: Node, pairs: frozenset[tuple[int, int]] = frozenset()) -> bool:
+def same_bytes(  # noqa: PLR0911 - a case a type
+    one: Node, other: Node, pairs: frozenset[tuple[int, int]] = frozenset()
+) -> bool:
     """Whether two types are the same in every respect that shows in values: structure, names, logical types."""
     if (id(one), id(other)) in pairs:
         return True

@@ -1,7 +1,7 @@
 """Generated decoders: one function a schema that turns canonical bytes into the record that fastavro would read.
 
-They accept exactly what the check accepts, with two exceptions: a value in a branch of an ambiguous union that an encoder
-would not have chosen is decoded all the same. What they build is never much larger than the bytes justify.
+They accept exactly what the check accepts, with one exception: a value in a branch of an ambiguous union that an
+encoder would not have chosen is decoded all the same. What they build is never much larger than the bytes justify.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from exchange.avro.values import EPOCH, EPOCH_DAY
 from exchange.errors import ExchangeError
 
 Decode = Callable[[bytes], Any]
-_NAIVE_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - local timestamps have no zone
+_NAIVE_EPOCH = datetime.datetime(1970, 1, 1)
 
 
 def compile_decode(schema: Schema) -> Decode:
@@ -167,7 +167,11 @@ class _DecodeWriter:
         i = self.module.fresh("i")
         lines = [f"{indent}p, {i} = index(b, p, {size})"]
         if size <= 64:
-            lines = [f"{indent}{i} = b[p]", f"{indent}if {i} & 1 or {i} > {2 * size - 2}: bad_index(b, p)", f"{indent}p += 1"]
+            lines = [
+                f"{indent}{i} = b[p]",
+                f"{indent}if {i} & 1 or {i} > {2 * size - 2}: bad_index(b, p)",
+                f"{indent}p += 1",
+            ]
         for number, branch in enumerate(node.branches):
             word = f"elif {i} == {number * (2 if size <= 64 else 1)}" if number else f"if not {i}"
             lines += [f"{indent}{word}:", *self._emit(branch, x, place.deeper())]

@@ -54,7 +54,14 @@ class _EncodeWriter:
             lines, parts = self._field(item, "r", Place("  ", 1, 1))
             body += [f"  i = {number}", *lines, f"  {_joined(parts)}"]
         self.module.add(
-            ["def located(r):", " i = -1", " try:", *(body or ["  pass"]), " except REFUSALS as error:", "  return i, error"]
+            [
+                "def located(r):",
+                " i = -1",
+                " try:",
+                *(body or ["  pass"]),
+                " except REFUSALS as error:",
+                "  return i, error",
+            ]
         )
         located: Callable[[Any], tuple[int, Exception] | None] = self.module.compile("located")["located"]
         return located
@@ -82,7 +89,9 @@ class _EncodeWriter:
             case Map():
                 return self._map(node, v, place)
 
-    def _primitive(self, node: Primitive, v: str, indent: str) -> tuple[list[str], list[str]]:
+    def _primitive(  # noqa: PLR0911 - a case a type
+        self, node: Primitive, v: str, indent: str
+    ) -> tuple[list[str], list[str]]:
         match node.kind, node.logical:
             case "string", None:
                 s, n = self.module.fresh("s"), self.module.fresh("n")
@@ -119,10 +128,11 @@ class _EncodeWriter:
             number, size = "(n.days * 86400 + n.seconds) * 2000 + n.microseconds // 1000 * 2", 6
         else:
             number, size = "(n.days * 86400 + n.seconds) * 2000000 + n.microseconds * 2", 8
+        low = 1 << 7 * size - 7
         return [
             f"{indent}try: n = {v} - EPOCH; n = {number}",
             f"{indent}except (TypeError, AttributeError): {x} = {slow}({v})",
-            f"{indent}else: {x} = {_wide('n', size)} if {1 << 7 * size - 7} <= n < {1 << 7 * size} else long_bytes(n >> 1)",
+            f"{indent}else: {x} = {_wide('n', size)} if {low} <= n < {low << 7} else long_bytes(n >> 1)",
         ], [x]
 
     def _fixed(self, node: Fixed) -> str:
@@ -247,8 +257,8 @@ def _nullable(union: Union) -> bool:
     return any(branch.kind == "null" for branch in union.branches)
 
 
-def default_value(node: Node, default: Any) -> Any:
-    """A default as it stands in a schema's JSON, as the Python value that is encoded. Bytes are text of code points < 256."""
+def default_value(node: Node, default: Any) -> Any:  # noqa: PLR0911 - a case a type
+    """A default as it stands in a schema's JSON, as the Python value that is encoded; bytes stand there as text."""
     match node:
         case Union():
             fitting = (branch for branch in node.branches if _default_fits(branch, default))

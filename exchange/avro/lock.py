@@ -44,7 +44,7 @@ class LockedSchema:
 
 def fingerprint(schema: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON (RFC 8785) of a schema, with all its attributes."""
-    return hashlib.sha256(rfc8785.dumps(schema)).hexdigest()  # type: ignore[arg-type]
+    return hashlib.sha256(rfc8785.dumps(schema)).hexdigest()
 
 
 class SchemaRepository:
@@ -58,7 +58,7 @@ class SchemaRepository:
 
     @classmethod
     def load(cls, folder: Path) -> "SchemaRepository":
-        """The repository of `folder`. Raises ExchangeError(E_SCHEMA) when the lock is damaged or a file is not locked."""
+        """The repository of `folder`. Raises ExchangeError(E_SCHEMA) for a damaged lock or an unlocked file."""
         repository = cls(_read_lock(folder))
         for subject, schema in read_files(folder).items():
             versions = repository.versions(subject)
@@ -173,7 +173,7 @@ def _compare(folder: Path, locked: SchemaRepository) -> tuple[list[str], list[st
 def lock(folder: Path) -> list[LockedSchema]:
     """Give every new or changed schema of `folder` an id and write `ids.lock`; what is new, oldest first.
 
-    Raises ExchangeError E_SCHEMA for an invalid schema and E_SCHEMA_INCOMPATIBLE for a change that does more than append.
+    Raises ExchangeError E_SCHEMA for an invalid schema, E_SCHEMA_INCOMPATIBLE for a change that does more than append.
     """
     entries = _read_lock(folder)
     locked = SchemaRepository(entries)

@@ -1,7 +1,7 @@
 """Avro schemas as a small graph: every named type resolved, logical types recognised, references by identity.
 
 fastavro's parser has the last word on what is a valid schema; what this module adds is a form that code generators
-can walk. Logical types are those that fastavro converts; others (`duration`, `timestamp-nanos`, …) are their plain type.
+can walk. Logical types are those that fastavro converts; others (`duration`, …) are their plain type.
 """
 
 import json
@@ -188,7 +188,7 @@ class _Reader:
     def __init__(self) -> None:
         self.names: dict[str, Node] = {}
 
-    def read(self, raw: Any, namespace: str) -> Node:
+    def read(self, raw: Any, namespace: str) -> Node:  # noqa: PLR0911 - a case a type
         if isinstance(raw, list):
             return self._union(raw, namespace)
         if isinstance(raw, str):
@@ -221,7 +221,7 @@ class _Reader:
         full = f"{namespace}.{name}" if namespace and "." not in name else name
         found = self.names.get(full) or self.names.get(name)
         if found is None:
-            raise UnknownType(full)
+            raise UnknownType(full)  # type: ignore[no-untyped-call]
         return found
 
     def _union(self, raw: list[Any], namespace: str) -> Node:
@@ -328,4 +328,5 @@ def least_size(node: Node, inside: tuple[Node, ...] = ()) -> int:
 
 def decimal_bytes(precision: int) -> int:
     """The most bytes that an unscaled decimal of `precision` digits takes, as fastavro writes it."""
-    return ((10**precision - 1).bit_length() + 8) // 8
+    limit: int = 10**precision - 1
+    return (limit.bit_length() + 8) // 8

@@ -1,7 +1,7 @@
 """Generated slicers: from bytes of a writer's schema to bytes of a reader's, by joining slices, without decoding.
 
 That is possible where resolution keeps every remaining byte as it is: a reader that keeps a subset of the writer's
-fields in the writer's order, also in nested records, and changes no type in a way that shows in the bytes. Everything
+fields in the writer's order, also in nested records, and changes no type in a way that shows in the bytes. All
 else (other order, defaults for new fields, unions with other branches, most promotions) is refused.
 """
 
@@ -18,7 +18,8 @@ from exchange.errors import ExchangeError
 _SAME_BYTES = frozenset((("int", "long"), ("string", "bytes")))
 """Promotions (written as, read as) that change no byte."""
 _PROMOTIONS = _SAME_BYTES | {
-    ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"), ("float", "double"), ("bytes", "string"),
+    ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"), ("float", "double"),
+    ("bytes", "string"),
 }  # fmt: skip
 
 
@@ -53,7 +54,9 @@ def _source(writer: Record, item: Field) -> int | None:
     return None
 
 
-def _is_same(writer: Node, reader: Node, pairs: frozenset[tuple[int, int]] = frozenset()) -> bool:
+def _is_same(  # noqa: PLR0911 - a case a type
+    writer: Node, reader: Node, pairs: frozenset[tuple[int, int]] = frozenset()
+) -> bool:
     """Whether every value of `writer` has the same bytes when it is resolved to `reader` and written again."""
     key = (id(writer), id(reader))
     if key in pairs:
@@ -113,13 +116,9 @@ def _is_same_type(writer: Node, reader: Node) -> bool:
 
 
 def _is_alike(writer: Node, reader: Node) -> bool:
-    match writer, reader:
-        case Primitive(), Primitive():
-            return (writer.kind, reader.kind) in _PROMOTIONS
-        case (Record(), Record()) | (Enum(), Enum()) | (Fixed(), Fixed()):
-            return _named_alike(writer, reader)
-        case _:
-            return False
+    if isinstance(writer, Record | Enum | Fixed) and isinstance(reader, Record | Enum | Fixed):
+        return writer.kind == reader.kind and _named_alike(writer, reader)
+    return (writer.kind, reader.kind) in _PROMOTIONS
 
 
 class _SliceWriter:

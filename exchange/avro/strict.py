@@ -1,7 +1,7 @@
 """What generated check and decode code calls for everything that is not the common short case.
 
-Every function takes `b`, `p` (position of the value in the bytes) and returns positions or values. They accept only what
-an Avro encoder writes: shortest varints in range, lengths within the bytes, one block an array. Errors are
+Every function takes `b`, `p` (position of the value in the bytes) and returns positions or values. They accept only
+what an Avro encoder writes: shortest varints in range, lengths within the bytes, one block an array. Errors are
 ExchangeError with an E_AVRO_ code, except IndexError at the end of the bytes, which the generated code translates.
 No function reads or allocates more than the bytes justify.
 """
@@ -32,7 +32,7 @@ RANGES: dict[str, tuple[int, int]] = {
 INT_RANGE = (-(1 << 31), (1 << 31) - 1)
 
 SHORT = tuple(0 if byte > 127 or byte & 1 else 1 + (byte >> 1) for byte in range(256))
-"""By first byte: how far a string or bytes of fewer than 64 bytes reaches, its length byte included; 0 = ask `block`."""
+"""By first byte: how far a string or bytes of less than 64 bytes reaches, length byte included; 0 = ask `block`."""
 SHORT_IN_UNION = tuple(step and step + 1 for step in SHORT)
 """The same with the union index byte before it."""
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Schema, Union, nodes
 from exchange.avro.strict import INT_RANGE
+from exchange.avro.values import DecimalWriter
 from exchange.errors import ExchangeError
 
 LONG_RANGE = (-(1 << 63), (1 << 63) - 1)
@@ -154,19 +155,19 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
 
 
 @lru_cache(maxsize=4096)
-def matcher(node: Node) -> Callable[[Any], bool]:
+def matcher(node: Node) -> Callable[[Any], bool]:  # noqa: PLR0911 - a case a type
     """Whether a value fits `node`, as fastavro validates."""
     label = _label(node)
     if label in _PLAIN:
         return _PLAIN[label]
     match node:
-        case Primitive() if label == "decimal":
-            return lambda v: isinstance(v, decimal.Decimal | bytes | bytearray)
+        case Primitive() | Fixed() if node.logical and label == "decimal":
+            write = DecimalWriter(node.logical, node.size if isinstance(node, Fixed) else None)
+            return lambda v: _is_written(write, v)
         case Primitive():  # the timestamps
             return lambda v: isinstance(v, datetime.datetime) or _LONG(v)
         case Fixed():
-            size, scaled = node.size, label == "decimal"
-            return lambda v: (isinstance(v, bytes) and len(v) == size) or (scaled and isinstance(v, decimal.Decimal))
+            return lambda v: isinstance(v, bytes) and len(v) == node.size
         case Enum():
             return lambda v: isinstance(v, str) and v in node.symbols
         case Array():
@@ -183,6 +184,14 @@ def matcher(node: Node) -> Callable[[Any], bool]:
             return lambda v: _is_record(node, v)
 
 
+def _is_written(write: DecimalWriter, value: Any) -> bool:
+    try:
+        write(value)
+    except (TypeError, ArithmeticError, ValueError, ExchangeError):
+        return False
+    return True
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence | array.array) and not isinstance(value, str)
 
@@ -191,7 +200,5 @@ def _is_record(record: Record, value: Any) -> bool:
     if not isinstance(value, Mapping) or value.get("-type", record.name) != record.name:
         return False
     return all(
-        matcher(item.type)(value.get(item.name))
-        for item in record.fields
-        if item.name in value or not item.has_default
+        matcher(item.type)(value.get(item.name)) for item in record.fields if item.name in value or not item.has_default
     )

@@ -1,4 +1,4 @@
-"""Python values to Avro bytes: what generated encoders call. Logical types take what fastavro takes, within their range.
+"""Python values to Avro bytes: what generated encoders call. Logical types take what fastavro takes, within range.
 
 Functions raise ExchangeError(E_ENCODE), or any of Python's own errors for a value of a wrong type.
 """
@@ -116,7 +116,9 @@ class DecimalWriter:
         self._scale = logical.scale
         self._limit = 10**logical.precision
         self._size = size
-        self._context = decimal.Context(prec=max(logical.precision, 1), traps=[decimal.Inexact, decimal.InvalidOperation])
+        self._context = decimal.Context(
+            prec=max(logical.precision, 1), traps=[decimal.Inexact, decimal.InvalidOperation]
+        )
 
     def __call__(self, value: Any) -> bytes:
         """The unscaled number in as many bytes as fastavro writes; raw bytes when they are exactly that."""

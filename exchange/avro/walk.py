@@ -75,7 +75,7 @@ class Names:
         return self.module.compile("walk")
 
 
-def _resolve(raw: Any, schema: Schema) -> Node:
+def _resolve(raw: Any, schema: Schema) -> Node:  # noqa: PLR0911 - a case a form
     """The node of a JSON type that stands in `schema`'s root record."""
     if isinstance(raw, str):
         for name in (f"{schema.namespace}.{raw}", raw):

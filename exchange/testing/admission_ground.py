@@ -82,7 +82,9 @@ class AdmissionGround:
         self.admin.set_secret(names.ADMISSION, self._secret.read_text(encoding="utf-8"))
         self._make(**inbox_config)
         self.admin.grant([acl for acl in own_acls() if acl.principal == names.ADMISSION])
-        self.producer = TransactionalProducer(self.connection, f"ground-{secrets.token_hex(3)}", 60_000)
+        own_id = f"ground-{secrets.token_hex(3)}"
+        # an inbox takes batches of at most 262,144 bytes, uncompressed
+        self.producer = TransactionalProducer(self.connection, own_id, 60_000, batch_size=200_000)
         self.producer.start(Deadline.after(60))
         self._write_ledger()
 

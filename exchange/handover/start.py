@@ -19,10 +19,12 @@ from exchange.handover.line import HandoverLine, Owner, Steps
 from exchange.handover.receive import judge
 from exchange.kafka.connection import Connection
 from exchange.kafka.producer import IdempotentProducer
-from exchange.kafka.share_reader import ShareReader
+from exchange.kafka.share_reader import ShareReader, is_refusal
 from exchange.settings import Settings
 
 _PAUSE_SECONDS = 1.0
+_PATIENCE = 10
+"""How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
 _LONGEST_PAUSE_SECONDS = 15.0
 _log = structlog.get_logger("exchange.handover")
 
@@ -37,10 +39,15 @@ def serve(connector: Connector, sink: Sink, settings: Settings, stop: threading.
         if grant is None:
             return
         _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
-        try:
-            _hand_over(connector, sink, settings, (grant, finder), stop, once)
-        except ExchangeError as error:
-            raise judge(error, grant, finder) from None
+        for patience in range(_PATIENCE, -1, -1):
+            try:
+                _hand_over(connector, sink, settings, (grant, finder), stop, once)
+                return
+            except ExchangeError as error:
+                judged = judge(error, grant, finder)
+                if not is_refusal(judged) or not patience or stop.is_set():
+                    raise judged from None
+            stop.wait(_PAUSE_SECONDS)
 
 
 def _hand_over(

@@ -73,11 +73,7 @@ class ShareReader:
         if self._held:
             held, self._held = self._held, []
             return held
-        try:
-            found = self._consumer.consume(records, seconds)
-        except KafkaException as error:
-            raise translate(error, f"reading {self._topic}") from None
-        return [message for message in found if self._is_record(message)]
+        return self._consume(records, seconds)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Tell the group what has been taken: partition to next offset.
@@ -95,7 +91,7 @@ class ShareReader:
         assigned = self._consumer.assignment()
         self._consumer.pause(assigned)
         try:
-            self._held = self._held or self.poll(1, seconds)
+            self._held += self._consume(1, seconds)
         finally:
             still = {(place.topic, place.partition) for place in self._consumer.assignment()}
             self._consumer.resume([place for place in assigned if (place.topic, place.partition) in still])
@@ -103,6 +99,13 @@ class ShareReader:
     def close(self) -> None:
         """Leave without telling the group: the static membership waits for the next start."""
         self._consumer.close()
+
+    def _consume(self, records: int, seconds: float) -> list[Message]:
+        try:
+            found = self._consumer.consume(records, seconds)
+        except KafkaException as error:
+            raise translate(error, f"reading {self._topic}") from None
+        return [message for message in found if self._is_record(message)]
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         stored = self._stored([place.partition for place in places])

@@ -1,5 +1,6 @@
 """The machinery of the demo: a real Kafka, a real PostgreSQL, the broker service and one worker of each inner line."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,8 +21,10 @@ _EVIDENCE_SECONDS = "1"
 class Platform:
     """Everything that runs. A context: what was started is stopped at its end, in reverse order."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, settings: Mapping[str, str] | None = None) -> None:
+        """`settings`: environment variables that every child gets; what the platform itself decides is not theirs."""
         self.places = places
+        self._settings = dict(settings or {})
         self.kafka = EmbeddedKafka(places.root / "kafka")
         self.postgres = EmbeddedPostgres(places.root / "postgres")
         self.children = Supervisor(places.logs)
@@ -93,6 +96,7 @@ class Platform:
 
     def _environment(self, principal: str, child: str) -> dict[str, str]:
         return {
+            **self._settings,
             "EXCHANGE_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "EXCHANGE_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
             "EXCHANGE_KAFKA__USERNAME": principal,

@@ -3,21 +3,43 @@
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from enum import Enum
 
-from exchange import record
 from exchange.admission.inboxes import Inbox
-from exchange.admission.memory import MAX_SEQUENCE, content_of
+from exchange.admission.memory import CONTENT, CONTENT_BITS, MAX_SEQUENCE, content_of
 from exchange.clock import Clock, format_time
 from exchange.errors import ExchangeError
-from exchange.record import Headers
+from exchange.record import (
+    AVRO,
+    CLOUDEVENTS_VERSION,
+    CONTENT_TYPE,
+    ID,
+    SEQUENCE,
+    SOURCE,
+    SPECVERSION,
+    TIME,
+    TYPE,
+    Headers,
+)
 
-UNCHANGED = "unchanged"
-SUPERSEDED = "superseded"
+
+class Dropped(Enum):
+    """Why a good record does not enter the registry."""
+
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+
+
 MAX_AHEAD = timedelta(minutes=5)
 """How far a department's clock may be ahead of ours."""
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_MINUTE = len("2026-11-24T08:00:")
+_ONE_MINUTE = timedelta(minutes=1)
+_SECONDS = re.compile(rb"[0-5]\d(\.\d{1,9})?Z").fullmatch
+"""What follows the minute of a time in UTC."""
 _MAX_DIGITS = 19
+_ZERO = ord("0")
 _ID_BYTES = 16
 
 Identity = Callable[[bytes, bytes], bytes]
@@ -35,28 +57,31 @@ def closed_identity(key: bytes, sequence: bytes) -> bytes:
 
 
 class Times:
-    """Judges `ce_time`. Sources stamp batches, so the last verdict often serves again."""
+    """Judges `ce_time`. Records of one minute come together, so what was found of a minute in UTC serves again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last: tuple[str, bytes] = (record.TIME, b"")
+        self._minute = b""
+        """A minute that is over, or nearly, and so plausible with any second."""
 
     def header(self, raw: bytes | None) -> tuple[str, bytes]:
         """The `ce_time` header: as it came, or now if none came. Raises ExchangeError(E_TIME_IMPLAUSIBLE)."""
         if raw is None:
-            return (record.TIME, format_time(self._clock.now()).encode())
-        if raw != self._last[1]:
+            return (TIME, format_time(self._clock.now()).encode())
+        if raw[:_MINUTE] != self._minute or not _SECONDS(raw, _MINUTE):
             self._check(raw)
-            self._last = (record.TIME, raw)
-        return self._last
+        return (TIME, raw)
 
     def _check(self, raw: bytes) -> None:
         try:
             moment = datetime.fromisoformat(raw.decode("ascii")) if _TIME.fullmatch(raw) else None
         except ValueError:
             moment = None
-        if moment is None or moment > self._clock.now().astimezone(UTC) + MAX_AHEAD:
+        latest = self._clock.now() + MAX_AHEAD
+        if moment is None or moment > latest:
             raise ExchangeError("E_TIME_IMPLAUSIBLE")
+        if _SECONDS(raw, _MINUTE) and moment + _ONE_MINUTE < latest:
+            self._minute = raw[:_MINUTE]
 
 
 def sequence_of(raw: bytes) -> int:
@@ -75,44 +100,35 @@ class Admitter:
     def __init__(self, inbox: Inbox, known: dict[bytes, int], identity: Identity, times: Times) -> None:
         self._known = known
         self._identity = identity
-        self._times = times
-        self._version = (record.SPECVERSION, record.CLOUDEVENTS_VERSION)
-        self._source = (record.SOURCE, inbox.source)
-        self._type = (record.TYPE, inbox.type)
-        self._content_type = (record.CONTENT_TYPE, record.AVRO)
+        self._time = times.header
+        self._version = (SPECVERSION, CLOUDEVENTS_VERSION)
+        self._source = (SOURCE, inbox.source)
+        self._type = (TYPE, inbox.type)
+        self._content_type = (CONTENT_TYPE, AVRO)
 
-    def admit(self, key: bytes, value: bytes | None, headers: dict[str, bytes], offset: int) -> Headers | str:
-        """The headers with which a version enters the registry, or why it does not (UNCHANGED, SUPERSEDED).
+    def admit(self, key: bytes, value: bytes | None, headers: dict[str, bytes], offset: int) -> Headers | Dropped:
+        """The headers with which a version enters the registry, or why it does not.
 
         Equal sequence and equal bytes: unchanged. Older: superseded. Without `ce_sequence` the inbox offset stands in,
         and equal bytes are unchanged. A withdrawal of an unknown key is unchanged. A withdrawal keeps its sequence, so
         that nothing older rises again. Raises ExchangeError: E_SEQUENCE, E_SEQUENCE_CONFLICT, E_TIME_IMPLAUSIBLE.
         """
-        raw = headers.get(record.SEQUENCE)
+        raw = headers.get(SEQUENCE)
         sequence = offset if raw is None else sequence_of(raw)
-        content = content_of(value)
+        version = sequence << CONTENT_BITS | content_of(value)
         old = self._known.get(key)
-        if old is None:
-            if value is None:
-                return UNCHANGED
-        else:
-            newer = sequence - (old >> 64)
-            same = content == old & 0xFFFFFFFFFFFFFFFF
+        if old is not None:
+            newer = sequence - (old >> CONTENT_BITS)
             if newer < 0:
-                return SUPERSEDED
-            if same and (newer == 0 or raw is None):
-                return UNCHANGED
+                return Dropped.SUPERSEDED
+            if version == old or (raw is None and (version ^ old) & CONTENT == 0):
+                return Dropped.UNCHANGED
             if newer == 0:
                 raise ExchangeError("E_SEQUENCE_CONFLICT")
-        time = self._times.header(headers.get(record.TIME))
-        self._known[key] = sequence << 64 | content
-        digits = raw if raw is not None and raw[0] != 48 else b"%d" % sequence
-        return [
-            self._version,
-            (record.ID, self._identity(key, digits)),
-            self._source,
-            self._type,
-            time,
-            self._content_type,
-            (record.SEQUENCE, digits),
-        ]
+        elif value is None:
+            return Dropped.UNCHANGED
+        time = self._time(headers.get(TIME))
+        self._known[key] = version
+        digits = raw if raw is not None and raw[0] != _ZERO else b"%d" % sequence
+        identity = (ID, self._identity(key, digits))
+        return [self._version, identity, self._source, self._type, time, self._content_type, (SEQUENCE, digits)]

@@ -10,7 +10,7 @@ import structlog
 
 from exchange import names
 from exchange.admission import state as books_state
-from exchange.admission.admit import SUPERSEDED, Admitter, Times, closed_identity, open_identity
+from exchange.admission.admit import Admitter, Dropped, Times, closed_identity, open_identity
 from exchange.admission.inboxes import Inbox
 from exchange.admission.memory import Memory
 from exchange.admission.receive import receive
@@ -46,7 +46,7 @@ class Passage:
         self._unsealer = unsealer
         self._admitter = admitter
 
-    def take(self, key: bytes | None, value: bytes | None, message: Message) -> Headers | str:
+    def take(self, key: bytes | None, value: bytes | None, message: Message) -> Headers | Dropped:
         """The headers with which the record enters the registry, or why it does not. Raises ExchangeError for bad ones.
 
         Receive, unseal, check, admit; a withdrawal has nothing to unseal.
@@ -106,6 +106,7 @@ class AdmissionUnit:
         passage = self._passage(messages[0].topic())
         passage.misplaced = self._misplaced(messages)
         passage.today = self._rules.today()
+        take, registry, partition = passage.take, self._registry, self._partition
         beats = admitted = unchanged = superseded = 0
         for message in messages:
             key, value = message.key(), message.value()
@@ -113,20 +114,21 @@ class AdmissionUnit:
                 beats += 1
                 continue
             try:
-                entered = passage.take(key, value, message)
+                entered = take(key, value, message)
             except ExchangeError as error:
                 self._divert(message, passage.inbox, error, output)
+                continue
             except Exception as error:
                 _log.error("admission.fault", record_type=self._type, code="E_INTERNAL", at=place_of(error))
                 self._divert(message, passage.inbox, ExchangeError("E_INTERNAL", type(error).__name__), output)
+                continue
+            if not isinstance(entered, Dropped):
+                admitted += 1
+                _produce(output, registry, value, key, partition, entered)
+            elif entered is Dropped.UNCHANGED:
+                unchanged += 1
             else:
-                if type(entered) is list:
-                    admitted += 1
-                    _produce(output, self._registry, value, key, self._partition, entered)
-                elif entered == SUPERSEDED:
-                    superseded += 1
-                else:
-                    unchanged += 1
+                superseded += 1
         self.books.taken += len(messages) - beats
         self.books.admitted += admitted
         self.books.unchanged += unchanged

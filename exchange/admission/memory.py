@@ -8,15 +8,15 @@ from exchange.kafka.message import Message
 from exchange.names import HEARTBEAT_KEY
 
 MAX_SEQUENCE = (1 << 63) - 1
-_CONTENT_BITS = 64
-_CONTENT = (1 << _CONTENT_BITS) - 1
+CONTENT_BITS = 64
+CONTENT = (1 << CONTENT_BITS) - 1
 _WITHDRAWN = 0
 """The content of a tombstone."""
 
 
 def content_of(value: bytes | None) -> int:
     """64 bits that tell one content from another, within this process: Python's keyed hash of bytes."""
-    return _WITHDRAWN if value is None else (hash(value) & _CONTENT) or 1
+    return _WITHDRAWN if value is None else (hash(value) & CONTENT) or 1
 
 
 class Memory:
@@ -35,9 +35,9 @@ class Memory:
             sequence = record.header(message.headers(), record.SEQUENCE)
             if key is None or sequence is None or not sequence.isdigit():
                 raise ExchangeError("E_REGISTRY_DAMAGED", f"{message.topic()}/{message.partition()}/{message.offset()}")
-            known[key] = int(sequence) << _CONTENT_BITS | content_of(message.value())
+            known[key] = int(sequence) << CONTENT_BITS | content_of(message.value())
 
     def sequence_of(self, key: bytes) -> int | None:
         """The last sequence of a key; None for a key that was never admitted."""
         found = self.known.get(key)
-        return None if found is None else found >> _CONTENT_BITS
+        return None if found is None else found >> CONTENT_BITS

@@ -1,18 +1,15 @@
 """Step 1: the outside of a record: its size, its key, its headers. Nothing in a header is believed."""
 
-from exchange import record
 from exchange.admission.inboxes import Inbox
 from exchange.errors import ExchangeError
 from exchange.names import HEARTBEAT_KEY
 from exchange.quarantine.divert import RESERVED
-from exchange.record import Headers
+from exchange.record import CONTENT_TYPE, ID, MAX_VALUE_BYTES, SEQUENCE, SOURCE, SPECVERSION, TIME, TYPE, Headers
 
 MAX_HEADERS = 32
 MAX_HEADER_BYTES = 8_192
-_KNOWN = frozenset(
-    {record.SPECVERSION, record.ID, record.SOURCE, record.TYPE, record.TIME, record.CONTENT_TYPE, record.SEQUENCE}
-)
-_NOTHING: dict[str, bytes] = {}
+_KNOWN = frozenset({SPECVERSION, ID, SOURCE, TYPE, TIME, CONTENT_TYPE, SEQUENCE})
+_is_known = _KNOWN.issuperset
 
 
 def receive(key: bytes | None, value: bytes | None, headers: Headers | None, inbox: Inbox) -> dict[str, bytes]:
@@ -20,16 +17,16 @@ def receive(key: bytes | None, value: bytes | None, headers: Headers | None, inb
 
     Raises ExchangeError: E_TOO_LARGE, E_KEY_MISSING, E_KEY_RESERVED, E_HEADERS, E_HEADER_FORGED.
     """
-    if value is not None and len(value) > record.MAX_VALUE_BYTES:
+    if value is not None and len(value) > MAX_VALUE_BYTES:
         raise ExchangeError("E_TOO_LARGE")
     if not key:
         raise ExchangeError("E_KEY_MISSING")
     if key == HEARTBEAT_KEY:
         raise ExchangeError("E_KEY_RESERVED")
     if not headers:
-        return _NOTHING
+        return {}
     found = dict(headers)
-    if len(found) != len(headers) or not found.keys() <= _KNOWN:
+    if len(found) != len(headers) or not _is_known(found):
         found = _known(headers)
     try:
         size = len(b"".join(found.values()))
@@ -37,7 +34,7 @@ def receive(key: bytes | None, value: bytes | None, headers: Headers | None, inb
         raise ExchangeError("E_HEADERS", "a header of CloudEvents has no value") from None
     if size > MAX_HEADER_BYTES:
         raise ExchangeError("E_HEADERS")
-    if found.get(record.TYPE, inbox.type) != inbox.type or found.get(record.SOURCE, inbox.source) != inbox.source:
+    if (TYPE in found and found[TYPE] != inbox.type) or (SOURCE in found and found[SOURCE] != inbox.source):
         raise ExchangeError("E_HEADER_FORGED")
     return found
 

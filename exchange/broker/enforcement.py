@@ -6,10 +6,11 @@ A right that denies is left alone: it is an operator's emergency brake and takes
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Generic, TypeVar
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
@@ -26,10 +27,11 @@ from exchange.observe.logs import get_logger
 from exchange.observe.metrics import count_drift
 
 _SHARE_PREFIX = "share."
-_LET_GO_SECONDS = 60.0
-"""A delivery worker that was cut off reads the ledger again within this time, or has lost its partitions."""
 _COMMAND_SECONDS = 20.0
+_SETTLE_SECONDS = 10.0
+_SHOWN_SECONDS = 0.02
 _log = get_logger("exchange.enforcement")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Watch:
     """Whether any unit of the delivery line still has a share."""
     set_quotas: Callable[[list[Department]], None]
     """Gives principals the default quotas."""
+    let_go_seconds: float = 60.0
+    """A delivery worker that was cut off reads the ledger again within this time, or has lost its partitions."""
 
 
 @dataclass(slots=True)
@@ -60,13 +64,31 @@ class _Known:
     acls: set[Acl]
 
 
+class _Recent(Generic[T]):
+    """Our own changes of the last seconds: a broker shows them only after a moment, which is no drift."""
+
+    def __init__(self) -> None:
+        self._changes: dict[T, tuple[bool, float]] = {}
+
+    def note(self, items: Iterable[T], present: bool) -> None:
+        """Note what was made (`present`) or removed now."""
+        self._changes.update(dict.fromkeys(items, (present, time.monotonic())))
+
+    def onto(self, found: set[T]) -> set[T]:
+        """What was found, with the recent changes in it."""
+        recent = time.monotonic() - _SETTLE_SECONDS
+        self._changes = {item: change for item, change in self._changes.items() if change[1] > recent}
+        made = {item for item, (present, _) in self._changes.items() if present}
+        return (found | made) - (self._changes.keys() - made)
+
+
 @dataclass(slots=True)
 class _Released:
     """Deleted shares, and since when (monotonic) we know."""
 
     since: dict[ShareName, float] = field(default_factory=dict)
 
-    def held(self, state: LedgerState, in_flow: Callable[[ShareName], bool]) -> set[ShareName]:
+    def held(self, state: LedgerState, watch: Watch) -> set[ShareName]:
         """Deleted shares whose topic must stay: the line may still write it."""
         now = time.monotonic()
         kept = set()
@@ -74,7 +96,7 @@ class _Released:
             if not share.deleted:
                 continue
             known = self.since.setdefault(share.share, now)
-            if now - known < _LET_GO_SECONDS or in_flow(share.share):
+            if now - known < watch.let_go_seconds or watch.in_flow(share.share):
                 kept.add(share.share)
         return kept
 
@@ -105,12 +127,12 @@ class Reconciler:
         self._ledger = ledger
         self._schemas = schemas
         self._layout = layout
-        self._clock = watch.clock
-        self._in_flow = watch.in_flow
-        self._set_quotas = watch.set_quotas
+        self._watch = watch
         self._known: _Known | None = None
         self._released = _Released()
         self._limited: set[Department] = set()
+        self._new_topics: _Recent[str] = _Recent()
+        self._new_acls: _Recent[Acl] = _Recent()
 
     def look(self) -> None:
         """Look at Kafka itself, and count what changed behind our back."""
@@ -169,7 +191,7 @@ class Reconciler:
     def _wanted(self) -> Wanted:
         return self._ledger.read(
             lambda state: wanted(
-                state, self._clock.now(), self._layout.partitions, self._released.held(state, self._in_flow)
+                state, self._watch.clock.now(), self._layout.partitions, self._released.held(state, self._watch)
             )
         )
 
@@ -180,7 +202,7 @@ class Reconciler:
 
     def _found(self) -> _Known:
         rights = {acl for acl in self._kafka.acls() if acl.permission == "allow" and acl.principal != names.ADMIN}
-        return _Known(set(self._kafka.topics()), rights)
+        return _Known(self._new_topics.onto(set(self._kafka.topics())), self._new_acls.onto(rights))
 
     def _say(self, command: Command) -> None:
         self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
@@ -195,6 +217,7 @@ class Reconciler:
         self._kafka.revoke([acl for acl in extra if acl.resource == "topic"])
         self._kafka.revoke([acl for acl in extra if acl.resource != "topic"])
         known.acls -= extra
+        self._new_acls.note(extra, present=False)
         if extra:
             _log.info("enforcement.rights-taken", count=len(extra))
 
@@ -223,7 +246,9 @@ class Reconciler:
         known = self._seen()
         missing = self._wanted().acls - known.acls
         self._kafka.grant(sorted(missing))
+        self._await(lambda: missing <= self._kafka.acls(), f"{len(missing)} rights")
         known.acls |= missing
+        self._new_acls.note(missing, present=True)
         if missing:
             _log.info("enforcement.rights-given", count=len(missing))
 
@@ -233,12 +258,12 @@ class Reconciler:
         )
         new = [department for department in registered if department not in self._limited]
         if new:
-            self._set_quotas(new)
+            self._watch.set_quotas(new)
             self._limited.update(new)
 
     def _activate(self) -> None:
         known = self._seen()
-        for grant in self._ledger.read(lambda state: _placed(state, self._clock.now())):
+        for grant in self._ledger.read(lambda state: _placed(state, self._watch.clock.now())):
             if grant.share is not None and names.share_topic(grant.share) in known.topics:
                 self._say(ActivateGrant(grant.grant))
 
@@ -255,12 +280,24 @@ class Reconciler:
             return
         self._kafka.delete_topics(extra)
         known.topics.difference_update(extra)
+        self._new_topics.note(extra, present=False)
         _log.info("enforcement.topics-deleted", count=len(extra))
+
+    def _await(self, shown: Callable[[], bool], what: str) -> None:
+        """Return when Kafka shows a change that it has answered: a broker applies it a moment later."""
+        deadline = Deadline.after(_SETTLE_SECONDS)
+        while not shown():
+            if deadline.passed:
+                raise ExchangeError("E_ENFORCE", f"{what} are not there {_SETTLE_SECONDS:.0f} s after they were made")
+            time.sleep(_SHOWN_SECONDS)
 
     def _create(self, known: _Known, specs: Sequence[NewTopicSpec]) -> None:
         if specs:
             self._kafka.create_topics(specs, self._layout.replication)
+            made = {spec.name for spec in specs}
+            self._await(lambda: made <= self._kafka.topics().keys(), f"{len(made)} topics")
             known.topics.update(spec.name for spec in specs)
+            self._new_topics.note((spec.name for spec in specs), present=True)
             _log.info("enforcement.topics-made", count=len(specs))
 
 

@@ -163,7 +163,8 @@ class _CheckWriter:
                     f"{indent}p += 1",
                 ], run
             case "float", _:
-                return [*close, f"{indent}p += 4"], False
+                test = f"{indent}if b[p + 3] & 127 == 127: quiet(b, p)"
+                return [*close, test, f"{indent}p += 4"], False
             case "double", _:
                 return [*close, f"{indent}p += 8"], False
             case "string", None:

@@ -74,9 +74,9 @@ def check(new: Any, history: Sequence[Any], mode: Mode | str) -> list[Incompatib
     for version, old in numbered:
         other = parse(old).root
         if mode.startswith(("BACKWARD", "FULL")):
-            found += [_placed(one, version, "backward") for one in _Reading().check(root, other, "")]
+            found += [_placed(one, version, "backward") for one in _Reading().compare(root, other)]
         if mode.startswith(("FORWARD", "FULL")):
-            found += [_placed(one, version, "forward") for one in _Reading().check(other, root, "")]
+            found += [_placed(one, version, "forward") for one in _Reading().compare(other, root)]
     return found
 
 
@@ -85,16 +85,28 @@ def _placed(one: Incompatibility, version: int, direction: str) -> Incompatibili
 
 
 class _Reading:
-    """One pair of schemas. Pairs of types that are being compared count as compatible: that ends recursion."""
+    """One pair of schemas. A pair of types that is being compared counts as what was found of it in the pass before, at
+    first as compatible: that ends recursion."""
 
     def __init__(self) -> None:
+        self._failed: dict[tuple[int, int], list[Incompatibility]] = {}
         self._known: dict[tuple[int, int], list[Incompatibility]] = {}
 
+    def compare(self, reader: Node, writer: Node) -> list[Incompatibility]:
+        """Why `reader` does not understand `writer`: repeated until no verdict rests on a pair that failed since."""
+        while True:
+            self._known = {}
+            found = self.check(reader, writer, "")
+            failed = {pair: reasons for pair, reasons in self._known.items() if reasons}
+            if failed.keys() == self._failed.keys():
+                return list(dict.fromkeys(found))
+            self._failed = failed
+
     def check(self, reader: Node, writer: Node, path: str) -> list[Incompatibility]:
-        """Why `reader` does not understand `writer`."""
+        """Why `reader` does not understand `writer` at `path`."""
         key = (id(reader), id(writer))
         if key not in self._known:
-            self._known[key] = []
+            self._known[key] = self._failed.get(key, [])
             self._known[key] = list(self._compare(reader, writer, path))
         return self._known[key]
 

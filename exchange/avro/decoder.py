@@ -131,7 +131,8 @@ class _DecodeWriter:
                 bad = f"{indent}if {x} > 1: bad_index(b, p) if {x} > 127 else bad_boolean()"
                 return [f"{indent}{x} = b[p]", bad, f"{indent}{x} = {x} == 1", f"{indent}p += 1"]
             case ("float" | "double") as kind, _:
-                return [f"{indent}{x} = unpack_{kind}(b, p)[0]", f"{indent}p += {4 if kind == 'float' else 8}"]
+                lines = [f"{indent}{x} = unpack_{kind}(b, p)[0]", f"{indent}p += {4 if kind == 'float' else 8}"]
+                return lines if kind == "double" else [*lines, f"{indent}if {x} != {x}: quiet(b, p - 4)"]
             case ("string" | "bytes") as kind, None:
                 text = ".decode()" if kind == "string" else ""
                 return [

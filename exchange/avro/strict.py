@@ -157,6 +157,12 @@ def bad_boolean() -> NoReturn:
     raise ExchangeError("E_AVRO_NOT_CANONICAL", "a boolean byte is neither 0 nor 1")
 
 
+def quiet(b: bytes, p: int) -> None:
+    """The float at `p` is infinite, or a NaN that survives: the conversion to double sets the quiet bit of a NaN."""
+    if b[p + 2] & 192 == 128 and (b[p + 2] & 63 or b[p + 1] or b[p]):
+        raise ExchangeError("E_AVRO_NOT_CANONICAL", "a float is a signalling NaN")
+
+
 def bad_index(b: bytes, p: int) -> NoReturn:
     """The union or enum index at `p` does not exist, or is an over-long varint."""
     raw_long(b, p)
@@ -249,7 +255,7 @@ ENVIRONMENT: dict[str, Any] = {
     function.__name__: function
     for function in (
         raw_long, long, integer, long_end, int_end, block, block_end, count, second_block, repeated_key, too_deep,
-        bad_boolean, bad_index, index, index_end, uuid_value, uuid_end, translate, finish,
+        bad_boolean, quiet, bad_index, index, index_end, uuid_value, uuid_end, translate, finish,
     )
 }  # fmt: skip
 """Globals of generated check and decode code."""

@@ -1,0 +1,153 @@
+"""Schema files, the lock of their ids, and what the commands say about them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from exchange.avro import lock as locking
+from exchange.avro.lock import SchemaRepository, fingerprint
+from exchange.cli.schemas import app
+from exchange.errors import ExchangeError
+from exchange.names import SchemaId
+from exchange.settings import load
+
+EVENT = {"type": "record", "name": "Event", "fields": [{"name": "seq", "type": "long", "doc": "number"}]}
+
+
+def registration(*more: dict[str, Any]) -> dict[str, Any]:
+    code = {"name": "code", "type": "string", "doc": "code", "meaningZh": "代码"}
+    return {
+        "type": "record",
+        "name": "Registration",
+        "recordType": "legal-entity.registration",
+        "naturalKey": ["code"],
+        "provider": {"rule": "sole"},
+        "personal": False,
+        "fields": [code, *more],
+    }
+
+
+NAME = {"name": "name", "type": ["null", "string"], "default": None, "doc": "name", "meaningZh": "名称"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, "ledger/event", EVENT)
+    write(tmp_path, "legal-entity/registration", registration())
+    return tmp_path
+
+
+def write(folder: Path, name: str, schema: dict[str, Any]) -> None:
+    path = folder / f"{name}.avsc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(schema), encoding="utf-8")
+
+
+def test_lock_gives_ids_that_stay(folder: Path) -> None:
+    first = locking.lock(folder)
+    assert [(one.id, one.subject, one.version) for one in first] == [
+        (1, "legal-entity.registration", 1),
+        (2, "ledger.event", 1),
+    ]
+    write(folder, "legal-entity/registration", registration(NAME))
+    assert [(one.id, one.version) for one in locking.lock(folder)] == [(3, 2)]
+    assert locking.lock(folder) == []
+    schemas = SchemaRepository.load(folder)
+    assert schemas.by_id(SchemaId(1)) == schemas.versions("legal-entity.registration")[0]
+    assert schemas.latest("legal-entity.registration").id == 3
+    assert schemas.by_id(SchemaId(4)) is None
+    assert schemas.record_types() == ["legal-entity.registration"]
+    record = schemas.latest("legal-entity.registration").record
+    assert record is not None
+    assert record.field("name").required is False
+    assert schemas.latest("ledger.event").record is None
+
+
+def test_a_file_that_is_not_locked_is_refused_at_load(folder: Path) -> None:
+    locking.lock(folder)
+    write(folder, "legal-entity/registration", registration(NAME))
+    with pytest.raises(ExchangeError, match="exchange schemas lock"):
+        SchemaRepository.load(folder)
+    assert len(locking.check(folder)) == 1
+
+
+def test_a_change_that_does_more_than_append_is_refused(folder: Path) -> None:
+    write(folder, "legal-entity/registration", registration(NAME))
+    locking.lock(folder)
+    write(folder, "legal-entity/registration", registration())
+    with pytest.raises(ExchangeError) as caught:
+        locking.lock(folder)
+    assert caught.value.code == "E_SCHEMA_INCOMPATIBLE"
+    assert "legal-entity.registration.name" in caught.value.detail
+
+
+def test_a_locked_schema_cannot_be_edited_in_the_lock(folder: Path) -> None:
+    locking.lock(folder)
+    path = folder / "ids.lock"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["schemas"][0]["schema"]["personal"] = True
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ExchangeError, match="changed after it was locked"):
+        SchemaRepository.load(folder)
+
+
+def test_a_removed_file_is_found(folder: Path) -> None:
+    locking.lock(folder)
+    (folder / "legal-entity" / "registration.avsc").unlink()
+    assert locking.check(folder) == ["legal-entity.registration: its file is gone, but it is locked"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"naturalKey": ["nothing"]},
+        {"naturalKey": []},
+        {"provider": {"rule": "whoever"}},
+        {"provider": {"rule": "first-character", "field": "nothing"}},
+        {"recordType": "legal-entity.licence"},
+        {"recordType": "Nonsense"},
+        {"personal": "yes"},
+        {"fields": [{"name": "code", "type": "string"}]},
+        {"fields": [{"name": "code", "type": "strong"}]},
+        {"fields": [{"name": "code", "type": ["null", "string"], "doc": "code", "meaningZh": "代码"}]},
+        {"fields": [*registration()["fields"], {**NAME, "type": {"type": "enum", "name": "E", "symbols": ["A"]}}]},
+        {"fields": [*registration()["fields"], {**NAME, "identifier": "passport"}]},
+        {"fields": [*registration()["fields"], {**NAME, "sharing": "perhaps"}]},
+        {"fields": [*registration()["fields"], {**NAME, "type": ["null", "int"], "codeSet": "GB/T 3304"}]},
+    ],
+)
+def test_lint_refuses(folder: Path, change: dict[str, Any]) -> None:
+    write(folder, "legal-entity/registration", {**registration(), **change})
+    assert locking.check(folder)[0].startswith("legal-entity.registration: ")
+    with pytest.raises(ExchangeError) as caught:
+        locking.lock(folder)
+    assert caught.value.code == "E_SCHEMA"
+
+
+def test_the_commands_lock_check_and_show(folder: Path) -> None:
+    run = CliRunner()
+    arguments = ["--folder", str(folder)]
+    assert run.invoke(app, ["check", *arguments]).exit_code == 1
+    assert run.invoke(app, ["lock", *arguments]).exit_code == 0
+    assert run.invoke(app, ["check", *arguments]).exit_code == 0
+    assert json.loads(run.invoke(app, ["check", "--json", *arguments]).stdout) == {"findings": []}
+    rows = json.loads(run.invoke(app, ["show", "--json", *arguments]).stdout)
+    assert [row["id"] for row in rows] == [2, 1]
+    assert "代码" in run.invoke(app, ["show", "legal-entity.registration", *arguments]).stdout
+    one = json.loads(run.invoke(app, ["show", "legal-entity.registration", "--json", *arguments]).stdout)
+    assert fingerprint(one) == rows[1]["sha256"]
+
+
+def test_the_schemas_of_the_exchange_are_valid_and_locked() -> None:
+    assert locking.check(load().schemas) == []
+
+
+def test_key_parts_are_percent_encoded_and_joined() -> None:
+    record = locking.record_schema(
+        {**registration({**NAME, "type": "string", "default": ""}), "naturalKey": ["code", "name"]}
+    )
+    assert record.key_of(["11340000MB1990000X", "皖 1/2%"]) == b"11340000MB1990000X/%E7%9A%96%201%2F2%25"
+    assert locking.record_schema(registration()).key_of(["11340000MB1990000X"]) == b"11340000MB1990000X"

@@ -64,7 +64,7 @@ class DeliveryGround:
         self.worker: subprocess.Popen[bytes] | None = None
         self._encode = Codec(self.schema.schema).encode
         self._frame = frame(self.schema.id)
-        self._shares: dict[str, Codec] = {}
+        self._shares: dict[str, tuple[dict[str, Any], Codec]] = {}
         self._folder, self._kafka = folder, kafka
         self._head, self._seq = FIRST_HASH, 0
         self._events = EventCodec(self.schemas)
@@ -74,7 +74,9 @@ class DeliveryGround:
         self.make(names.LEDGER_TOPIC, TopicKind.LEDGER, 1)
         self.make(REGISTRY, TopicKind.REGISTRY, partitions)
         self.make(STATE, TopicKind.LINE_STATE, partitions)
-        self._producer = TransactionalProducer(self.connection, f"ground-{secrets.token_hex(3)}", 60_000)
+        own_id = f"ground-{secrets.token_hex(3)}"
+        # a registry takes batches of at most 524,288 bytes
+        self._producer = TransactionalProducer(self.connection, own_id, 60_000, batch_size=400_000)
         self._producer.start(Deadline.after(_WAIT_SECONDS))
         resource = {"resource": "r", "record_type": TYPE, "provider": PROVIDER, "name": "r", "name_en": "r"}
         self.say(
@@ -102,9 +104,13 @@ class DeliveryGround:
         self.make(names.share_topic(ShareName(share)), TopicKind.SHARE, self.partitions)
         cut = Terms(TYPE, PROVIDER, fields, **terms)
         schema = subset_schema(self.schema.schema, fields, dict(cut.masks), "Share")
-        self._shares[share] = Codec(schema)
+        self._shares[share] = (schema, Codec(schema))
         said = {"share": share, "terms": terms_to_json(cut), "schema": schema, "master_version": 1}
         self.say("share-created", said | {"schema_id": names.FIRST_LEDGER_SCHEMA_ID + len(self._shares)})
+
+    def cut_schema(self, share: str) -> dict[str, Any]:
+        """The schema of a share."""
+        return self._shares[share][0]
 
     def encode(self, row: dict[str, Any]) -> bytes:
         """The framed value of a row."""
@@ -164,7 +170,7 @@ class DeliveryGround:
 
     def received(self, share: str) -> list[tuple[bytes, dict[str, Any] | None]]:
         """(key, record or None) of everything that stands in a share."""
-        decode = self._shares[share].decode
+        decode = self._shares[share][1].decode
         found = []
         for message in self.read(names.share_topic(ShareName(share))):
             value = message.value()

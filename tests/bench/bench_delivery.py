@@ -1,0 +1,137 @@
+"""CPU of one delivery worker per legal-entity record: `python tests/bench/bench_delivery.py`.
+
+A real worker process on the embedded Kafka: one unscoped share of 8 fields, books and state on, default transaction
+size. The backlog becomes readable at one moment, after a warm-up; CPU is user and system time of the process from then
+until the share holds everything. Its parts: the cut alone (the generated function over the same records, producing
+nowhere), the rest of the worker's own thread (consume, produce, commit, state, metrics), the client's threads.
+Ends with status 1 when the median is above the bound.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from exchange import names
+from exchange.delivery.cut import Holdings, compile_cut
+from exchange.delivery.permit import Share
+from exchange.embedded.kafka import EmbeddedKafka
+from exchange.kafka.partitioner import partition_of
+from exchange.ledger.state import Terms
+from exchange.testing.admission_ground import companies, variants
+from exchange.testing.delivery_ground import EIGHT, PROVIDER, REGISTRY, TYPE, DeliveryGround, Outgoing, headers
+
+BOUND_MICROSECONDS = 14.0
+PARTITIONS = 4
+WARM_UP = 20_000
+_SHARE = names.ShareName("bench")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_FETCHED_SECONDS = 2.0
+
+
+def cpu_seconds(stat: Path) -> float:
+    """User and system time of a process or thread so far."""
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class Bench:
+    """The backlogs and the clock."""
+
+    def __init__(self, ground: DeliveryGround) -> None:
+        self._ground = ground
+        self._rows = list(companies(2_000))
+        self._sent = 0
+
+    def round(self, records: int) -> tuple[float, float, float]:
+        """(CPU microseconds a record, those of the worker's own thread, records a second) for a backlog of new keys."""
+        assert self._ground.worker is not None
+        pid = self._ground.worker.pid
+        process, thread = Path(f"/proc/{pid}/stat"), Path(f"/proc/{pid}/task/{pid}/stat")
+        before, started = self._held(), []
+
+        def mark() -> None:
+            threading.Event().wait(_FETCHED_SECONDS)  # until what was flushed has been fetched and forgotten
+            started.extend((cpu_seconds(process), cpu_seconds(thread), time.monotonic()))
+
+        self._ground.write(list(self._backlog(records)), before_commit=mark)
+        while self._held() - before < records:
+            threading.Event().wait(0.02)
+        used, own, took = cpu_seconds(process), cpu_seconds(thread), time.monotonic() - started[2]
+        return (used - started[0]) / records * 1e6, (own - started[1]) / records * 1e6, records / took
+
+    def cut_alone(self, records: int) -> float:
+        """CPU microseconds a record of the generated function, over distinct records."""
+        terms = Terms(TYPE, PROVIDER, EIGHT)
+        share = Share(_SHARE, 1, terms, names.FIRST_LEDGER_SCHEMA_ID, self._ground.cut_schema(_SHARE), False)
+        cut = compile_cut(self._ground.schema.id, self._ground.schema.schema, [share], Holdings(), 0)
+        batch = [_Consumed(value, key, about) for _, key, value, _, about in self._backlog(records)]
+        began = time.process_time()
+        cut(batch, _nowhere, None, None)
+        return (time.process_time() - began) / records * 1e6
+
+    def _backlog(self, records: int) -> Iterator[Outgoing]:
+        for number, row in enumerate(variants(self._rows, records, self._sent), self._sent):
+            key = row["credit_code"].encode()
+            yield REGISTRY, key, self._ground.encode(row), partition_of(key, PARTITIONS), headers(number)
+        self._sent += records
+
+    def _held(self) -> int:
+        """Offsets of the share so far: records and the few markers of transactions."""
+        places = [(str(names.share_topic(_SHARE)), partition) for partition in range(PARTITIONS)]
+        return sum(self._ground.admin.end_offsets(places).values())
+
+
+class _Consumed:
+    """A record in memory."""
+
+    __slots__ = ("headers", "key", "value")
+
+    def __init__(self, value: Any, key: Any, about: Any) -> None:
+        self.value, self.key, self.headers = (lambda: value), (lambda: key), (lambda: about)
+
+
+def _nowhere(*_arguments: Any, headers: Any) -> None:
+    """Takes what would be produced."""
+
+
+def main() -> int:
+    """Print every round, the median and its parts."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("-n", type=int, default=100_000, help="records a round")
+    arguments.add_argument("--rounds", type=int, default=5)
+    asked = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder) / "kafka").start() as kafka:
+        ground = DeliveryGround(Path(folder), kafka, PARTITIONS)
+        ground.allow_own()
+        ground.share(_SHARE)
+        ground.start()
+        ground.until(lambda: ground.joined(_SHARE))
+        bench = Bench(ground)
+        bench.round(WARM_UP)
+        rounds = []
+        for number in range(asked.rounds):
+            rounds.append(bench.round(asked.n))
+            print(
+                f"round {number + 1}: {rounds[-1][0]:.2f} µs of CPU a record, {rounds[-1][2]:,.0f} records/s",
+                flush=True,
+            )
+        costs = [cost for cost, _, _ in rounds]
+        median, own = statistics.median(costs), statistics.median(own for _, own, _ in rounds)
+        alone = statistics.median(bench.cut_alone(20_000) for _ in range(asked.rounds))
+        print(f"median {median:.2f} µs ({min(costs):.2f}-{max(costs):.2f}), of which: the cut {alone:.2f},", end=" ")
+        print(f"the rest of the line's thread {own - alone:.2f}, the client's threads {median - own:.2f}")
+        books = ground.books(_SHARE)
+        print(f"books: {books.taken} taken, {books.forwarded} forwarded, difference {books.difference}")
+        ground.stop()
+    return int(median > BOUND_MICROSECONDS or books.difference != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

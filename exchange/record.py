@@ -24,6 +24,8 @@ QUARANTINE_STAGE: Final = "x-exchange-stage"
 QUARANTINE_CODE: Final = "x-exchange-code"
 QUARANTINE_REASON: Final = "x-exchange-reason"
 QUARANTINE_ORIGIN: Final = "x-exchange-origin"
+QUARANTINE_REDRIVEN: Final = "x-exchange-redriven"
+"""Of a record that was redriven: its place in quarantine before (`department/partition/offset`)."""
 
 Headers = list[tuple[str, bytes]]
 """Headers as confluent-kafka takes and gives them."""

@@ -25,6 +25,7 @@ from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.observe import metrics
 from exchange.observe.logs import place_of
 from exchange.quarantine.divert import quarantine_headers
+from exchange.quarantine.redriven import redriven_runs
 from exchange.record import Headers
 from exchange.stages import Stage
 
@@ -74,6 +75,7 @@ class AdmissionUnit:
         self._rules = rules
         self._read = read
         self._registry = names.registry_topic(record_type)
+        self._redrive = names.redrive_topic(record_type)
         self._state = names.admission_topic(record_type)
         self._memory = Memory()
         self._unsealer = Unsealer(record_type, rules.schemas.by_id, rules.code_sets)
@@ -100,9 +102,14 @@ class AdmissionUnit:
         return False
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
-        """Pass records of one inbox."""
-        if not messages:
-            return
+        """Pass records of one inbox, or redriven ones, which stand for those that first came in their inboxes."""
+        if messages and messages[0].topic() == self._redrive:
+            for run in redriven_runs(messages, self._type):
+                self._pass(run, output)
+        elif messages:
+            self._pass(messages, output)
+
+    def _pass(self, messages: Sequence[Message], output: Output) -> None:
         passage = self._passage(messages[0].topic())
         passage.misplaced = self._misplaced(messages)
         passage.today = self._rules.today()

@@ -3,7 +3,7 @@
 from exchange.admission.inboxes import Inbox
 from exchange.errors import ExchangeError
 from exchange.names import HEARTBEAT_KEY
-from exchange.quarantine.divert import RESERVED
+from exchange.quarantine.redriven import RESERVED
 from exchange.record import CONTENT_TYPE, ID, MAX_VALUE_BYTES, SEQUENCE, SOURCE, SPECVERSION, TIME, TYPE, Headers
 
 MAX_HEADERS = 32

@@ -50,9 +50,10 @@ class Rules:
         return inbox(topic, self.schema(names.split_inbox(topic)[0]), self.ledger.state)
 
     def topics(self) -> list[TopicName]:
-        """The inboxes of all resources whose record type has a schema, now."""
+        """The inboxes of all resources whose record type has a schema, now, and what is redriven of those types."""
         known = set(self.schemas.record_types())
-        return [topic for topic in inbox_topics(self.ledger.state) if names.split_inbox(topic)[0] in known]
+        inboxes = [topic for topic in inbox_topics(self.ledger.state) if names.split_inbox(topic)[0] in known]
+        return inboxes + sorted({names.redrive_topic(names.split_inbox(topic)[0]) for topic in inboxes})
 
     def today(self) -> int:
         """The day in China, in days since 1970."""

@@ -10,7 +10,9 @@ MAX_LEVELS = 64
 """How deep records, arrays and maps may lie in each other in one value."""
 _INLINE_LEVELS = 5
 """Deeper containers become functions of their own: Python allows 20 nested blocks."""
+_INLINE_RECORDS = 3
 _INLINE_FIELDS = 12
+"""Records that lie deeper or are larger become functions: written out at every use, code would grow without bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +99,5 @@ class Module:
 def stands_alone(node: Node, level: int) -> bool:
     """Whether code for `node` at nesting `level` becomes a function: recursion, depth, or a large inner record."""
     if isinstance(node, Record):
-        return node.recursive or level > _INLINE_LEVELS or (level > 0 and len(node.fields) > _INLINE_FIELDS)
+        return node.recursive or level > _INLINE_RECORDS or (level > 0 and len(node.fields) > _INLINE_FIELDS)
     return level > _INLINE_LEVELS and node.kind in ("array", "map", "union")

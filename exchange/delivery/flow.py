@@ -5,7 +5,7 @@ is not offered to it. It leaves when the ledger has deleted it, or is suspended 
 terms fit no record; either way the others go on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 import structlog
@@ -15,7 +15,9 @@ from exchange.delivery.permit import Share
 from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.retract import Retractor
 from exchange.delivery.state import Counts, Joined, UnitState
+from exchange.delivery.wanted import Shares
 from exchange.delivery.writers import Writers
+from exchange.errors import ExchangeError
 from exchange.kafka.unit import UnitId
 from exchange.ledger.state import ShareEntry
 from exchange.names import SchemaId, ShareName
@@ -38,14 +40,18 @@ class Flow:
         self._cuts: dict[SchemaId, Cut] = {}
         self._retractor: Retractor | None = None
 
-    def adopt(self, wanted: Mapping[ShareName, ShareEntry]) -> None:
-        """Let go of shares that the ledger no longer wants, then let new ones join.
+    def adopt(self, wanted: Shares) -> None:
+        """Let go of shares that the ledger has deleted, then let new ones join.
 
-        Raises ExchangeError(E_MASTER_SECRET) when a share needs the master secret and this process has none.
+        Raises ExchangeError: E_MASTER_SECRET when a share needs the master secret and this process has none;
+        E_UNIT_REBUILT when the unit's former owner knew more of the ledger than we do: it would miss records.
         """
-        for share in [share for share in self._state.joins if share not in wanted]:
+        if not self._state.joins.keys() <= wanted.keys():
+            raise ExchangeError("E_UNIT_REBUILT", "the ledger has not been read as far as the unit's shares")
+        for share in [share for share in self._state.joins if wanted[share] is None]:
             self._leave(share)
-        live = [share for share in map(self._adopted, wanted.values()) if share is not None]
+        entries = [entry for entry in wanted.values() if entry is not None]
+        live = [share for share in map(self._adopted, entries) if share is not None]
         self.live = sorted(live, key=lambda share: share.number)
         self._compile_again()
 

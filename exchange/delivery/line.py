@@ -25,6 +25,7 @@ from exchange.delivery.state import (
     encode_joined,
     encode_totals,
 )
+from exchange.delivery.wanted import Shares
 from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Admin
@@ -32,8 +33,7 @@ from exchange.kafka.connection import Connection
 from exchange.kafka.message import Message
 from exchange.kafka.reader import read_to_end
 from exchange.kafka.unit import Output, UnitId
-from exchange.ledger.state import ShareEntry
-from exchange.names import RecordType, ShareName, TopicName, delivery_topic, registry_topic, share_topic
+from exchange.names import RecordType, TopicName, delivery_topic, registry_topic, share_topic
 
 LINE = "delivery"
 _RESTORE_SECONDS = 600.0
@@ -51,8 +51,8 @@ class Wanted(Protocol):
         """The record types whose registries are read."""
         ...
 
-    def shares(self, record_type: RecordType) -> Mapping[ShareName, ShareEntry]:
-        """The shares of a record type that are not deleted: the same object as long as nothing has changed."""
+    def shares(self, record_type: RecordType) -> Shares:
+        """The shares of a record type: the same object as long as nothing has changed."""
         ...
 
 
@@ -84,7 +84,7 @@ class DeliveryUnit:
         self._writable = writable
         self._state = UnitState()
         self._flow = Flow(unit, parts.writers[unit.record_type], parts.master, self._state)
-        self._adopted: Mapping[ShareName, ShareEntry] | None = None
+        self._adopted: Shares | None = None
         self._heartbeats = 0
         self._moved = Counts()
         """What the running transaction has done, over all shares; `taken` counts each record once."""

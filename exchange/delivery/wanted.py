@@ -6,15 +6,17 @@ from exchange.ledger.follower import LedgerFollower
 from exchange.ledger.state import ShareEntry
 from exchange.names import RecordType, ShareName
 
-_NOTHING: Mapping[ShareName, ShareEntry] = {}
+Shares = Mapping[ShareName, ShareEntry | None]
+"""Every share that the ledger ever had of a record type; None = deleted."""
+_NOTHING: Shares = {}
 
 
 class LedgerShares:
-    """The shares that the ledger has and has not deleted, by record type. Units read it in other threads."""
+    """The shares of the ledger by record type. Units read it in other threads."""
 
     def __init__(self, follower: LedgerFollower) -> None:
         self._follower = follower
-        self._shares: dict[RecordType, Mapping[ShareName, ShareEntry]] = {}
+        self._shares: dict[RecordType, Shares] = {}
         self._record_types: frozenset[RecordType] = frozenset()
         self._take_in()
 
@@ -27,19 +29,17 @@ class LedgerShares:
         """Every record type that a department offers or that has a share."""
         return self._record_types
 
-    def shares(self, record_type: RecordType) -> Mapping[ShareName, ShareEntry]:
+    def shares(self, record_type: RecordType) -> Shares:
         """The shares of a record type: the same object as long as none has come or gone."""
         return self._shares.get(record_type, _NOTHING)
 
     def _take_in(self) -> None:
         state = self._follower.state
-        found: dict[RecordType, dict[ShareName, ShareEntry]] = {}
+        found: dict[RecordType, dict[ShareName, ShareEntry | None]] = {}
         for name, entry in state.shares.items():
-            if not entry.deleted:
-                found.setdefault(entry.terms.record_type, {})[name] = entry
-        for record_type in self._shares.keys() | found.keys():
-            shares = found.get(record_type, _NOTHING)
-            if shares.keys() != self.shares(record_type).keys():
+            found.setdefault(entry.terms.record_type, {})[name] = None if entry.deleted else entry
+        for record_type, shares in found.items():
+            if shares != self.shares(record_type):
                 self._shares[record_type] = shares
         offered = {resource.record_type for resource in state.resources.values()}
         self._record_types = frozenset(offered | self._shares.keys())

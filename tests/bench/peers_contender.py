@@ -13,6 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pydantic import SecretStr
+
 from exchange import names
 from exchange.cli.worker import run_worker
 from exchange.clock import SystemClock
@@ -68,7 +70,7 @@ def main() -> None:
         security_protocol=given["BENCH_SECURITY_PROTOCOL"],
         sasl_mechanism=given["BENCH_SASL_MECHANISM"],
         username=given["BENCH_SASL_USERNAME"],
-        password=given["BENCH_SASL_PASSWORD"],
+        password=SecretStr(given["BENCH_SASL_PASSWORD"]),
     )
     logs.configure("info")
     connection = Connection.of(kafka)

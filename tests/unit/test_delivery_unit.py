@@ -68,7 +68,7 @@ class Plan:
     """What the ledger wants, without a ledger."""
 
     def __init__(self) -> None:
-        self.wanted: Mapping[str, ShareEntry] = {}
+        self.wanted: Mapping[str, ShareEntry | None] = {}
 
     def poll(self):
         return None
@@ -101,7 +101,7 @@ class Bus:
         self.unit._state.forget_strangers()
 
     def want(self, *shares: ShareEntry) -> None:
-        self.plan.wanted = {share.share: share for share in shares}
+        self.plan.wanted = dict.fromkeys(self.plan.wanted) | {share.share: share for share in shares}
 
     def produce(self, topic, value, key, partition, headers=None):
         self._calls += 1
@@ -331,6 +331,17 @@ def test_share_that_left_the_ledger_is_let_go():
     assert [topic for topic, *_ in bus.records if topic.startswith("share.")] == ["share.s", "share.t", "share.t"]
     assert set(bus.state.joins) == {"t"}
     assert bus.counts("s") == Counts(taken=1, forwarded=1)
+
+
+def test_owner_that_knows_less_of_the_ledger_than_the_last_one_waits():
+    bus = Bus()
+    bus.want(share(), share("t"))
+    bus.take(("a", company("a")))
+    bus.plan.wanted = {"s": bus.plan.wanted["s"]}
+    bus.restart()
+    with pytest.raises(ExchangeError, match="E_UNIT_REBUILT"):
+        bus.take(("b", company("b")))
+    assert set(bus.state.joins) == {"s", "t"}
 
 
 def test_refused_topic_suspends_its_share_alone_and_for_good():

@@ -7,7 +7,7 @@ from datetime import datetime
 from exchange.clock import Clock, format_time, parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Command, digest_of
-from exchange.ledger.events import LedgerEvent, NewEvent
+from exchange.ledger.events import Beside, LedgerEvent, NewEvent
 from exchange.ledger.fold import COMMAND_DIGEST, apply
 from exchange.ledger.state import LedgerState
 
@@ -30,6 +30,8 @@ class Decisions:
     def __init__(self, clock: Clock) -> None:
         self.state = LedgerState()
         self.pending: list[LedgerEvent] = []
+        self.beside: list[Beside] = []
+        """What is written with the pending events."""
         self.damaged = False
         """Whether an event could not be folded: the state is worthless, and nothing pending may be written."""
         self._clock = clock
@@ -63,6 +65,7 @@ class Decisions:
             self.damaged = True
             raise
         self.pending += events
+        self.beside += [record for new in said for record in new.beside]
         return Result(tuple(event.entity for event in events), first, self.state.seq)
 
     def _chained(

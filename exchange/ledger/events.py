@@ -6,15 +6,16 @@ of the RFC 8785 JSON of the line before, without its offset; of the first line i
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import rfc8785
 
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
+from exchange.record import Headers
 
 FIRST_HASH = "0" * 64
 """The prev_hash of the first event."""
@@ -24,6 +25,19 @@ _quote = json.encoder.encode_basestring
 _MEMBERS = frozenset((*_TEXTS, "seq", "offset", "command_id", "data"))
 
 
+class Beside(NamedTuple):
+    """A record that becomes readable together with an event: both are written in one transaction, or neither is."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    def __repr__(self) -> str:
+        return f"Beside({self.topic}/{self.partition})"
+
+
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """What a command wants to be said: everything else is added when it is appended."""
@@ -31,6 +45,8 @@ class NewEvent:
     event: str
     entity: str
     data: dict[str, Any] = field(repr=False)
+    beside: Sequence[Beside] = field(default=(), repr=False)
+    """Records of other topics that are written with the event. They are no part of the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent, event_of
+from exchange.ledger.settled import DISCARDED, REDRIVEN, Act, Settled
 from exchange.ledger.state import (
     Breach,
     CommandEntry,
@@ -320,6 +321,22 @@ def _grant_ended(state: LedgerState, data: _Data, at: datetime) -> None:
         grant.ended, grant.end_reason = at, data["reason"]
 
 
+# quarantine
+
+
+def _settled(kind: str) -> _Handler:
+    """What a redrive or a discard does: the records at these places wait no longer."""
+
+    def handle(state: LedgerState, data: _Data, at: datetime) -> None:
+        department = Department(data["department"])
+        by_code = {str(code): int(count) for code, count in data["codes"].items()}
+        act = Act(state.seq + 1, kind, at, str(data["by"]), by_code, data.get("reason"))
+        ranges = {int(number): [(int(one), int(end)) for one, end in some] for number, some in data["ranges"].items()}
+        state.settled.setdefault(department, Settled()).add(act, ranges)
+
+    return handle
+
+
 def _nothing(_state: LedgerState, _data: _Data, _at: datetime) -> None:
     """An event that is a record of what was done and changes nothing here."""
 
@@ -332,8 +349,8 @@ _HANDLERS: dict[str, _Handler] = {
     "token-issued": _token_issued,
     "token-revoked": _token_revoked,
     "secret-rotated": _nothing,
-    "quarantine-redriven": _nothing,
-    "quarantine-discarded": _nothing,
+    "quarantine-redriven": _settled(REDRIVEN),
+    "quarantine-discarded": _settled(DISCARDED),
     "demand-submitted": _demand_submitted,
     "supplement-requested": _demand_noted,
     "demand-supplemented": _demand_supplemented,

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from exchange.ledger.settled import Settled
 from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
 
@@ -227,6 +228,8 @@ class LedgerState:
     tokens: dict[str, TokenEntry] = field(default_factory=dict)
     commands: dict[tuple[str, str], CommandEntry] = field(default_factory=dict)
     """What was done under each idempotency key, by (actor, key)."""
+    settled: dict[Department, Settled] = field(default_factory=dict)
+    """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
     next_schema_id: int = 100_000
     at: datetime | None = None
     """When the last event happened."""

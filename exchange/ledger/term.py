@@ -53,11 +53,16 @@ class Term:
         return self._decisions.decide(command, actor, command_id)
 
     def commit(self, deadline: Deadline) -> None:
-        """Append everything decided, in one transaction. Raises ExchangeError, and the term is over."""
+        """Append everything decided and what goes beside it, in one transaction.
+
+        Raises ExchangeError, and the term is over.
+        """
         pending = self._decisions.pending
         if pending:
-            self._appender.append([(event.entity.encode(), self._codec.encode(event)) for event in pending], deadline)
+            events = [(event.entity.encode(), self._codec.encode(event)) for event in pending]
+            self._appender.append(events, deadline, self._decisions.beside)
             pending.clear()
+            self._decisions.beside.clear()
 
     def close(self) -> None:
         """Let go of the client."""

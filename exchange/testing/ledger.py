@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from exchange.clock import Deadline, format_time
 from exchange.ledger.command import Command
 from exchange.ledger.decisions import Decisions, Result
-from exchange.ledger.events import FIRST_HASH, LedgerEvent
+from exchange.ledger.events import FIRST_HASH, Beside, LedgerEvent
 from exchange.ledger.state import LedgerState
 
 T = TypeVar("T")
@@ -38,6 +38,8 @@ class MemoryLedger:
     def __init__(self, clock: SetClock | None = None) -> None:
         self.clock = clock or SetClock()
         self.events: list[LedgerEvent] = []
+        self.beside: list[Beside] = []
+        """What was written with the events."""
         self._decisions = Decisions(self.clock)
 
     @property
@@ -63,7 +65,9 @@ class MemoryLedger:
         """Append what the command says. Raises ExchangeError as the store does."""
         result = self._decisions.decide(command, actor, command_id)
         self.events += self._decisions.pending
+        self.beside += self._decisions.beside
         self._decisions.pending.clear()
+        self._decisions.beside.clear()
         return result
 
 

@@ -1,7 +1,8 @@
 """Which branch of a union a Python value belongs to, by fastavro's rule, and which unions leave that to the value.
 
 The rule: the first branch that the value fits; among records the one with the most fields of the value; a float goes to
-`double` where there is one; a pair `(type name, value)` names its branch.
+`double` where there is one; a pair `(type name, value)` names its branch. Stricter than fastavro: a value outside the
+range of a logical type does not fit it.
 """
 
 import array
@@ -15,7 +16,7 @@ from typing import Any
 
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Schema, Union, nodes
 from exchange.avro.strict import INT_RANGE
-from exchange.avro.values import DecimalWriter
+from exchange.avro.values import LOGICAL_BYTES, DecimalWriter
 from exchange.errors import ExchangeError
 
 LONG_RANGE = (-(1 << 63), (1 << 63) - 1)
@@ -117,26 +118,6 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
     return lambda v: isinstance(v, int | numbers.Integral) and not isinstance(v, bool) and low <= int(v) <= high
 
 
-def _is_date_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        datetime.date.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_uuid_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        uuid.UUID(value)
-    except ValueError:
-        return False
-    return True
-
-
 _INT, _LONG = _whole(*INT_RANGE), _whole(*LONG_RANGE)
 _PLAIN: dict[str, Callable[[Any], bool]] = {
     "null": lambda v: v is None,
@@ -147,10 +128,6 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "double": lambda v: isinstance(v, int | float | numbers.Real) and not isinstance(v, bool),
     "bytes": lambda v: isinstance(v, bytes | bytearray),
     "string": lambda v: isinstance(v, str),
-    "date": lambda v: isinstance(v, datetime.date) or _is_date_text(v) or _INT(v),
-    "time-millis": lambda v: isinstance(v, datetime.time) or _INT(v),
-    "time-micros": lambda v: isinstance(v, datetime.time) or _LONG(v),
-    "uuid": lambda v: isinstance(v, uuid.UUID) or _is_uuid_text(v),
 }
 
 
@@ -164,8 +141,8 @@ def matcher(node: Node) -> Callable[[Any], bool]:  # noqa: PLR0911 - a case a ty
         case Primitive() | Fixed() if node.logical and label == "decimal":
             write = DecimalWriter(node.logical, node.size if isinstance(node, Fixed) else None)
             return lambda v: _is_written(write, v)
-        case Primitive():  # the timestamps
-            return lambda v: isinstance(v, datetime.datetime) or _LONG(v)
+        case Primitive():
+            return lambda v: _is_written(LOGICAL_BYTES[label], v)
         case Fixed():
             return lambda v: isinstance(v, bytes) and len(v) == node.size
         case Enum():
@@ -184,12 +161,12 @@ def matcher(node: Node) -> Callable[[Any], bool]:  # noqa: PLR0911 - a case a ty
             return lambda v: _is_record(node, v)
 
 
-def _is_written(write: DecimalWriter, value: Any) -> bool:
+def _is_written(write: Callable[[Any], bytes], value: Any) -> bool:
     try:
         write(value)
-    except (TypeError, ArithmeticError, ValueError, ExchangeError):
+    except (TypeError, AttributeError, ArithmeticError, ValueError, ExchangeError):
         return False
-    return True
+    return not isinstance(value, bool)
 
 
 def _is_list(value: Any) -> bool:

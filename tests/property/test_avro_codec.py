@@ -217,6 +217,8 @@ def test_encode_and_decode_are_those_of_fastavro(data: Any) -> None:
     codec = Codec(schema)
     value = value_of(data.draw, codec.schema.root)
     expected = written(schema, value)
+    if has_ambiguous_union(codec.schema):  # fastavro takes a branch whose range the value is not in
+        assume(code(codec.check, expected) != "E_AVRO_VALUE")
     assert codec.encode(value) == expected
     assert repr(codec.decode(expected)) == repr(read(schema, expected))
     codec.check(expected)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -64,6 +65,19 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bo
     for row in rows:
         drawn.add_row(*(Text(cell(row.get(column))) for column in columns))
     Console(highlight=False).print(drawn)
+
+
+def entry(term: str, note: str, *lines: str) -> None:
+    """One term of a long list: it stands out, what is said of it stands indented below, wrapped to the screen."""
+    console = Console(highlight=False)
+    console.print(Text.assemble((term, "bold"), "  ", (note, "dim")), soft_wrap=True)
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, 4)))
+
+
+def heading(text: str) -> None:
+    """A heading over some entries."""
+    Console(highlight=False).print(Text(f"\n{text}", style="bold cyan"))
 
 
 def detail(row: Mapping[str, Any], as_json: bool) -> None:

@@ -6,20 +6,25 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, SecretStr
 
-from exchange.cli.output import table
+from exchange.cli import output
 from exchange.settings import Settings
 
 _PREFIX = "EXCHANGE_"
 
 
-def settings(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table")] = False) -> None:
+def settings(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text")] = False) -> None:
     """Every setting: the environment variable, its default, its meaning.
 
     A TOML file named by EXCHANGE_CONFIG works too; the environment comes first.
 
     Example: `exchange settings --json`
     """
-    table(_rows(Settings, _PREFIX), ("setting", "default", "meaning"), as_json)
+    rows = list(_rows(Settings, _PREFIX))
+    if as_json:
+        output.show_json(rows)
+        return
+    for row in rows:
+        output.entry(row["setting"], output.cell(row["default"]), row["meaning"])
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[dict[str, Any]]:

@@ -1,127 +1,39 @@
-import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from exchange import names
-from exchange.avro.lock import SchemaRepository
-from exchange.broker.commands import ConsentDemand, SubmitDemand
 from exchange.broker.commands_grants import PlaceGrant, RevokeGrant, SuspendGrant
-from exchange.broker.departments import AddDepartment, ApplyCatalogue
-from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap
 from exchange.broker.enforcement_wanted import wanted
-from exchange.catalogue.load import load
 from exchange.clock import Deadline
 from exchange.embedded.kafka import EmbeddedKafka
-from exchange.kafka.admin import Acl, Admin, NewTopicSpec
+from exchange.kafka.admin import Acl, NewTopicSpec
 from exchange.kafka.connection import Connection
-from exchange.kafka.quotas import Quota, quotas_of, set_quotas
+from exchange.kafka.quotas import quotas_of
 from exchange.ledger.command import Command
 from exchange.ledger.decisions import Result
-from exchange.ledger.state import GrantEntry
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
-from exchange.settings import KafkaSettings, Settings
+from exchange.testing.broker_ground import DEATHS, PARTITIONS, QUOTA, Bus, prepared_kafka, until
 from exchange.testing.ledger import MemoryLedger
 
 pytestmark = pytest.mark.kafka
-ENTERPRISES = "102001/0001"
-DEATHS = "101002/0001"
 TAX, MARKET, HR, HEALTH = (Department(slug) for slug in ("taxation", "market-regulation", "human-resources", "health"))
-SECRETS = {principal: f"secret-of-{principal}" for principal in (names.ADMISSION, names.DELIVERY, names.BROKER)}
-PARTITIONS = 2
 SECONDS = 20.0
-
-
-@dataclass
-class Bus:
-    """A ledger in memory, a Kafka of this test alone, and the reconciler between them."""
-
-    kafka: EmbeddedKafka
-    admin: Admin
-    schemas: SchemaRepository
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    in_flow: set[ShareName] = field(default_factory=set)
-    lost: set[str] = field(default_factory=set)
-    reconciler: Reconciler = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)))
-        self.reconciler = self.new_reconciler(self.ledger)
-
-    def new_reconciler(self, ledger: MemoryLedger) -> Reconciler:
-        connection = Connection.of(self.settings)
-
-        def limit(departments: list[Department]) -> None:
-            set_quotas(connection, dict.fromkeys(departments, Quota(1_000_000, 2_000_000)))
-
-        watch = Watch(ledger.clock, self.in_flow.__contains__, limit, let_go_seconds=0.0)
-        return Reconciler(self.admin, ledger, self.schemas, Layout(1, PARTITIONS), watch)
-
-    @property
-    def settings(self) -> KafkaSettings:
-        return self.kafka.admin_settings()
-
-    def register(self, *departments: Department) -> None:
-        for department in departments:
-            self.ledger.execute(AddDepartment(department))
-            self.admin.set_secret(department, f"secret-of-{department}")
-
-    def grant(self, demander: Department, resource: str = ENTERPRISES, **asked: Any) -> GrantEntry:
-        stated: dict[str, Any] = {
-            "legal_basis": "a law",
-            "scenario": "a scenario",
-            "use_scope": "all",
-            "mode": "batch-exchange",
-        }
-        fields = asked.pop("fields", ("credit_code", "name"))
-        command = SubmitDemand(
-            demander=demander, resource=resource, fields=fields, **stated, **asked, schemas=self.schemas
-        )
-        demand = self.ledger.execute(command).entities[0]
-        provider = self.ledger.state.resources[resource].provider
-        self.ledger.execute(ConsentDemand(demand=demand, by=provider, schemas=self.schemas))
-        return self.ledger.state.grants[self.ledger.state.demands[names.DemandId(demand)].grants[-1]]
-
-    def settle(self) -> None:
-        """Reconcile until nothing is left to do, and until Kafka shows what was made."""
-        assert self.reconciler.reconcile()
-        before = self.ledger.state.seq
-        assert self.reconciler.reconcile()
-        assert self.ledger.state.seq == before
-        made = wanted(self.ledger.state, self.ledger.clock.now(), PARTITIONS).topics.keys() - self.lost
-        until(lambda: made <= self.admin.topics().keys(), "topics are there")
-
-    def connection(self, principal: str) -> Connection:
-        return Connection.as_principal(self.settings, principal, f"secret-of-{principal}")
 
 
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A Kafka of this module alone: a reconciler removes what its own ledger does not explain."""
-    with EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start() as kafka:
+    with prepared_kafka(tmp_path_factory.mktemp("kafka")) as kafka:
         yield kafka
 
 
-@pytest.fixture(scope="module")
-def own_admin(own_kafka: EmbeddedKafka) -> Admin:
-    admin = Admin(Connection.of(own_kafka.admin_settings()))
-    bootstrap(admin, SECRETS, 1)
-    return admin
-
-
-ledgers = itertools.count(1)
-
-
 @pytest.fixture
-def bus(own_kafka: EmbeddedKafka, own_admin: Admin) -> Bus:
-    bus = Bus(own_kafka, own_admin, SchemaRepository.load(Settings().schemas))
-    bus.ledger.state.next_schema_id += 1000 * next(ledgers)  # no share of another test's ledger has its name
-    return bus
+def bus(own_kafka: EmbeddedKafka) -> Bus:
+    return Bus(own_kafka)
 
 
 def consumer(connection: Connection, group: str) -> Consumer:
@@ -131,12 +43,6 @@ def consumer(connection: Connection, group: str) -> Consumer:
             session_timeout_ms=6000, enable_partition_eof=True,
         )
     )  # fmt: skip
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = Deadline.after(SECONDS)
-    while not holds():
-        assert not deadline.passed, what
 
 
 def outcome(reader: Consumer, topic: str) -> int | None:
@@ -242,7 +148,6 @@ def test_a_suspended_grant_keeps_its_share_and_loses_its_rights(bus: Bus) -> Non
 
 
 def test_a_share_topic_exists_before_the_ledger_names_the_share(bus: Bus) -> None:
-    bus.register(TAX)
     seen: list[bool] = []
 
     class Watching(MemoryLedger):
@@ -255,11 +160,8 @@ def test_a_share_topic_exists_before_the_ledger_names_the_share(bus: Bus) -> Non
                 seen.append(True)
             return result
 
-    ledger = Watching()
-    bus.ledger = ledger
-    bus.ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)))
+    bus = Bus(bus.kafka, ledger=Watching())
     bus.register(TAX)
-    bus.reconciler = bus.new_reconciler(ledger)
     bus.grant(TAX)
     bus.settle()
     assert seen == [True]
@@ -361,7 +263,7 @@ def test_a_lost_share_topic_is_not_made_again(bus: Bus) -> None:
 def test_every_department_gets_the_default_quotas(bus: Bus) -> None:
     bus.register(TAX, MARKET)
     bus.settle()
-    expected = dict.fromkeys((TAX, MARKET), Quota(1_000_000, 2_000_000))
+    expected = dict.fromkeys((TAX, MARKET), QUOTA)
     until(lambda: expected.items() <= quotas_of(Connection.of(bus.settings)).items(), "both are limited")
 
 

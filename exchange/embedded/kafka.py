@@ -1,10 +1,8 @@
 """A real Apache Kafka on this machine: KRaft, SCRAM-SHA-512, rights denied by default, loopback only."""
 
-import os
-import signal
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +10,19 @@ from typing import Self
 
 from exchange.clock import Deadline
 from exchange.embedded import java
-from exchange.embedded.child import ChildProcess, Command, tail
+from exchange.embedded.child import tail
 from exchange.embedded.jars import JarCache
+from exchange.embedded.kafka_node import STOP_SECONDS, NodeProcess
 from exchange.embedded.kafka_properties import Node, bootstrap_servers
-from exchange.embedded.kafka_storage import KafkaFolder, choose_nodes, format_storage, kept_nodes, write_properties
+from exchange.embedded.kafka_storage import (
+    KafkaFolder,
+    choose_nodes,
+    format_storage,
+    kept_nodes,
+    number_of_nodes,
+    write_properties,
+)
 from exchange.embedded.ports import answers
-from exchange.embedded.state_folder import RunningLock
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Acl, Admin
 from exchange.kafka.connection import Connection
@@ -25,13 +30,16 @@ from exchange.names import ADMIN
 from exchange.settings import KafkaSettings
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 20.0
 _PREDECESSOR_SECONDS = 3.0
 """How long a start waits for a broker whose parent was killed a moment ago."""
 _POLL_SECONDS = 0.05
+_HEAP_MEGABYTES = 512
+_HEAP_MEGABYTES_OF_SEVERAL = 288
 _QUICK_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Measured over 400,000 records on two cores: 2.8 to 4.1 µs of broker CPU a record and 270 MB; with Java's own choice
 5.2 to 7.1 µs and 340 MB, because its second compiler is still at work when a demo or a test has ended."""
+_QUIET = ("-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error",)
+"""Nodes that wait for others say so many times a second, and hide in their log what matters."""
 _NOBODYS = Acl("nobody", "topic", "nothing", "read")
 """Taking away a right that nobody has changes nothing, but needs the login, the super user and the controller."""
 
@@ -40,29 +48,46 @@ _NOBODYS = Acl("nobody", "topic", "nothing", "read")
 class KafkaOptions:
     """What can be different from one embedded Kafka to another."""
 
-    heap_megabytes: int = 512
+    heap_megabytes: int | None = None
+    """Java heap of each node; None: 512 for a single node, 288 for each of several."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """Broker settings that win over ours."""
     jars: JarCache = field(default_factory=JarCache)
+    nodes: int | None = None
+    """1 or 3. None: as many as the folder was made with, one in a fresh folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node as it is now."""
+
+    number: int
+    address: str
+    """Where clients reach it."""
+    pid: int | None
+    """None when it does not run."""
+    log: Path
+    """What it writes."""
 
 
 class EmbeddedKafka:
-    """One node, broker and controller in one, in a folder. A second start on the folder finds the first one's state.
+    """One or three nodes, each broker and controller in one, in a folder. A second start on it finds the first's state.
 
-    With `detached` the broker outlives this process; else it ends with it, whatever ends it. Usable as a context.
+    Three nodes hold everything three times, and a write is acknowledged when two have it: any one of them may be gone.
+    With `detached` the nodes outlive this process; else they end with it, whatever ends it. Usable as a context.
     """
 
     def __init__(self, folder: Path, options: KafkaOptions | None = None) -> None:
         self.folder = KafkaFolder(folder.absolute())
         self._options = options or KafkaOptions()
-        self._lock = RunningLock(self.folder.root)
-        self._child: ChildProcess | None = None
+        self._processes: dict[int, NodeProcess] = {}
+        self._started = False
 
     # what others need to know
 
     @property
     def bootstrap_servers(self) -> str:
-        """The address for clients. Raises ExchangeError(E_EMBEDDED) when nothing was ever started in the folder."""
+        """The addresses for clients. Raises ExchangeError(E_EMBEDDED) when nothing was ever started in the folder."""
         return bootstrap_servers(self._kept_nodes())
 
     @property
@@ -72,18 +97,32 @@ class EmbeddedKafka:
 
     @property
     def log(self) -> Path:
-        """What the broker writes."""
+        """What the (first) node writes; `nodes` tells of each."""
         return self.folder.log(self._kept_nodes()[0])
 
     @property
     def running(self) -> bool:
-        """Whether a broker runs on the folder, started by whomever."""
-        return self._lock.held
+        """Whether a node runs on the folder, started by whomever."""
+        return any(process.running for process in self._all())
 
     @property
     def pid(self) -> int | None:
-        """The process id of the Java process, or None when none runs."""
-        return self._lock.pid
+        """The process id of the first Java process that runs, or None when none runs."""
+        return next(iter(self.pids.values()), None)
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """The process id of each node that runs, by the node's number (from 1)."""
+        found = ((process.number, process.pid) for process in self._all())
+        return {number: pid for number, pid in found if pid is not None}
+
+    @property
+    def nodes(self) -> list[NodeState]:
+        """Every node of the folder. Raises ExchangeError(E_EMBEDDED) when nothing was ever started there."""
+        return [
+            NodeState(node.id, bootstrap_servers([node]), self._process(node.id).pid, self.folder.log(node))
+            for node in self._kept_nodes()
+        ]
 
     def settings(self, username: str, password_file: Path) -> KafkaSettings:
         """How a principal reaches this Kafka."""
@@ -103,50 +142,73 @@ class EmbeddedKafka:
     # its life
 
     def start(self, deadline: Deadline | None = None, *, detached: bool = False) -> Self:
-        """Start it and return when it has answered an authenticated request of the super user.
+        """Start it and return when all nodes serve and have answered an authenticated request of the super user.
 
         Jars that are missing are fetched first, for which the deadline does not count.
-        Raises ExchangeError: E_JARS when they cannot be fetched; E_EMBEDDED when a broker runs already on the folder,
-        or when this one does not answer in time: it is stopped then, and the message ends with the end of its log.
+        Raises ExchangeError: E_JARS when they cannot be fetched; E_EMBEDDED when a node runs already on the folder,
+        when the folder was made with another number of nodes, or when this Kafka does not answer in time: it is stopped
+        then, and the message ends with the end of a log.
         """
         self._options.jars.fetch()
         deadline = deadline or Deadline.after(_START_SECONDS)
-        with self._lock.taken(Deadline.after(min(_PREDECESSOR_SECONDS, deadline.remaining()))) as lock:
-            if lock is None:
-                raise ExchangeError("E_EMBEDDED", f"a Kafka runs already on {self.folder.root} (process {self.pid})")
-            node = self._prepare()
-            self._launch(node, lock, detached)
+        count = number_of_nodes(self.folder, self._options.nodes)
+        with ExitStack() as stack:
+            locks = {number: self._reserve(number, stack, deadline) for number in range(1, count + 1)}
+            nodes = self._prepare(count)
+            self._started = True
+            for node in nodes:
+                self._launch(node, locks[node.id], detached)
         try:
-            self._wait_ready(node, deadline)
+            self._wait_ready(nodes, deadline)
         except BaseException:
             self.stop()
             raise
         return self
 
     def stop(self, deadline: Deadline | None = None) -> None:
-        """Stop it, gracefully at first. Does nothing when none runs.
+        """Stop what runs, gracefully at first. Does nothing when nothing runs.
 
-        Raises ExchangeError(E_EMBEDDED) when it is still there at the deadline.
+        Raises ExchangeError(E_EMBEDDED) when a node cannot be stopped.
         """
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-        deadline = deadline or Deadline.after(_STOP_SECONDS)
-        self._signal(signal.SIGTERM)
-        if not self._lock.wait_released(deadline):
-            self.kill()
+        deadline = deadline or Deadline.after(STOP_SECONDS)
+        processes = self._all()
+        for process in processes:
+            process.ask_to_stop()
+        for process in processes:
+            if not process.wait_stopped(deadline):
+                process.kill()
+            process.let_go()
+        self._started = False
 
     def kill(self) -> None:
-        """End it as a power cut would: no clean shutdown. For tests of recovery."""
-        self._signal(signal.SIGKILL)
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-        if not self._lock.wait_released(Deadline.after(_STOP_SECONDS)):
-            raise ExchangeError("E_EMBEDDED", f"Kafka on {self.folder.root} (process {self.pid}) cannot be stopped")
+        """End all nodes as a power cut would: no clean shutdown. For tests of recovery."""
+        for process in self._all():
+            process.kill()
+        self._started = False
+
+    def start_node(self, number: int, deadline: Deadline | None = None, *, detached: bool = False) -> None:
+        """Start one node that does not run, on its data; return when it serves and has caught up with the others.
+
+        Raises ExchangeError(E_EMBEDDED): when it runs already or is none of the folder's; when it is not ready in time
+        (it is ended then), as it is when too few of the others run.
+        """
+        node = self._node(number)
+        deadline = deadline or Deadline.after(_START_SECONDS)
+        with ExitStack() as stack:
+            lock = self._reserve(number, stack, deadline)
+            self._launch(node, lock, detached)
+        try:
+            self._wait_ready([node], deadline)
+        except BaseException:
+            self._process(number).kill()
+            raise
+
+    def kill_node(self, number: int) -> None:
+        """End one node as a power cut would. For tests of recovery."""
+        self._process(self._node(number).id).kill()
 
     def __enter__(self) -> Self:
-        return self if self._child is not None else self.start()
+        return self if self._started else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -161,64 +223,65 @@ class EmbeddedKafka:
             raise ExchangeError("E_EMBEDDED", f"no Kafka was ever started in {self.folder.root}")
         return nodes
 
-    def _prepare(self) -> Node:
-        nodes = choose_nodes(self.folder, 1)
+    def _node(self, number: int) -> Node:
+        for node in self._kept_nodes():
+            if node.id == number:
+                return node
+        raise ExchangeError("E_EMBEDDED", f"the Kafka on {self.folder.root} has no node {number}")
+
+    def _process(self, number: int) -> NodeProcess:
+        if number not in self._processes:
+            node = Node(number, 0, 0)
+            self._processes[number] = NodeProcess(number, self.folder.node(node), self.folder.log(node))
+        return self._processes[number]
+
+    def _all(self) -> list[NodeProcess]:
+        return [self._process(number) for number in range(1, number_of_nodes(self.folder, None) + 1)]
+
+    def _reserve(self, number: int, stack: ExitStack, deadline: Deadline) -> int:
+        process = self._process(number)
+        patience = Deadline.after(min(_PREDECESSOR_SECONDS, deadline.remaining()))
+        lock = stack.enter_context(process.reserved(patience))
+        if lock is None:
+            raise ExchangeError("E_EMBEDDED", f"a Kafka runs already on {self.folder.root} (process {process.pid})")
+        return lock
+
+    def _prepare(self, count: int) -> tuple[Node, ...]:
+        number_of_nodes(self.folder, count)  # somebody may have been faster
+        nodes = choose_nodes(self.folder, count)
         write_properties(self.folder, nodes, self._options.properties)
-        for node in nodes:
-            format_storage(self.folder, node, self._options.jars.class_path())
-        return nodes[0]
+        format_storage(self.folder, nodes, self._options.jars.class_path())
+        return nodes
 
     def _launch(self, node: Node, lock: int, detached: bool) -> None:
-        heap = self._options.heap_megabytes
-        options = (f"-Xms{heap}m", f"-Xmx{heap}m", *_QUICK_JAVA)
+        several = len(self._kept_nodes()) > 1
+        heap = self._options.heap_megabytes or (_HEAP_MEGABYTES_OF_SEVERAL if several else _HEAP_MEGABYTES)
+        options = (f"-Xms{heap}m", f"-Xmx{heap}m", *_QUICK_JAVA, *(_QUIET if several else ()))
         main = ("kafka.Kafka", str(self.folder.properties(node)))
         arguments = java.command(self._options.jars.class_path(), self.folder.temporary, options, main)
-        if detached:
-            pid = _start_detached(arguments, self.folder.log(node), lock)
-        else:
-            command = Command(
-                "kafka", arguments, self.folder.log(node), java.ENVIRONMENT, grace=_STOP_SECONDS, keep_open=(lock,)
-            )
-            self._child = ChildProcess(command)
-            self._child.start()
-            pid = self._child.pid
-        self._lock.write_pid(pid)
+        self._process(node.id).launch(arguments, lock, detached)
 
-    def _wait_ready(self, node: Node, deadline: Deadline) -> None:
+    def _wait_ready(self, nodes: Sequence[Node], deadline: Deadline) -> None:
         admin: Admin | None = None
-        while not deadline.passed and self._lock.held:
-            if answers(node.port):
+        while not deadline.passed and all(self._process(node.id).running for node in nodes):
+            if all(answers(node.port) for node in nodes):
                 admin = admin or Admin(Connection.of(self.admin_settings()))
-                try:
-                    admin.revoke([_NOBODYS])
-                except ExchangeError:
-                    pass  # it listens a moment before it answers
-                else:
+                if _serve(admin, nodes):
                     return
             time.sleep(_POLL_SECONDS)
         what = "did not answer in time" if deadline.passed else "ended at once"
-        log = self.folder.log(node)
+        ended = [node for node in nodes if not self._process(node.id).running]
+        log = self.folder.log((ended or nodes)[0])
         raise ExchangeError("E_EMBEDDED", f"Kafka {what}; its log {log} ends with:\n{tail(log)}")
 
-    def _signal(self, number: signal.Signals) -> None:
-        pid = self._lock.pid
-        if pid is not None:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
 
-
-def _start_detached(arguments: tuple[str, ...], log: Path, lock: int) -> int:
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **java.ENVIRONMENT},
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
-    process.returncode = 0  # it is not ours to wait for: it outlives us
-    return process.pid
+def _serve(admin: Admin, nodes: Sequence[Node]) -> bool:
+    """Whether the nodes are brokers that have caught up, and the controller takes a request of the super user."""
+    try:
+        behind = admin.brokers()
+        if any(behind.get(node.id) != 0 for node in nodes):
+            return False
+        admin.revoke([_NOBODYS])
+    except ExchangeError:
+        return False  # it listens a moment before it answers
+    return True

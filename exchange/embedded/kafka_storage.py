@@ -1,4 +1,4 @@
-"""The folder of an embedded Kafka: its layout, its secrets and ports, and the formatting of its log directory."""
+"""The folder of an embedded Kafka: its layout, its secrets and ports, and the formatting of its log directories."""
 
 import base64
 import json
@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from exchange.embedded import java
 from exchange.embedded.kafka_properties import Node, Secrets, server_properties
-from exchange.embedded.ports import free_port, is_free
+from exchange.embedded.ports import HOST, free_port, is_free
 from exchange.embedded.state_folder import kept_secret, write_private
 from exchange.errors import ExchangeError
 from exchange.names import ADMIN
@@ -41,6 +42,11 @@ class KafkaFolder:
     def ports_file(self) -> Path:
         """Which ports the nodes took."""
         return self.root / "ports.json"
+
+    @property
+    def formatted_file(self) -> Path:
+        """For how many nodes the folder was formatted. Not there before that is done."""
+        return self.root / "nodes"
 
     @property
     def temporary(self) -> Path:
@@ -76,8 +82,27 @@ def kept_nodes(folder: KafkaFolder) -> tuple[Node, ...]:
         return ()
 
 
+def number_of_nodes(folder: KafkaFolder, wanted: int | None) -> int:
+    """How many nodes the folder was formatted for; a fresh one takes what is wanted, or one.
+
+    Raises ExchangeError(E_EMBEDDED) when that is not what is wanted: the number cannot be changed.
+    """
+    formatted = _formatted(folder)
+    if formatted and wanted not in (None, formatted):
+        raise ExchangeError(
+            "E_EMBEDDED",
+            f"{folder.root} holds a Kafka of {formatted} {'node' if formatted == 1 else 'nodes'}, not of {wanted}; "
+            "the number stays as it was made: leave the option out, or take another folder",
+        )
+    return formatted or wanted or 1
+
+
 def choose_nodes(folder: KafkaFolder, count: int) -> tuple[Node, ...]:
-    """The nodes with the ports of the last time; a port that somebody else took since is replaced."""
+    """The nodes with the ports of the last time; a port that somebody else took since is replaced.
+
+    Raises ExchangeError(E_EMBEDDED) when no old controller port of several nodes is left: the nodes find each other by
+    the old ports, as the quorum has written them down, until they have elected a leader.
+    """
     kept = {node.id: node for node in kept_nodes(folder)}
     taken: set[int] = set()
     nodes = []
@@ -88,6 +113,8 @@ def choose_nodes(folder: KafkaFolder, count: int) -> tuple[Node, ...]:
             ports[at] = port or free_port(frozenset(taken))
             taken.add(ports[at])
         nodes.append(Node(number, ports[0], ports[1]))
+    if count > 1 and _formatted(folder) and not any(kept.get(node.id) == node for node in nodes):
+        raise ExchangeError("E_EMBEDDED", f"other programs took the ports of {folder.ports_file}; free one node's")
     write_private(folder.ports_file, json.dumps([asdict(node) for node in nodes]) + "\n")
     return tuple(nodes)
 
@@ -100,27 +127,42 @@ def write_properties(folder: KafkaFolder, nodes: Sequence[Node], extra: Mapping[
         write_private(folder.properties(node), text)
 
 
-def format_storage(folder: KafkaFolder, node: Node, class_path: str) -> None:
-    """Give a node its empty log directory with the super user's secret in it; a formatted one is left as it is.
+def format_storage(folder: KafkaFolder, nodes: Sequence[Node], class_path: str) -> None:
+    """Give the nodes their empty log directories with the super user's secret in them; formatted ones stay as they are.
 
     Raises ExchangeError(E_EMBEDDED) when Kafka's tool fails.
     """
-    done = folder.node(node) / "formatted"
-    if done.exists():
+    if _formatted(folder):
         return
-    # Whatever an interrupted formatting left is worth nothing: no broker ever ran on it.
-    shutil.rmtree(folder.data(node), ignore_errors=True)
     folder.temporary.mkdir(parents=True, exist_ok=True)
-    arguments = folder.node(node) / "format.arguments"
-    # The secret goes by a file, because a command line is readable for everybody on the machine.
-    write_private(arguments, f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={folder.secrets().admin}]\n")
-    tool = ("kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(), "--standalone")
-    main = (*tool, "--config", str(folder.properties(node)), f"@{arguments}")
+    tool = ("kafka.tools.StorageTool", "format", "--cluster-id", _random_id())
+    # With several nodes each has to know from the start who else votes, by an id of its log directory too.
+    voters = ",".join(f"{node.id}@{HOST}:{node.controller_port}:{_random_id()}" for node in nodes)
+    quorum = ("--initial-controllers", voters) if len(nodes) > 1 else ("--standalone",)
+
+    def format_one(node: Node) -> None:
+        # Whatever an interrupted formatting left is worth nothing: no broker ever ran on it.
+        shutil.rmtree(folder.data(node), ignore_errors=True)
+        arguments = folder.node(node) / "format.arguments"
+        # The secret goes by a file, because a command line is readable for everybody on the machine.
+        write_private(arguments, f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={folder.secrets().admin}]\n")
+        main = (*tool, *quorum, "--config", str(folder.properties(node)), f"@{arguments}")
+        try:
+            _run(java.command(class_path, folder.temporary, _SHORT_LIVED, main))
+        finally:
+            arguments.unlink(missing_ok=True)
+
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(format_one, nodes))
+    write_private(folder.formatted_file, f"{len(nodes)}\n")
+
+
+def _formatted(folder: KafkaFolder) -> int:
+    """For how many nodes the folder was formatted; 0 = not yet."""
     try:
-        _run(java.command(class_path, folder.temporary, _SHORT_LIVED, main))
-    finally:
-        arguments.unlink(missing_ok=True)
-    done.touch()
+        return int(folder.formatted_file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _run(command: Sequence[str]) -> None:
@@ -142,7 +184,7 @@ def _run(command: Sequence[str]) -> None:
         raise ExchangeError("E_EMBEDDED", f"Kafka's storage tool ended with {result.returncode}: {' '.join(said)}")
 
 
-def _cluster_id() -> str:
+def _random_id() -> str:
     """A random id as Kafka writes it: 16 bytes in URL-safe base64, not beginning with a dash."""
     while True:
         text = base64.urlsafe_b64encode(os.urandom(16)).decode("ascii").rstrip("=")

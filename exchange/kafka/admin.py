@@ -89,6 +89,20 @@ class Admin:
     def __init__(self, connection: Connection) -> None:
         self._client = AdminClient(connection.config())
 
+    # brokers
+
+    def brokers(self) -> dict[int, int]:
+        """Every broker that serves now, with the number of its replicas that have not caught up."""
+        try:
+            found = self._client.list_topics(timeout=_REQUEST_SECONDS)
+        except KafkaException as error:
+            raise translate(error, "listing brokers") from None
+        behind = dict.fromkeys(found.brokers, 0)
+        for partition in (one for topic in found.topics.values() for one in topic.partitions.values()):
+            for broker in behind.keys() & (set(partition.replicas) - set(partition.isrs)):
+                behind[broker] += 1
+        return behind
+
     # topics
 
     def topics(self) -> dict[str, int]:

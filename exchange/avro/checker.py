@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exchange.avro import strict
+from exchange.avro.check_lines import close_run, day, open_run, string, wide
 from exchange.avro.recode import Recoder
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Schema, Union, least_size, parse
 from exchange.avro.source import Module, Place, stands_alone
@@ -20,22 +21,24 @@ Check = Callable[[bytes, int], tuple[Any, ...]]
 _INTEGERS = ("int", "long")
 
 
-def compile_check(schema: Any, probes: Sequence[str] = ()) -> Check:
+def compile_check(schema: Any, probes: Sequence[str] = (), raw: bool = False) -> Check:
     """A function `check(b, p)` that verifies that `b[p:]` is exactly one canonical encoding of a valid value.
 
     It returns the values of the probed top-level fields in order: strings as str, int and long (dates and times too) as
-    the raw int, null as None, everything else as its raw bytes. It raises ExchangeError E_AVRO_TRUNCATED, _TRAILING,
+    the raw int, null as None, everything else as its raw bytes; with `raw` strings too, verified but not decoded, which
+    is cheaper. It raises ExchangeError E_AVRO_TRUNCATED, _TRAILING,
     _VARINT, _LENGTH, _UTF8, _UNION, _VALUE, _NOT_CANONICAL or _DEPTH, whose detail names the top-level field.
     `compile_check` itself raises ExchangeError(E_SCHEMA) for an invalid schema or an unknown probe.
     """
-    return _CheckWriter(parse(schema)).write(tuple(probes))
+    return _CheckWriter(parse(schema), raw).write(tuple(probes))
 
 
 class _CheckWriter:
     """Writes the check of one schema."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, raw: bool = False) -> None:
         self.schema = schema
+        self.raw = raw
         self.module = Module(dict(strict.ENVIRONMENT))
 
     def write(self, probes: tuple[str, ...]) -> Check:
@@ -111,7 +114,7 @@ class _CheckWriter:
                 else self._emit(item.type, place, run)
             )
             lines += more
-        return lines + _close(place.indent, run)
+        return lines + close_run(place.indent, run)
 
     # One value. Every method takes whether a run is open and gives its lines and whether a run is open behind them.
 
@@ -121,7 +124,7 @@ class _CheckWriter:
         indent = place.indent
         if stands_alone(node, place.level):
             name = self.module.function(node, "check", lambda name: self._function(node, name))
-            return [*_close(indent, run), f"{indent}p = {name}(b, p, {place.depth_argument()})"], False
+            return [*close_run(indent, run), f"{indent}p = {name}(b, p, {place.depth_argument()})"], False
         match node:
             case Primitive():
                 return self._primitive(node, indent, run)
@@ -129,9 +132,9 @@ class _CheckWriter:
                 return self._enum(node, indent, run)
             case Fixed() if node.logical:
                 end = self._decimals(node)
-                return [*_close(indent, run), f"{indent}p = {end}(b, p)"], False
+                return [*close_run(indent, run), f"{indent}p = {end}(b, p)"], False
             case Fixed():
-                return [*_close(indent, run), f"{indent}p += {node.size}"], False
+                return [*close_run(indent, run), f"{indent}p += {node.size}"], False
             case Record():
                 lines = place.depth_test()
                 for item in node.fields:
@@ -148,12 +151,12 @@ class _CheckWriter:
     def _closed(self, node: Node, place: Place) -> tuple[list[str], bool]:
         """`node` with no run open before and behind it."""
         lines, run = self._emit(node, place, False)
-        return lines + _close(place.indent, run), False
+        return lines + close_run(place.indent, run), False
 
     def _primitive(  # noqa: C901, PLR0911 - a case a type
         self, node: Primitive, indent: str, run: bool
     ) -> tuple[list[str], bool]:
-        close = _close(indent, run)
+        close = close_run(indent, run)
         match node.kind, node.logical:
             case "null", _:
                 return [], run
@@ -168,7 +171,7 @@ class _CheckWriter:
             case "double", _:
                 return [*close, f"{indent}p += 8"], False
             case "string", None:
-                return [*_open(indent, run), *_string(indent, "SHORT", "p")], True
+                return [*open_run(indent, run), *string(indent, "SHORT", "p")], True
             case "string", _:
                 return [*close, f"{indent}p = uuid_end(b, p)"], False
             case "bytes", None:
@@ -193,9 +196,9 @@ class _CheckWriter:
                 test = "b[p] > 127 < b[p + 1] and 0 < b[p + 2] < 87"
                 return [f"{indent}if {test}: p += 3", f"{indent}else: p = {end}(b, p)"]
             case "timestamp-millis" | "local-timestamp-millis":  # six bytes: within 70 years of 1970
-                return _wide(indent, end, 6)
+                return wide(indent, end, 6)
             case "timestamp-micros" | "local-timestamp-micros":  # eight bytes: years 829 to 3111
-                return _wide(indent, end, 8)
+                return wide(indent, end, 8)
             case _:
                 return [f"{indent}p = {end}(b, p)"]
 
@@ -207,14 +210,14 @@ class _CheckWriter:
     def _enum(self, node: Enum, indent: str, run: bool) -> tuple[list[str], bool]:
         size = len(node.symbols)
         if size > 64:
-            return [*_close(indent, run), f"{indent}p = index_end(b, p, {size})"], False
+            return [*close_run(indent, run), f"{indent}p = index_end(b, p, {size})"], False
         test = f"{indent}if b[p] & 1 or b[p] > {2 * size - 2}: bad_index(b, p)"
         return [test, f"{indent}p += 1"], run
 
     def _union(self, node: Union, place: Place, run: bool) -> tuple[list[str], bool]:
         indent = place.indent
         if len(node.branches) > 64:
-            lines = [*_close(indent, run), f"{indent}p, n = index(b, p, {len(node.branches)})"]
+            lines = [*close_run(indent, run), f"{indent}p, n = index(b, p, {len(node.branches)})"]
             lines += self._branches(node, place, 1, False)
             return lines, False
         other = node.nullable
@@ -224,7 +227,7 @@ class _CheckWriter:
         if other and isinstance(other[1], Primitive) and other[1].kind == "string" and not other[1].logical:
             lines += [
                 f"{indent}if n == {2 * other[0]}:",
-                *_string(indent + " ", "SHORT_IN_UNION", "p + 1"),
+                *string(indent + " ", "SHORT_IN_UNION", "p + 1"),
                 f"{indent}elif n == {2 - 2 * other[0]}: p += 1",
                 f"{indent}else: bad_index(b, p)",
             ]
@@ -241,7 +244,7 @@ class _CheckWriter:
             if run and not open_behind:
                 body.append(f"{inner.indent}u = p")
             elif open_behind and not run:
-                body += _close(inner.indent, True)
+                body += close_run(inner.indent, True)
             start = [f"{inner.indent}p += 1"] if step == 2 else []
             lines += [f"{indent}{word} n == {step * number}:", *(start + body or [f"{inner.indent}pass"])]
             word = "elif"
@@ -273,7 +276,7 @@ class _CheckWriter:
         count = self.module.fresh("c")
         items = [f"{indent} for _ in range({count}):", *body] if body else []
         return [
-            *_close(indent, run),
+            *close_run(indent, run),
             *place.depth_test(),
             f"{indent}if b[p]:",
             f"{indent} p, {count} = count(b, p, {least})",
@@ -293,29 +296,38 @@ class _CheckWriter:
                 f"{indent} p += 1",
                 *value,
                 *([f"{indent} u = p"] if run and not run_behind else []),
-                *(_close(indent + " ", run_behind and not run)),
+                *(close_run(indent + " ", run_behind and not run)),
                 f"{indent}elif b[p] == {2 - 2 * optional[0]}: p += 1; {name} = None",
                 f"{indent}else: bad_index(b, p)",
             ]
             return lines, run
         if isinstance(node, Primitive) and node.kind == "string" and not node.logical:
-            # the run goes on over a short probed string; a long one is decoded apart anyway
-            slow = f"{'b[u:p].decode(); ' if run else ''}u, p = block(b, p); {name} = b[u:p].decode(); u = p"
-            return [
-                f"{indent}n = SHORT[b[p]]",
-                f"{indent}if n: p += n; {name} = b[p - n + 1:p].decode()",
-                f"{indent}else: {slow}",
-            ], run
+            return self._probed_string(indent, run, name)
         if isinstance(node, Primitive) and node.kind in _INTEGERS:
             read = "integer" if node.kind == "int" else "long"
             if node.logical:
                 read = self.module.constant(strict.Ranged(node.kind, node.logical.name).value, "ranged")
-            return [*_close(indent, run), f"{indent}p, {name} = {read}(b, p)"], False
+            if node.logical and node.logical.name == "date":
+                return [*close_run(indent, run), *day(indent, name, read)], False
+            return [*close_run(indent, run), f"{indent}p, {name} = {read}(b, p)"], False
         if isinstance(node, Primitive) and node.kind == "null":
             return [f"{indent}{name} = None"], run
         start = self.module.fresh("q")
         lines, _ = self._closed(node, place)
-        return [*_close(indent, run), f"{indent}{start} = p", *lines, f"{indent}{name} = b[{start}:p]"], False
+        return [*close_run(indent, run), f"{indent}{start} = p", *lines, f"{indent}{name} = b[{start}:p]"], False
+
+    def _probed_string(self, indent: str, run: bool, name: str) -> tuple[list[str], bool]:
+        short = f"{indent}n = SHORT[b[p]]"
+        if self.raw:
+            return [
+                *open_run(indent, run),
+                short,
+                f"{indent}if n: p += n; {name} = b[p - n + 1:p]",
+                f"{indent}else: b[u:p].decode(); u, p = block(b, p); {name} = b[u:p]",
+            ], True
+        # the run goes on over a short probed string; a long one is decoded apart anyway
+        slow = f"{'b[u:p].decode(); ' if run else ''}u, p = block(b, p); {name} = b[u:p].decode(); u = p"
+        return [short, f"{indent}if n: p += n; {name} = b[p - n + 1:p].decode()", f"{indent}else: {slow}"], run
 
     def _function(self, node: Node, name: str) -> list[str]:
         place = Place("  ", 0, 0, counted=True)
@@ -331,33 +343,6 @@ class _CheckWriter:
             " except UnicodeDecodeError as error:",
             "  raise translate(error, b, p) from None",
         ]
-
-
-def _open(indent: str, run: bool) -> list[str]:
-    return [] if run else [f"{indent}u = p"]
-
-
-def _close(indent: str, run: bool) -> list[str]:
-    return [f"{indent}b[u:p].decode()"] if run else []
-
-
-def _string(indent: str, table: str, at: str) -> list[str]:
-    """A string whose length is at `at`, within an open run."""
-    return [
-        f"{indent}n = {table}[b[{at}]]",
-        f"{indent}if n: p += n",
-        f"{indent}else: b[u:p].decode(); u, p = block(b, {at})",
-    ]
-
-
-def _wide(indent: str, end: str, size: int) -> list[str]:
-    """A long that usually takes `size` bytes: all but the last with the high bit, the last one without and not 0."""
-    high, rest = (1 << 8 * size - 1) | 0, sum(0x80 << 8 * i for i in range(size - 1))
-    return [
-        f'{indent}n = from_bytes(b[p:p + {size}], "little")',
-        f"{indent}if n & {high | rest:#x} == {rest:#x} and n >> {8 * size - 8}: p += {size}",
-        f"{indent}else: p = {end}(b, p)",
-    ]
 
 
 def _texts(node: Node) -> bool:

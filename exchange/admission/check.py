@@ -31,15 +31,15 @@ _PLAIN = frozenset({"credit-code", "resident-id", "organisation-code"})
 """Identifiers that stand in a key as they are: no character of theirs needs percent-encoding."""
 
 
-class _Remembered(dict[str, str | None]):
+class _Remembered(dict[bytes, str | None]):
     """Verdicts on identifiers that recur, bounded."""
 
     def __init__(self, verdict: Callable[[str], str | None]) -> None:
         super().__init__()
         self._verdict = verdict
 
-    def __missing__(self, text: str) -> str | None:
-        code = self._verdict(text)
+    def __missing__(self, text: bytes) -> str | None:
+        code = self._verdict(text.decode())
         if code is None:
             if len(self) >= _REMEMBERED:
                 self.clear()
@@ -53,7 +53,7 @@ def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]
     names = {rule.name: f"v{number}" for number, rule in enumerate(probed)}
     scope: dict[str, Any] = {
         "refuse": _refuse,
-        "avro": compile_check(schema.schema, [rule.name for rule in probed]),
+        "avro": compile_check(schema.schema, [rule.name for rule in probed], raw=True),
         "key_of": schema.key_of,
     }
     lines = ["def check(key, value, today):"]
@@ -73,9 +73,10 @@ def _refuse(code: str, field: str) -> None:
 def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
     parts = [names[field] for field in schema.natural_key]
     if all(schema.field(field).identifier in _PLAIN for field in schema.natural_key):
-        own = parts[0] if len(parts) == 1 else f'f"{"/".join("{" + part + "}" for part in parts)}"'
-        return [f" if key != {own}.encode(): refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
-    return [f" if key != key_of(({', '.join(parts)},)): refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
+        own = parts[0] if len(parts) == 1 else f"b'/'.join(({', '.join(parts)}))"
+    else:
+        own = f"key_of(({''.join(part + '.decode(), ' for part in parts)}))"
+    return [f" if key != {own}: refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
 
 
 def _is_checked(rule: FieldRule) -> bool:
@@ -86,29 +87,26 @@ def _rule_lines(
     rule: FieldRule, value: str, number: int, code_sets: Mapping[str, frozenset[str]], scope: dict[str, Any]
 ) -> list[str]:
     """Lines that check one field. An identifier or a code is never empty, so one test does for both."""
-    there = f" if {value} is not None" if _is_nullable(rule.type) else " if True"
-    missing = [f" if {value} is None: refuse('E_FIELD_REQUIRED', {rule.name!r})"] if rule.required else []
-    if not _is_nullable(rule.type):
-        missing = []
+    there = f"{value} is not None and " if _is_nullable(rule.type) else ""
+    lines = []
+    if rule.required and _is_nullable(rule.type):
+        lines = [f" if {value} is None: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
     if rule.identifier:
-        verdict = _IDENTIFIERS[rule.identifier]
+        scope[f"verdict{number}"] = verdict = _IDENTIFIERS[rule.identifier]
+        found = f"verdict{number}({value}.decode())"
         if rule.identifier in _REPEATED and not rule.personal:
             scope[f"known{number}"] = _Remembered(verdict)
             found = f"known{number}[{value}]"
-        else:
-            scope[f"verdict{number}"] = verdict
-            found = f"verdict{number}({value})"
-        lines = [f"{there}:", f"  code = {found}", f"  if code: refuse(code, {rule.name!r})"]
-    elif rule.code_set:
+        return [*lines, f" if {there}(code := {found}): refuse(code, {rule.name!r})"]
+    if rule.code_set:
         if rule.code_set not in code_sets:
             raise ExchangeError("E_SCHEMA", f"field {rule.name}: there is no code set {rule.code_set}")
-        scope[f"codes{number}"] = code_sets[rule.code_set]
-        lines = [f"{there} and {value} not in codes{number}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
-    elif _is_date(rule.type):
-        lines = [f"{there} and not {EARLIEST_DAY} <= {value} <= today: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]
-    else:
-        lines = [f" if not {value}: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
-    return missing + lines
+        scope[f"codes{number}"] = frozenset(code.encode() for code in code_sets[rule.code_set])
+        return [*lines, f" if {there}{value} not in codes{number}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
+    if _is_date(rule.type):
+        plausible = f"{EARLIEST_DAY} <= {value} <= today"
+        return [*lines, f" if {there}not {plausible}: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]
+    return [*lines, f" if not {value}: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
 
 
 def _branches(type_: Any) -> list[Any]:

@@ -46,9 +46,9 @@ def bus(own_kafka: EmbeddedKafka) -> Bus:
 def registry(bus: Bus) -> Iterator[SchemaRegistryClient]:
     """The standard client, with Basic: its bearer form asks for settings of a vendor's cloud."""
     app = create_app(MemoryService(bus.ledger), HttpSettings())
-    with serving(app) as url:
-        with SchemaRegistryClient({"url": url, "basic.auth.user.info": f"{TAX}:{TOKEN}"}) as client:
-            yield client
+    basic = {"basic.auth.user.info": f"{TAX}:{TOKEN}"}
+    with serving(app) as url, SchemaRegistryClient({"url": url, **basic}) as client:
+        yield client
 
 
 def test_a_standard_client_reads_a_share_with_our_registry(bus: Bus, registry: SchemaRegistryClient) -> None:

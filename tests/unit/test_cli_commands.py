@@ -1,0 +1,215 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from exchange.broker.books import Account
+from exchange.broker.commands_grants import ActivateGrant, PlaceGrant
+from exchange.cli.demand import condition_of, masks_of
+from exchange.cli.main import COMMANDS, app, load
+from exchange.cli.output import DOES_NOT_HOLD, UNREACHABLE, USAGE
+from exchange.errors import TABLE, ExchangeError
+from exchange.names import RecordType
+from exchange.settings import HttpSettings
+from exchange.testing.service import MemoryService, serving
+from exchange.web.app import create_app
+
+OPERATOR_TOKEN = "operator-token-of-this-test"
+ENTERPRISES = "102001/0001"
+TAX, MARKET = "taxation", "market-regulation"
+STATED = ("--legal-basis", "a law", "--scenario", "tax registration", "--use-scope", "tax offices")
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def service() -> MemoryService:
+    service = MemoryService()
+    service.apply_catalogue("operator", None)
+    return service
+
+
+@pytest.fixture
+def run(service: MemoryService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run `exchange …` as the operator, or as a department (`by=`), against a served API."""
+    file = tmp_path / "operator"
+    file.write_text(OPERATOR_TOKEN)
+    monkeypatch.delenv("EXCHANGE_CONFIG", raising=False)
+    monkeypatch.setenv("COLUMNS", "300")
+    with serving(create_app(service, HttpSettings(operator_token_file=file))) as url:
+        monkeypatch.setenv("EXCHANGE_API__URL", url)
+
+        def run(*words: str, by: str = "operator") -> Result:
+            token = tmp_path / by
+            if not token.exists():
+                issued = run("token", "issue", "department", "--department", by, "--json")
+                token.write_text(json.loads(issued.stdout)["token"])
+            monkeypatch.setenv("EXCHANGE_API__TOKEN_FILE", str(token))
+            return CliRunner().invoke(app, words)
+
+        yield run
+
+
+def done(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def as_json(result: Result) -> Any:
+    return json.loads(done(result))
+
+
+def submit(run: Run) -> str:
+    shown = done(run("demand", "submit", "credit_code", "name", "--resource", ENTERPRISES, *STATED, by=TAX))
+    return shown.strip()
+
+
+def test_a_demand_lives_on_the_command_line(run: Run, service: MemoryService) -> None:
+    demand = submit(run)
+    listed = as_json(run("demand", "list", "--state", "submitted", "--json", by=MARKET))
+    assert [one["demand"] for one in listed] == [demand]
+    consented = as_json(run("demand", "consent", demand, "--field", "name", "--json", by=MARKET))
+    grant = consented["grants"][0]
+    service.ledger.execute(PlaceGrant(grant, service.schemas))
+    service.ledger.execute(ActivateGrant(grant))
+    held = as_json(run("grant", "list", "--active", "--json", by=TAX))
+    assert [one["grant"] for one in held] == [grant]
+    assert "demand-consented" in done(run("demand", "show", demand, by=TAX))
+    assert "ended" in done(run("grant", "revoke", grant, "--reason", "purpose met", by=MARKET))
+    assert "withdrawn" in done(run("demand", "withdraw", demand, by=TAX))
+
+
+def test_a_refusal_is_told_to_the_demander(run: Run) -> None:
+    demand = submit(run)
+    assert "refused" in done(run("demand", "refuse", demand, "--reason", "not needed", by=MARKET))
+    assert as_json(run("demand", "show", demand, "--json", by=TAX))["state"] == "refused"
+
+
+def test_client_config_is_a_properties_file_for_any_client(run: Run, service: MemoryService) -> None:
+    grant = as_json(run("demand", "consent", submit(run), "--json", by=MARKET))["grants"][0]
+    early = run("grant", "show", grant, "--client-config", by=TAX)
+    assert (early.exit_code, "E_GRANT_STATE" in early.stderr) == (DOES_NOT_HOLD, True)
+    service.ledger.execute(PlaceGrant(grant, service.schemas))
+    shown = done(run("grant", "show", grant, "--client-config", by=TAX))
+    properties = dict(line.split("=", 1) for line in shown.splitlines() if not line.startswith("#"))
+    share = service.ledger.state.shares[next(iter(service.ledger.state.shares))]
+    assert properties == {
+        "bootstrap.servers": "kafka.example:9093",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "group.id": f"grant.{grant}",
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "topic": f"share.{share.share}",
+        "schema.id": str(share.schema_id),
+    }
+
+
+def test_a_department_is_added_with_its_secret_shown_once(run: Run, service: MemoryService) -> None:
+    shown = done(run("department", "add", TAX))
+    assert service.secrets[TAX] in shown
+    assert service.secrets[TAX] not in done(run("department", "add", TAX))
+    rotated = done(run("department", "rotate-secret", TAX))
+    assert service.secrets[TAX] in rotated
+    assert service.secrets[TAX] not in shown
+    registered = {one["department"]: one["registered"] for one in as_json(run("department", "list", "--json"))}
+    assert registered[TAX] is True
+    assert registered[MARKET] is False
+
+
+def test_a_revoked_token_is_refused(run: Run) -> None:
+    assert run("demand", "list", by=TAX).exit_code == 0
+    token = next(one for one in as_json(run("token", "list", "--json")) if one["department"] == TAX)
+    done(run("token", "revoke", token["id"]))
+    refused = run("demand", "list", by=TAX)
+    assert refused.exit_code == USAGE
+    assert "E_TOKEN" in refused.stderr
+    assert TABLE["E_TOKEN"].advice.split()[0] in refused.stderr
+
+
+def test_books_that_do_not_close_end_with_one(run: Run, service: MemoryService) -> None:
+    name = RecordType("population.death")
+    service.accounts = [Account(name, None, {"taken": 1, "admitted": 1, "in_flight": 0}, 0)]
+    assert "the books close" in done(run("books"))
+    service.accounts = [Account(name, None, {"taken": 2, "admitted": 1, "in_flight": 0}, 1)]
+    result = run("books")
+    assert result.exit_code == DOES_NOT_HOLD
+    assert "do NOT close" in result.stdout
+    assert json.loads(run("books", "--json").stdout)["closed"] is False
+
+
+def test_exit_status_tells_refused_from_wrong_use_and_from_unreachable(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demand = submit(run)
+    done(run("demand", "withdraw", demand, by=TAX))
+    assert run("demand", "withdraw", demand, by=TAX).exit_code == DOES_NOT_HOLD
+    assert run("demand", "show", "d-0", by=TAX).exit_code == DOES_NOT_HOLD
+    assert run("demand", "refuse", demand, by=MARKET).exit_code == USAGE
+    assert run("demand", "submit", "name", "--mask", "nonsense", by=TAX).exit_code == USAGE
+    monkeypatch.setenv("EXCHANGE_API__URL", "http://127.0.0.1:1")
+    away = run("books")
+    assert away.exit_code == UNREACHABLE
+    assert "E_API_UNREACHABLE" in away.stderr
+    monkeypatch.delenv("EXCHANGE_API__TOKEN_FILE")
+    assert CliRunner().invoke(app, ["books"]).exit_code == USAGE
+
+
+def test_conditions_and_masks_are_written_shortly() -> None:
+    assert condition_of("region^3401") == {"field": "region", "operator": "prefix", "values": ["3401"]}
+    assert condition_of("status=1") == {"field": "status", "operator": "equals", "values": ["1"]}
+    assert condition_of("status:1,2") == {"field": "status", "operator": "in", "values": ["1", "2"]}
+    assert condition_of("name=a:b^c") == {"field": "name", "operator": "equals", "values": ["a:b^c"]}
+    assert masks_of(["name=first"]) == {"name": "first"}
+    for wrong in ("region", "=x", "region^", "a b=c"):
+        with pytest.raises(ExchangeError):
+            condition_of(wrong)
+    with pytest.raises(ExchangeError):
+        masks_of(["name="])
+
+
+def test_errors_and_settings_are_printed_with_their_meaning() -> None:
+    rows = json.loads(CliRunner().invoke(app, ["errors", "--json"]).stdout)
+    assert {row["code"] for row in rows} == set(TABLE)
+    assert all(row["meaning"] and row["advice"] for row in rows)
+    assert CliRunner().invoke(app, ["errors", "E_NOTHING"]).exit_code == USAGE
+    settings = {row["setting"]: row for row in json.loads(CliRunner().invoke(app, ["settings", "--json"]).stdout)}
+    assert settings["EXCHANGE_HTTP__PORT"]["default"] == "8400"
+    assert settings["EXCHANGE_KAFKA__PASSWORD"]["default"] is None
+    assert all(row["meaning"] for row in settings.values())
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in COMMANDS:
+        command = load(name)
+        leaves = command.commands.values() if hasattr(command, "commands") else [command]
+        for leaf in leaves:
+            assert "Example" in (leaf.help or ""), f"{name} {leaf.name}"
+
+
+@pytest.mark.parametrize(
+    ("command", "forbidden"),
+    [
+        ("admit", {"fastapi", "sqlalchemy", "uvicorn", "httpx"}),
+        ("deliver", {"fastapi", "sqlalchemy", "uvicorn", "httpx"}),
+        ("run", {"fastapi", "uvicorn"}),
+        ("serve", {"sqlalchemy", "psycopg"}),
+    ],
+)
+def test_a_process_loads_only_what_it_needs(command: str, forbidden: set[str]) -> None:
+    script = f"""
+import sys
+from typer.testing import CliRunner
+from exchange.cli.main import app
+result = CliRunner().invoke(app, ["{command}", "--help"])
+assert result.exit_code == 0, result.output
+if "{command}" == "serve":
+    import exchange.broker.service, exchange.web.app
+print(sorted({forbidden!r} & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "[]"

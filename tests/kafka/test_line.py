@@ -221,6 +221,19 @@ def test_two_workers_share_the_partitions(bus: Bus) -> None:
     assert bus.counted() == len(keys)
 
 
+def test_two_workers_learn_of_a_new_inbox_and_pass_it_on_once(bus: Bus) -> None:
+    first, second = bus.line("one"), bus.line("two")
+    with running(first), running(second):
+        until(lambda: first.ready and second.ready and len(first.lag) == len(second.lag) == 1)
+        bus.send([b"%d" % number for number in range(100)])
+        bus.departments.append("second")
+        bus.make(bus.inbox("second"))
+        bus.send([b"%d" % number for number in range(100, 200)], "second")
+        bus.send([b"%d" % number for number in range(200, 300)])
+        until(lambda: bus.counted() == 300)
+    assert bus.keys() == sorted(b"%d" % number for number in range(300))
+
+
 def test_a_twin_stops_the_worker_with_a_clear_error(bus: Bus) -> None:
     caught: list[str] = []
 

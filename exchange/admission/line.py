@@ -83,10 +83,13 @@ class AdmissionUnit:
         self._ledger_seq = -1
         self._passages: dict[str, Passage] = {}
         self._counted = Books()
+        self._beaten_ms: int | None = None
+        """When the registry partition last had a heartbeat, or its first record; None while it is empty."""
 
     def restore(self) -> None:
         """Rebuild the memory from the registry and the books from the state."""
         self._memory.fill(self._read(self._registry, self._partition))
+        self._beaten_ms = self._memory.beaten_ms
         for message in self._read(self._state, self._partition):
             value = message.value()
             if message.key() == books_state.BOOKS_KEY and value is not None:
@@ -98,8 +101,8 @@ class AdmissionUnit:
         return True
 
     def pending(self) -> bool:
-        """Admission has nothing to write of itself."""
-        return False
+        """Whether the registry partition is due for a heartbeat, however busy it is: a share of it may be quiet."""
+        return self._beaten_ms is not None and self._now_ms() - self._beaten_ms >= self._rules.heartbeat_ms
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
         """Pass records of one inbox, or redriven ones, which stand for those that first came in their inboxes."""
@@ -108,6 +111,9 @@ class AdmissionUnit:
                 self._pass(run, output)
         elif messages:
             self._pass(messages, output)
+        elif self.pending():
+            _produce(output, self._registry, None, HEARTBEAT_KEY, self._partition, None)
+            self._beaten_ms = self._now_ms()
 
     def _pass(self, messages: Sequence[Message], output: Output) -> None:
         passage = self._passage(messages[0].topic())
@@ -136,6 +142,8 @@ class AdmissionUnit:
                 unchanged += 1
             else:
                 superseded += 1
+        if admitted and self._beaten_ms is None:
+            self._beaten_ms = self._now_ms()
         self.books.taken += len(messages) - beats
         self.books.admitted += admitted
         self.books.unchanged += unchanged
@@ -158,6 +166,9 @@ class AdmissionUnit:
                 stage = ExchangeError(code).entry.stage
                 metrics.count_records(stage, "quarantined", self._type, count - before.by_code.get(code, 0))
         self._counted = books_state.decode(books_state.encode(now))
+
+    def _now_ms(self) -> int:
+        return int(self._rules.clock.now().timestamp() * 1000)
 
     def _passage(self, topic: str) -> Passage:
         """The way through admission for an inbox, renewed when the ledger has moved."""

@@ -24,12 +24,16 @@ class Memory:
 
     def __init__(self) -> None:
         self.known: dict[bytes, int] = {}
+        self.beaten_ms: int | None = None
+        """When the last heartbeat of the partition was appended, or before there was one: its first record."""
 
     def fill(self, messages: Iterable[Message]) -> None:
         """Rebuild from a registry partition, oldest record first. Raises ExchangeError(E_REGISTRY_DAMAGED)."""
         known = self.known
         for message in messages:
             key = message.key()
+            if key == HEARTBEAT_KEY or self.beaten_ms is None:
+                self.beaten_ms = message.timestamp()[1]
             if key == HEARTBEAT_KEY:
                 continue
             sequence = record.header(message.headers(), record.SEQUENCE)

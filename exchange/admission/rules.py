@@ -1,6 +1,7 @@
 """What all units of admission share: schemas, code sets, and the ledger's word on who may submit what."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Protocol
 
 from exchange import names
@@ -8,6 +9,7 @@ from exchange.admission.inboxes import Inbox, inbox, inbox_topics
 from exchange.avro.lock import SchemaRepository
 from exchange.avro.record_schema import RecordSchema
 from exchange.clock import Clock
+from exchange.kafka.topics import HEARTBEAT_EVERY
 from exchange.ledger.state import LedgerState
 from exchange.names import RecordType, TopicName
 
@@ -32,12 +34,19 @@ class Rules:
     """What all units share: schemas, code sets, the ledger's word on who may submit what."""
 
     def __init__(
-        self, schemas: SchemaRepository, code_sets: Mapping[str, frozenset[str]], ledger: Ledger, clock: Clock
+        self,
+        schemas: SchemaRepository,
+        code_sets: Mapping[str, frozenset[str]],
+        ledger: Ledger,
+        clock: Clock,
+        heartbeat_every: timedelta = HEARTBEAT_EVERY,
     ) -> None:
         self.schemas = schemas
         self.code_sets = code_sets
         self.ledger = ledger
         self.clock = clock
+        self.heartbeat_ms = heartbeat_every // timedelta(milliseconds=1)
+        """Between two heartbeats that a unit writes into its registry partition, so that old values get compacted."""
 
     def schema(self, record_type: RecordType) -> RecordSchema:
         """The rules of a record type, as its newest schema declares them."""

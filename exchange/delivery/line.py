@@ -33,7 +33,7 @@ from exchange.kafka.connection import Connection
 from exchange.kafka.message import Message
 from exchange.kafka.reader import read_to_end
 from exchange.kafka.unit import Output, UnitId
-from exchange.names import RecordType, TopicName, delivery_topic, registry_topic, share_topic
+from exchange.names import HEARTBEAT_KEY, RecordType, TopicName, delivery_topic, registry_topic, share_topic
 
 LINE = "delivery"
 _RESTORE_SECONDS = 600.0
@@ -159,9 +159,15 @@ class DeliveryUnit:
             self._count(cut((message,), produce, again, partial(self._other, produce, again)))
         elif is_heartbeat(message):
             self._heartbeats += 1
+            self._pass_on(_patient(produce, again))
         else:
             retract = self._flow.retractor.retract
             self._count(retract(message.key() or b"", message.headers() or [], _patient(produce, again)))
+
+    def _pass_on(self, produce: Callable[..., None]) -> None:
+        """A heartbeat goes to every share, so that old values get compacted there too; it is no record of anyone."""
+        for share in self._flow.live:
+            produce(share_topic(share.share), None, HEARTBEAT_KEY, self._unit.partition)
 
     def _count(self, results: Sequence[tuple[int, int, int]]) -> None:
         """What records became for each share. Until `_take`, what it was not given is not yet in its books."""

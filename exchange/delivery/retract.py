@@ -16,6 +16,7 @@ class Retractor:
     """Tombstones for the shares of one unit.
 
     A share that is tracked gets one only when it holds the record; another one when the record was its provider's.
+    The state forgets the key in any case: a share that has left may have held it.
     """
 
     def __init__(self, shares: Sequence[Share], holdings: Holdings, partition: int) -> None:
@@ -26,12 +27,11 @@ class Retractor:
     def retract(self, key: bytes, headers: Headers, produce: Produce) -> tuple[tuple[int, int, int], ...]:
         """Produce the tombstones. Returns (forwarded, retracted, unchanged) for each share, as cuts do."""
         counts = []
+        self._holdings.changed.add(key)
         for holder in self._shares:
             due = holder.lets_go(key) if holder.held is not None else holder.source in headers
             if due:
                 produce(holder.topic, None, holder.key(key), self._partition, headers=holder.headers(headers))
-            if due and holder.held is not None:
-                self._holdings.changed.add(key)
             counts.append((0, int(due), 0))
         return tuple(counts)
 

@@ -18,6 +18,7 @@ from exchange.broker.departments import ApplyCatalogue
 from exchange.catalogue.code_sets import FOLDER, load_code_sets
 from exchange.catalogue.load import load
 from exchange.kafka.partitioner import partition_of
+from exchange.kafka.topics import HEARTBEAT_EVERY
 from exchange.ledger.state import LedgerState
 from exchange.names import RecordType, inbox_topic, registry_topic
 from exchange.record import Headers, frame, header
@@ -44,6 +45,7 @@ class Record:
     headers_: Headers | None = None
     offset_: int = 0
     topic_: str = "inbox.legal-entity.registration.market-regulation"
+    appended_ms: int = 0
 
     def topic(self) -> str:
         return self.topic_
@@ -64,7 +66,7 @@ class Record:
         return self.headers_
 
     def timestamp(self) -> tuple[int, int]:
-        return 2, 0
+        return 2, self.appended_ms
 
 
 @dataclass
@@ -234,6 +236,48 @@ def test_heartbeats_are_skipped_and_never_counted(bench: Bench) -> None:
     books = bench.take(Record(b"~", None), Record(b"~", None))
     assert books == Books()
     assert bench.written.into("quarantine.") == []
+
+
+def at(rules: Rules, now: datetime) -> Rules:
+    """The same rules at another time."""
+
+    class Later:
+        def now(self) -> datetime:
+            return now
+
+    return Rules(rules.schemas, rules.code_sets, rules.ledger, Later())
+
+
+def appended(moment: datetime, key: bytes, value: bytes | None, headers: Headers | None = None) -> Record:
+    return Record(key, value, headers, appended_ms=int(moment.timestamp() * 1000))
+
+
+def test_a_registry_partition_gets_a_heartbeat_when_the_last_is_old_enough_and_counts_none(rules: Rules) -> None:
+    first = appended(NOW - 5 * HEARTBEAT_EVERY, b"a", None, [("ce_sequence", b"1")])
+    last = appended(NOW, b"~", None)
+    assert not Bench(at(rules, NOW + 0.9 * HEARTBEAT_EVERY), registry=[first, last]).unit.pending()
+    due = Bench(at(rules, NOW + HEARTBEAT_EVERY), registry=[first, last])
+    assert due.unit.pending()
+    assert due.take() == Books()
+    assert due.written.into("registry.") == [(b"~", None, [])]
+    assert not due.unit.pending()
+    assert due.take() == Books()
+    assert len(due.written.into("registry.")) == 1
+
+
+def test_a_registry_partition_without_heartbeats_is_measured_from_its_first_record(rules: Rules) -> None:
+    first = appended(NOW - HEARTBEAT_EVERY, b"a", None, [("ce_sequence", b"1")])
+    second = appended(NOW, b"b", None, [("ce_sequence", b"1")])
+    assert Bench(rules, registry=[first, second]).unit.pending()
+    assert not Bench(rules, registry=[second]).unit.pending()
+
+
+def test_an_empty_registry_partition_has_nothing_to_erase_and_gets_no_heartbeat(rules: Rules) -> None:
+    bench = Bench(rules)
+    assert not bench.unit.pending()
+    bench.take(sent(bench, company()))
+    bench.unit._rules = at(rules, NOW + HEARTBEAT_EVERY)
+    assert bench.unit.pending()
 
 
 def test_the_memory_is_rebuilt_from_the_registry(rules: Rules) -> None:

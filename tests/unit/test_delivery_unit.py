@@ -280,14 +280,29 @@ def test_pseudonymous_share_holds_no_key_no_id_and_no_value():
     assert all(("ce_id", b"id") not in headers for topic, _, _, headers in bus.records if headers)
 
 
-def test_heartbeat_is_neither_delivered_nor_counted():
-    bus = Bus()
-    bus.want(share())
+def test_heartbeat_reaches_every_share_and_is_never_counted():
+    bus = Bus(full=True)
+    bus.want(share(), share("hidden", ("code",), masks=(("code", "pseudonym"),), scope=CITY, pseudonymous=True))
     bus.take(("~", None), ("a", company("a")), ("~", None))
     bus.take(("~", None))
-    assert [key for key, _ in bus.delivered()] == ["a"]
+    assert bus.delivered() == [("~", None), ("a", {"code": "a", "name": "n"}), ("~", None), ("~", None)]
     assert bus.counts() == Counts(taken=1, forwarded=1)
+    assert [key for key, _ in bus.delivered("hidden")].count("~") == 3
+    assert bus.counts("hidden") == Counts(taken=1, forwarded=1)
     assert (bus.state.totals.taken, bus.state.totals.next) == (1, 4)
+
+
+def test_state_forgets_a_withdrawn_key_that_only_a_share_that_left_has_held():
+    bus = Bus(personal=True)
+    bus.want(share())
+    bus.take(("a", company("a")), ("b", company("b")))
+    bus.plan.wanted = {"s": None}
+    bus.send([])
+    bus.restart()
+    bus.take(("a", None))
+    last = {key: value for topic, value, key, _ in bus.records if topic == STATE}
+    assert last[b"h|a"] is None
+    assert last[b"h|b"] is not None
 
 
 def test_old_and_new_versions_of_the_schema_go_to_the_same_share():

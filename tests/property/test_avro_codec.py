@@ -113,7 +113,10 @@ class Schemas:
     def _union(self, levels: int) -> Any:
         branches: dict[str, Any] = {}
         for _ in range(self.draw(st.integers(1, 4))):
+            known = list(self.names)
             branch = self.type(levels - 1, in_union=True)
+            if kind_of(branch) in branches:
+                self.names = known  # what the branch defined is gone with it
             branches.setdefault(kind_of(branch), branch)
         return list(branches.values())
 

@@ -13,6 +13,7 @@ from exchange.catalogue.code_sets import FOLDER as CODE_SETS
 from exchange.catalogue.code_sets import load_code_sets, read_code_sets
 from exchange.catalogue.load import load
 from exchange.catalogue.record_types import read_record_schemas
+from exchange.cli.client import connect
 from exchange.cli.output import DOES_NOT_HOLD, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Departments and resources as code: check, show, apply.")
@@ -82,6 +83,19 @@ def show(
             for name, sharing in one.fields.items()
         ]
         table(rows, ("code", "record_type", "field", "sharing"), as_json)
+
+
+@app.command()
+def apply() -> None:
+    """Bring the difference between the catalogue's files at the broker service and the ledger into the ledger.
+
+    A new leader does the same when it begins.
+
+    Example: `exchange catalogue apply`
+    """
+    with connect() as api:
+        events = api.post("/v1/catalogue")["events"]
+    say(f"{events} events" if events else "nothing to apply: the ledger says the same")
 
 
 def _code_sets(folder: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """The HTTP application of the broker service."""
 
+from typing import Any
+
 from fastapi import FastAPI
 
 import exchange
@@ -8,6 +10,23 @@ from exchange.settings import HttpSettings
 from exchange.web import catalogue, demands, grants, health, ledger, problems, registry, satisfaction
 from exchange.web.access import Gate
 from exchange.web.limits import BodyLimit
+from exchange.web.problems import PROBLEM
+
+_PROBLEM = {
+    "description": "A problem (RFC 9457) with a code of `exchange errors`; on the registry's paths its own format",
+    "content": {
+        PROBLEM: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail", "code", "advice"],
+                "properties": {
+                    "status": {"type": "integer"},
+                    **{name: {"type": "string"} for name in ("type", "title", "detail", "code", "advice")},
+                },
+            }
+        }
+    },
+}
 
 
 def create_app(service: Service, settings: HttpSettings) -> FastAPI:
@@ -21,6 +40,7 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     app.state.gate = Gate(service, settings)
     app.add_middleware(BodyLimit)
     problems.install(app)
+    described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
     for part in (catalogue, demands, grants, ledger, satisfaction, registry, health):
-        app.include_router(part.router(service))
+        app.include_router(part.router(service), responses=described)
     return app

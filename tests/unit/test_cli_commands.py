@@ -213,3 +213,7 @@ print(sorted({forbidden!r} & set(sys.modules)))
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_catalogue_is_applied_once(service: MemoryService, run: Run) -> None:
+    assert "nothing to apply" in done(run("catalogue", "apply"))

@@ -149,19 +149,21 @@ def _delivery() -> Iterable[Acl]:
 
 
 def _broker() -> Iterable[Acl]:
-    """The ledger's writer, and the watcher: offsets everywhere, records only of line state, receipts and shares.
+    """The ledger's writer, the watcher, and the keeper of quarantine: it alone redrives.
 
-    A share is read one record at a time, for its timestamp alone: whether records or only transaction markers stand
-    between a grantee's offset and the end can be told in no other way.
+    It sees offsets everywhere, records only of line state, receipts, quarantine and shares. A share is read one record
+    at a time, for its timestamp alone: whether records or only transaction markers stand between a grantee's offset
+    and the end can be told in no other way.
     """
     yield from _follower(names.BROKER)
     yield Acl(names.BROKER, "topic", names.LEDGER_TOPIC, "write")
     yield Acl(names.BROKER, "group", names.BROKER_GROUP, "read")
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "write")
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "describe")
-    for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "share."):
+    yield Acl(names.BROKER, "topic", "exchange.redrive.", "write", prefixed=True)
+    for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "share.", "quarantine."):
         yield Acl(names.BROKER, "topic", prefix, "read", prefixed=True)
-    for prefix in ("inbox.", "registry.", "exchange.redrive."):
+    for prefix in ("inbox.", "registry."):
         yield Acl(names.BROKER, "topic", prefix, "describe", prefixed=True)
     yield Acl(names.BROKER, "group", "grant.", "describe", prefixed=True)
     yield Acl(names.BROKER, "group", names.ADMISSION_GROUP, "describe")

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.books import Account
+from exchange.broker.quarantine import Quarantine
 from exchange.clock import Clock, Deadline
 from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
 from exchange.ledger.command import Command
@@ -113,6 +114,11 @@ class Service(Protocol):
     @property
     def ready(self) -> bool:
         """Whether reads answer from a ledger that was read to its end."""
+        ...
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The quarantine of all departments."""
         ...
 
     def refresh(self) -> None:

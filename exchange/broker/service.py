@@ -28,6 +28,7 @@ from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap
 from exchange.broker.evidence import Evidence
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
+from exchange.broker.quarantine import Quarantine
 from exchange.broker.seams import EXCHANGE
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
@@ -44,6 +45,7 @@ from exchange.ledger.store import LedgerStore
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
+from exchange.quarantine.shelf import KafkaShelf
 from exchange.settings import KafkaSettings, Settings
 
 _ENFORCE_SECONDS = 30.0
@@ -54,6 +56,15 @@ _REPLAY_SECONDS = 60.0
 _FOLLOW_SECONDS = 0.5
 _ELECTION_SECONDS = 15.0
 _SECRET_BYTES = 32
+_LEADERS_GAUGES = (
+    metrics.BOOKS,
+    metrics.BOOKS_DIFFERENCE,
+    metrics.LINE_LAG_RECORDS,
+    metrics.LINE_LAG_SECONDS,
+    metrics.QUARANTINE,
+    metrics.SHARE_LAG,
+    metrics.SOURCE_SILENCE,
+)
 OWN_PRINCIPALS = (names.ADMISSION, names.DELIVERY, names.BROKER)
 """The exchange's own Kafka principals."""
 _log = get_logger("exchange.broker")
@@ -71,6 +82,12 @@ class BrokerService:
         self._store = LedgerStore(self._connection, self.schemas, settings.worker_id, self.clock)
         self._lines = LineStates.on(self._connection)
         self._admin = Admin(self._super)
+        self.quarantine = Quarantine(
+            self._store,
+            KafkaShelf(self._connection, Admin(self._connection)),
+            self.schemas,
+            lambda: quarantine(self._lines),
+        )
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._settled = threading.Event()
@@ -195,7 +212,6 @@ class BrokerService:
             if self._store.leader:
                 self._attempt("evidence", self._observe_term)
             else:
-                self._accounts = None
                 self._stop.wait(_FOLLOW_SECONDS)
 
     def _observe_term(self) -> None:
@@ -208,11 +224,14 @@ class BrokerService:
                 evidence.look()
                 receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
                 self._accounts = books(self._lines, receipts, self._store.read(_readers))
-                publish(self._accounts, quarantine(self._lines))
+                publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)
         finally:
             peeker.close()
             receipts.close()
+            self._accounts = None
+            for family in _LEADERS_GAUGES:
+                family.replace({})  # the next leader shows them; two that differ would be worse than one
 
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
         """Do some work; log what fails and leave it to the next attempt."""

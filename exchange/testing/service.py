@@ -15,12 +15,14 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker import satisfaction
 from exchange.broker.books import Account
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
+from exchange.broker.quarantine import Quarantine
 from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.clock import Clock, Deadline
 from exchange.ledger.state import LedgerState
 from exchange.settings import Settings
 from exchange.testing.ledger import MemoryLedger
+from exchange.testing.shelf import MemoryShelf
 
 
 @cache
@@ -57,6 +59,9 @@ class MemoryService:
         self.secrets: dict[str, str] = {}
         """Secret of every principal."""
         self.accounts: list[Account] = []
+        self.shelf = MemoryShelf()
+        """What stands in quarantine."""
+        self.quarantine = Quarantine(self.ledger, self.shelf, self.schemas, self.shelf.put_aside)
         self._catalogue = _catalogue()
 
     def refresh(self) -> None:

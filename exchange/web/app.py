@@ -7,7 +7,7 @@ from fastapi import FastAPI
 import exchange
 from exchange.broker.seams import Service
 from exchange.settings import HttpSettings
-from exchange.web import catalogue, demands, grants, health, ledger, problems, registry, satisfaction
+from exchange.web import catalogue, demands, grants, health, ledger, problems, quarantine, registry, satisfaction
 from exchange.web.access import Gate
 from exchange.web.limits import BodyLimit
 from exchange.web.problems import PROBLEM
@@ -41,6 +41,6 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     app.add_middleware(BodyLimit)
     problems.install(app)
     described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
-    for part in (catalogue, demands, grants, ledger, satisfaction, registry, health):
+    for part in (catalogue, demands, grants, ledger, quarantine, satisfaction, registry, health):
         app.include_router(part.router(service), responses=described)
     return app

@@ -28,7 +28,7 @@ class Page:
         ordered = sorted(entries, key=lambda entry: _order(entry[0]))
         rest = [entry for entry in ordered if self.after is None or _order(entry[0]) > _order(self.after)]
         page = rest[: self.limit]
-        return [item for _, item in page], _cursor(page[-1][0]) if len(rest) > len(page) else None
+        return [item for _, item in page], cursor_of(page[-1][0]) if len(rest) > len(page) else None
 
 
 def page(
@@ -49,7 +49,8 @@ def _order(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def _cursor(name: str) -> str:
+def cursor_of(name: str) -> str:
+    """The cursor of the page that begins after `name`."""
     return base64.urlsafe_b64encode(name.encode()).decode()
 
 

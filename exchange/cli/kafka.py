@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,33 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from exchange.cli.output import DOES_NOT_HOLD, detail, say, show_json
+from exchange.cli.output import DOES_NOT_HOLD, detail, say, show_json, table
 from exchange.clock import Deadline
 from exchange.embedded.jar_lock import kafka_version
 from exchange.embedded.jars import JarCache
 from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
+from exchange.errors import ExchangeError
 from exchange.names import ADMIN
 
 app = typer.Typer(no_args_is_help=True, help="The embedded Apache Kafka: start, stop, state, fetch its jars.")
+
+
+class Nodes(Enum):
+    """The numbers of nodes that an embedded Kafka can have."""
+
+    ONE = "1"
+    THREE = "3"
+
+
+NumberOfNodes = Annotated[
+    Nodes | None,
+    typer.Option(
+        "--nodes",
+        help="How many nodes: 3 hold everything three times, and any one of them may be lost. "
+        "By default as many as the folder was made with, 1 in a fresh one.",
+        show_default=False,
+    ),
+]
 
 
 def _default_folder() -> Path:
@@ -64,19 +84,25 @@ def fetch(
 @app.command()
 def up(
     folder: Folder = None,
-    heap: Annotated[int, typer.Option(min=256, help="Java heap in megabytes.")] = 512,
+    nodes: NumberOfNodes = None,
+    heap: Annotated[
+        int | None,
+        typer.Option(
+            min=256, help="Java heap of a node in megabytes; 512 for one node, 288 for three.", show_default=False
+        ),
+    ] = None,
     wait: Annotated[float, typer.Option(min=1, help="Seconds to wait until it answers.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Start it in the background and return when it answers. One that runs already is left as it is.
+    """Start it in the background and return when it answers. Nodes that run already are left as they are.
 
-    Example: `exchange kafka up --folder /srv/exchange/kafka`
+    Example: `exchange kafka up --nodes 3 --folder /srv/exchange/kafka`
     """
     jars = JarCache()
-    kafka = EmbeddedKafka(folder or _default_folder(), KafkaOptions(heap_megabytes=heap, jars=jars))
-    if not kafka.running:
-        fetch_jars(jars)
-        kafka.start(Deadline.after(wait), detached=True)
+    number = None if nodes is None else int(nodes.value)
+    kafka = EmbeddedKafka(folder or _default_folder(), KafkaOptions(heap_megabytes=heap, jars=jars, nodes=number))
+    fetch_jars(jars)
+    kafka.start_missing(Deadline.after(wait), detached=True)
     _show(kafka, as_json)
     if not as_json:
         say("\nFor the other commands:")
@@ -92,41 +118,74 @@ def down(folder: Folder = None) -> None:
     Example: `exchange kafka down`
     """
     kafka = EmbeddedKafka(folder or _default_folder())
-    if not kafka.running:
+    pids = kafka.pids
+    if not pids:
         say(f"No Kafka runs on {kafka.folder.root}")
         return
-    pid = kafka.pid
     kafka.stop()
-    say(f"Kafka on {kafka.folder.root} (process {pid}) is stopped; its data stays")
+    processes = f"process{'es' if len(pids) > 1 else ''} {', '.join(map(str, pids.values()))}"
+    say(f"Kafka on {kafka.folder.root} ({processes}) is stopped; its data stays")
 
 
 @app.command()
 def status(folder: Folder = None, as_json: AsJson = False) -> None:
-    """Say whether it runs, and where. Exit status 1 when it does not run.
+    """Say which nodes run, and where. Exit status 1 when one of them does not run.
 
     Example: `exchange kafka status --json`
     """
     kafka = EmbeddedKafka(folder or _default_folder())
     _show(kafka, as_json)
-    if not kafka.running:
+    if not kafka.running or any(node.pid is None for node in kafka.nodes):
         raise typer.Exit(DOES_NOT_HOLD)
 
 
 def _show(kafka: EmbeddedKafka, as_json: bool) -> None:
     facts: dict[str, Any] = {"running": kafka.running, "folder": str(kafka.folder.root)}
-    if kafka.running:
-        facts |= {
-            "version": kafka_version(JarCache().jars),
-            "process": kafka.pid,
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "username": ADMIN,
-            "password_file": str(kafka.admin_password_file),
-            "log": str(kafka.log),
+    if not kafka.running:
+        _show_facts(facts, [], as_json)
+        return
+    facts |= {
+        "version": kafka_version(JarCache().jars),
+        "process": kafka.pid,
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "username": ADMIN,
+        "password_file": str(kafka.admin_password_file),
+        "log": str(kafka.log),
+    }
+    _show_facts(facts, _nodes(kafka), as_json)
+
+
+def _nodes(kafka: EmbeddedKafka) -> list[dict[str, Any]]:
+    try:
+        behind = kafka.replicas_behind()
+    except ExchangeError:
+        behind = {}  # none of them serves
+    return [
+        {
+            "node": node.number,
+            "running": node.pid is not None,
+            # Kafka takes a killed node for a serving one until its session is over.
+            "serving": node.pid is not None and node.number in behind,
+            "replicas_behind": behind.get(node.number),
+            "process": node.pid,
+            "address": node.address,
+            "log": str(node.log),
         }
+        for node in kafka.nodes
+    ]
+
+
+def _show_facts(facts: dict[str, Any], nodes: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        show_json(facts)
-    else:
+        show_json(facts | {"nodes": nodes})
+        return
+    if len(nodes) < 2:
         detail(facts, as_json=False)
+        return
+    facts = {name: value for name, value in facts.items() if name not in ("process", "log")}
+    detail(facts | {f"log of node {node['node']}": node["log"] for node in nodes}, as_json=False)
+    say("")
+    table(nodes, [name for name in nodes[0] if name != "log"], as_json=False)
 
 
 def _exports(kafka: EmbeddedKafka) -> list[str]:

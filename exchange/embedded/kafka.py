@@ -33,6 +33,7 @@ _START_SECONDS = 60.0
 _PREDECESSOR_SECONDS = 3.0
 """How long a start waits for a broker whose parent was killed a moment ago."""
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 5.0
 _HEAP_MEGABYTES = 512
 _HEAP_MEGABYTES_OF_SEVERAL = 288
 _QUICK_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -124,6 +125,13 @@ class EmbeddedKafka:
             for node in self._kept_nodes()
         ]
 
+    def replicas_behind(self, seconds: float = _LOOK_SECONDS) -> dict[int, int]:
+        """The nodes that serve, each with the number of its replicas that have not caught up with their leaders.
+
+        Raises ExchangeError(E_KAFKA_UNREACHABLE) when no node answers in time.
+        """
+        return Admin(Connection.of(self.admin_settings())).brokers(seconds)
+
     def settings(self, username: str, password_file: Path) -> KafkaSettings:
         """How a principal reaches this Kafka."""
         return KafkaSettings(
@@ -145,9 +153,9 @@ class EmbeddedKafka:
         """Start it and return when all nodes serve and have answered an authenticated request of the super user.
 
         Jars that are missing are fetched first, for which the deadline does not count.
-        Raises ExchangeError: E_JARS when they cannot be fetched; E_EMBEDDED when a node runs already on the folder,
-        when the folder was made with another number of nodes, or when this Kafka does not answer in time: it is stopped
-        then, and the message ends with the end of a log.
+        Raises ExchangeError: E_JARS when they cannot be fetched; E_SETTINGS when the folder was made with another
+        number of nodes; E_EMBEDDED when a node runs already on the folder, or when this Kafka does not answer in time:
+        it is stopped then, and the message ends with the end of a log.
         """
         self._options.jars.fetch()
         deadline = deadline or Deadline.after(_START_SECONDS)
@@ -164,6 +172,17 @@ class EmbeddedKafka:
             self.stop()
             raise
         return self
+
+    def start_missing(self, deadline: Deadline | None = None, *, detached: bool = False) -> None:
+        """Start every node that does not run: all of them, or those that were killed. Raises as `start` does."""
+        deadline = deadline or Deadline.after(_START_SECONDS)
+        if not self.running:
+            self.start(deadline, detached=detached)
+            return
+        number_of_nodes(self.folder, self._options.nodes)
+        for node in self.nodes:
+            if node.pid is None:
+                self.start_node(node.number, deadline, detached=detached)
 
     def stop(self, deadline: Deadline | None = None) -> None:
         """Stop what runs, gracefully at first. Does nothing when nothing runs.
@@ -262,24 +281,31 @@ class EmbeddedKafka:
         self._process(node.id).launch(arguments, lock, detached)
 
     def _wait_ready(self, nodes: Sequence[Node], deadline: Deadline) -> None:
-        admin: Admin | None = None
-        while not deadline.passed and all(self._process(node.id).running for node in nodes):
-            if all(answers(node.port) for node in nodes):
-                admin = admin or Admin(Connection.of(self.admin_settings()))
-                if _serve(admin, nodes):
-                    return
-            time.sleep(_POLL_SECONDS)
-        what = "did not answer in time" if deadline.passed else "ended at once"
+        waiting = list(nodes)
+        admins: dict[int, Admin] = {}
+        while waiting and not deadline.passed and all(self._process(node.id).running for node in nodes):
+            for node in [one for one in waiting if answers(one.port)]:
+                if node.id not in admins:
+                    admins[node.id] = self._admin_of(node)
+                if _serves(node, admins[node.id]):
+                    waiting.remove(node)
+            time.sleep(_POLL_SECONDS if waiting else 0)
         ended = [node for node in nodes if not self._process(node.id).running]
-        log = self.folder.log((ended or nodes)[0])
-        raise ExchangeError("E_EMBEDDED", f"Kafka {what}; its log {log} ends with:\n{tail(log)}")
+        if waiting or ended:
+            what = "ended at once" if ended else "did not answer in time"
+            log = self.folder.log((ended or waiting)[0])
+            raise ExchangeError("E_EMBEDDED", f"Kafka {what}; its log {log} ends with:\n{tail(log)}")
+
+    def _admin_of(self, node: Node) -> Admin:
+        """An administrative client that turns to this node first."""
+        settings = self.admin_settings().model_copy(update={"bootstrap_servers": bootstrap_servers([node])})
+        return Admin(Connection.of(settings))
 
 
-def _serve(admin: Admin, nodes: Sequence[Node]) -> bool:
-    """Whether the nodes are brokers that have caught up, and the controller takes a request of the super user."""
+def _serves(node: Node, admin: Admin) -> bool:
+    """Whether a node is a broker that has caught up, and the controller takes a request of the super user from it."""
     try:
-        behind = admin.brokers()
-        if any(behind.get(node.id) != 0 for node in nodes):
+        if admin.brokers(_LOOK_SECONDS).get(node.id) != 0:
             return False
         admin.revoke([_NOBODYS])
     except ExchangeError:

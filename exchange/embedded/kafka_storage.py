@@ -85,12 +85,12 @@ def kept_nodes(folder: KafkaFolder) -> tuple[Node, ...]:
 def number_of_nodes(folder: KafkaFolder, wanted: int | None) -> int:
     """How many nodes the folder was formatted for; a fresh one takes what is wanted, or one.
 
-    Raises ExchangeError(E_EMBEDDED) when that is not what is wanted: the number cannot be changed.
+    Raises ExchangeError(E_SETTINGS) when that is not what is wanted: the number cannot be changed.
     """
     formatted = _formatted(folder)
     if formatted and wanted not in (None, formatted):
         raise ExchangeError(
-            "E_EMBEDDED",
+            "E_SETTINGS",
             f"{folder.root} holds a Kafka of {formatted} {'node' if formatted == 1 else 'nodes'}, not of {wanted}; "
             "the number stays as it was made: leave the option out, or take another folder",
         )

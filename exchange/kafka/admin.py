@@ -91,10 +91,10 @@ class Admin:
 
     # brokers
 
-    def brokers(self) -> dict[int, int]:
+    def brokers(self, seconds: float = _REQUEST_SECONDS) -> dict[int, int]:
         """Every broker that serves now, with the number of its replicas that have not caught up."""
         try:
-            found = self._client.list_topics(timeout=_REQUEST_SECONDS)
+            found = self._client.list_topics(timeout=seconds)
         except KafkaException as error:
             raise translate(error, "listing brokers") from None
         behind = dict.fromkeys(found.brokers, 0)

@@ -170,7 +170,7 @@ class _EncodeWriter:
         index, null = values.SMALL[number], values.SMALL[1 - number]
         if isinstance(inner, Primitive) and inner.kind == "string" and not inner.logical:
             a, s = self.module.fresh("a"), self.module.fresh("s")
-            table = self.module.constant(tuple(index + length for length in values.LENGTHS))
+            table = self.module.constant(values.lengths_in_union(number))
             return [
                 f"{indent}if {v} is None: {a} = {null!r}; {s} = b''",
                 f"{indent}else:",

@@ -9,6 +9,7 @@ import decimal
 import struct
 import uuid
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fastavro.logical_writers import LOGICAL_WRITERS
@@ -43,6 +44,12 @@ SMALL = tuple(bytes((number << 1,)) for number in range(64)) + tuple(
 """The varint of a number from -64 to 63; a negative number counts from the end."""
 LENGTHS = tuple(long_bytes(number) for number in range(1024))
 """The varint of a length."""
+
+
+@lru_cache(maxsize=64)
+def lengths_in_union(index: int) -> tuple[bytes, ...]:
+    """LENGTHS with the index of a union's branch before them, one table for all fields."""
+    return tuple(SMALL[index] + length for length in LENGTHS)
 
 
 def int_bytes(number: int) -> bytes:

@@ -37,7 +37,7 @@ def schemas(draw: Any) -> Any:
     return {"type": "record", "name": "R", "fields": fields}
 
 
-def changed(draw: Any, schema: Any) -> Any:
+def changed(draw: Any, schema: Any) -> Any:  # noqa: C901 - a case a change
     """One or two changes of a schema, allowed or not."""
     result = json.loads(json.dumps(schema))
     for _ in range(draw(st.integers(1, 2))):

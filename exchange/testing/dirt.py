@@ -27,7 +27,6 @@ COLUMNS = (
 """The head of the file that the public register hands out."""
 _CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 """Those of a credit code."""
-_ALIASES = ("{0},{1}00.5000(万元)", "{0}(万美元)", "{0}{1}万人民币", "{0}亿")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def wrong_check(code: str) -> str:
 
 
 def write_register(path: Path, companies: Sequence[Company]) -> RegisterFile:
-    """A file of registrations as the public register hands it out, `.gz` or plain.
+    """A file of registrations as the public register hands it out, compressed.
 
     Of the companies, two get a wrong check character, one a code in mixed case and one a day that does not exist.
     """
@@ -61,12 +60,8 @@ def write_register(path: Path, companies: Sequence[Company]) -> RegisterFile:
     rows[8][2] = "1989-02-30"
     rows[9][6] += "\u3000"
     rows[10][6] = ""
-    content = (
-        gzip.open(path, "wt", encoding="utf-8", newline="") if path.suffix == ".gz" else path.open("w", newline="")
-    )
-    with content as file:
-        writer = csv.writer(file)
-        writer.writerows([list(COLUMNS), *rows])
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([list(COLUMNS), *rows])
     return RegisterFile(path, len(rows), tuple(wrong), 1)
 
 

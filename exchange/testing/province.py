@@ -88,6 +88,19 @@ class Province:
         self._stack.close()
         self.platform.__exit__(None, None, None)
 
+    def stop(self, child: str) -> None:
+        """Stop a process, gracefully; it stays away until `restart`."""
+        self.platform.children.stop(child)
+
+    def restart(self, child: str) -> None:
+        """Start a process that was stopped."""
+        if child == "deliver":
+            self.platform.start_delivery()
+        elif child == "admit":
+            self.platform.start_admission()
+        else:
+            self.platform.start_connector(child)
+
     # asking
 
     @contextmanager
@@ -113,7 +126,7 @@ class Province:
 
     def records(self, topic: TopicName) -> list[Message]:
         """Every committed record of a topic without heartbeats, each partition in its order, as the super user."""
-        places = [(topic, number) for number in range(self.admin.topics()[topic])]
+        places: list[tuple[str, int]] = [(topic, number) for number in range(self.admin.topics()[topic])]
         found = read_to_end(self.connection, places, Deadline.after(_READ_SECONDS))
         return [message for message in found if message.key() != names.HEARTBEAT_KEY]
 

@@ -75,7 +75,15 @@ class Platform:
 
     def start_lines(self) -> None:
         """One worker of admission, one of delivery."""
+        self.start_admission()
+        self.start_delivery()
+
+    def start_admission(self) -> None:
+        """The worker of admission."""
         self.children.start("admit", exchange_command("admit"), self._environment(names.ADMISSION, "admit"))
+
+    def start_delivery(self) -> None:
+        """The worker of delivery, the only process that reads the master secret."""
         environment = self._environment(names.DELIVERY, "deliver")
         environment["EXCHANGE_MASTER_SECRET_FILE"] = str(self.places.secret_file("master"))
         self.children.start("deliver", exchange_command("deliver"), environment)

@@ -1,0 +1,14 @@
+"""What the tests of a whole province share: one that runs, started when the first of them asks."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from exchange.testing.province import Province
+
+
+@pytest.fixture(scope="session")
+def province(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
+    """A province of some 600 rows in which everything has arrived. Whoever changes a row waits with `settle`."""
+    with Province(tmp_path_factory.mktemp("province")) as running:
+        yield running.start(600)

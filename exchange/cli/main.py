@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "department": "Departments and their Kafka principals.",
     "demand": "Demands through their life.",
     "grant": "Grants: what a department may read.",
+    "quarantine": "Records that could not go on: look, redrive, discard.",
     "books": "The books per record type and share, and whether they close.",
     "ledger": "The ledger: export, verify, recompute the rate.",
     "token": "API tokens.",

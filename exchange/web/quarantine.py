@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from exchange.broker.departments import DEPARTMENT_ROLE
 from exchange.broker.quarantine import MOST_SETTLED, By
@@ -44,10 +44,8 @@ class Wanted(BaseModel):
 class SettleBody(Body):
     """Which records are redriven or discarded: those with these ids, or those that fit the filters and wait."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
     department: _Word
-    ids: Annotated[list[_Word], Field(max_length=_MOST_IDS)] = []
+    ids: Annotated[tuple[_Word, ...], Field(max_length=_MOST_IDS)] = ()
     code: _Word | None = None
     stage: _Word | None = None
     record_type: _Word | None = None
@@ -125,7 +123,7 @@ def _settling(api: APIRouter, service: Service) -> None:
 
     @api.post("/discard")
     def discard(body: DiscardBody, caller: Owner, key: Key) -> dict[str, Any]:
-        """Say, with a reason, that waiting records need not reach the registry. They stay readable for their 30 days."""
+        """Say, with a reason, that waiting records need not reach the registry. They stay readable 30 days."""
         by = _by(caller, key)
         done = service.quarantine.discard(body.department, body.asked(), body.reason, by, body.dry_run)
         return _outcome(body, done, "discarded")

@@ -26,8 +26,8 @@ def compile_check(schema: Any, probes: Sequence[str] = (), raw: bool = False) ->
 
     It returns the values of the probed top-level fields in order: strings as str, int and long (dates and times too) as
     the raw int, null as None, everything else as its raw bytes; with `raw` strings too, verified but not decoded, which
-    is cheaper. It raises ExchangeError E_AVRO_TRUNCATED, _TRAILING,
-    _VARINT, _LENGTH, _UTF8, _UNION, _VALUE, _NOT_CANONICAL or _DEPTH, whose detail names the top-level field.
+    is cheaper. It raises ExchangeError E_AVRO_TRUNCATED, _TRAILING, _VARINT, _LENGTH, _UTF8, _UNION, _VALUE,
+    _NOT_CANONICAL or _DEPTH, whose detail names the top-level field.
     `compile_check` itself raises ExchangeError(E_SCHEMA) for an invalid schema or an unknown probe.
     """
     return _CheckWriter(parse(schema), raw).write(tuple(probes))

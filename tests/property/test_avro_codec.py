@@ -296,6 +296,8 @@ def test_probes_give_the_values_of_their_fields(data: Any) -> None:
     names = [item.name for item in root.fields]
     probes = data.draw(st.lists(st.sampled_from(names), unique=True, max_size=3))
     found = compile_check(schema, probes)(b"\0\0\0\0\1" + encoded, 5)
+    undecoded = compile_check(schema, probes, raw=True)(encoded, 0)
+    assert [one.encode() if isinstance(one, str) else one for one in found] == list(undecoded)
     raw = compile_check(schema, probes, raw=True)(b"\0\0\0\0\1" + encoded, 5)
     assert raw == tuple(value.encode() if isinstance(value, str) else value for value in found)
     decoded = codec.decode(encoded)

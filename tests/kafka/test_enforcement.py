@@ -276,7 +276,7 @@ def test_our_own_principals_write_only_what_is_theirs(bus: Bus) -> None:
     for principal, allowed in (
         (names.ADMISSION, ("exchange.admission.", "registry.", "quarantine.")),
         (names.DELIVERY, ("exchange.delivery.", "share.", "quarantine.")),
-        (names.BROKER, ("exchange.ledger",)),
+        (names.BROKER, ("exchange.ledger", "exchange.redrive.")),
     ):
         for name in bus.admin.topics():
             if name.startswith("__"):

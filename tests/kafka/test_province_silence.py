@@ -1,4 +1,4 @@
-"""No payload leaks: all output of a running province is searched for the names, addresses and numbers of its records."""
+"""No payload leaks: all output of a running province is searched for names, addresses and numbers of its records."""
 
 import json
 from collections.abc import Iterator

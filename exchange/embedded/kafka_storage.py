@@ -113,8 +113,9 @@ def choose_nodes(folder: KafkaFolder, count: int) -> tuple[Node, ...]:
             ports[at] = port or free_port(frozenset(taken))
             taken.add(ports[at])
         nodes.append(Node(number, ports[0], ports[1]))
-    if count > 1 and _formatted(folder) and not any(kept.get(node.id) == node for node in nodes):
-        raise ExchangeError("E_EMBEDDED", f"other programs took the ports of {folder.ports_file}; free one node's")
+    kept_controllers = {one.controller_port for one in kept.values()}
+    if count > 1 and _formatted(folder) and not kept_controllers & {node.controller_port for node in nodes}:
+        raise ExchangeError("E_EMBEDDED", f"others took the controller ports of all nodes, see {folder.ports_file}")
     write_private(folder.ports_file, json.dumps([asdict(node) for node in nodes]) + "\n")
     return tuple(nodes)
 

@@ -93,7 +93,7 @@ def compile_cut(
     )
     names.finish()
     exec(_code(source), env)  # noqa: S102 - generated from schemas and terms; constants travel in env, not in the source
-    cut: Cut = env["cut"]
+    cut: Cut = env.pop("cut")  # the function keeps its globals; if they kept it too, only a collection could free them
     return cut
 
 

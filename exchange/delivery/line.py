@@ -220,7 +220,6 @@ class DeliveryFactory:
     def unit(self, record_type: RecordType, partition: int) -> DeliveryUnit:
         """A new unit, not yet restored. After a failure it suspends the shares whose topics cannot be written."""
         unit = UnitId(record_type, partition)
-        self._parts.report.forget(unit)
         refused = self._refused.pop(unit, None)
         if refused is None:
             return DeliveryUnit(unit, self._parts, _everything)

@@ -1,6 +1,7 @@
 """What the delivery line tells its metrics: once a transaction and once a second, never for each record."""
 
 import time
+from weakref import WeakValueDictionary
 
 from exchange import record
 from exchange.clock import Clock, parse_time
@@ -12,6 +13,7 @@ from exchange.observe import metrics
 from exchange.stages import Stage
 
 _PUBLISH_SECONDS = 1.0
+_ENTRIES = ("taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined")
 
 
 class Report:
@@ -19,7 +21,9 @@ class Report:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._states: dict[UnitId, UnitState] = {}
+        self._states: WeakValueDictionary[UnitId, UnitState] = WeakValueDictionary()
+        """Of the units that are ours: a unit that another worker took over is shown there."""
+        self._shown: set[tuple[RecordType, ShareName]] = set()
         self._published = 0.0
 
     def committed(self, unit: UnitId, state: UnitState, moved: Counts, last: Message | None) -> None:
@@ -36,10 +40,6 @@ class Report:
             seconds = _seconds_since(submitted, self._clock.now().timestamp())
             metrics.DELIVERY_LATENCY.observe(name, seconds, moved.forwarded)
 
-    def forget(self, unit: UnitId) -> None:
-        """The unit is no longer ours, or is made anew."""
-        self._states.pop(unit, None)
-
     def publish(self) -> None:
         """Show the books, at most once a second."""
         if time.monotonic() - self._published < _PUBLISH_SECONDS:
@@ -49,14 +49,15 @@ class Report:
         for unit, state in list(self._states.items()):
             for share, counts in list(state.counts.items()):
                 books.setdefault((unit.record_type, share), Counts()).add(counts)
+        for record_type, share in self._shown - books.keys():
+            metrics.BOOKS_DIFFERENCE.drop(record_type, share)
+            for entry in _ENTRIES:
+                metrics.BOOKS.drop(record_type, share, entry)
         for (record_type, share), counts in books.items():
-            _show(record_type, share, counts)
-
-
-def _show(record_type: RecordType, share: ShareName, counts: Counts) -> None:
-    for entry in ("taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined"):
-        metrics.BOOKS.set(getattr(counts, entry), record_type, share, entry)
-    metrics.BOOKS_DIFFERENCE.set(counts.difference, record_type, share)
+            metrics.BOOKS_DIFFERENCE.set(counts.difference, record_type, share)
+            for entry in _ENTRIES:
+                metrics.BOOKS.set(getattr(counts, entry), record_type, share, entry)
+        self._shown = set(books)
 
 
 def _seconds_since(submitted: bytes, now: float) -> float:

@@ -115,7 +115,7 @@ def decode_holders(packed: bytes) -> list[tuple[int, bytes]]:
     ]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class UnitState:
     """The state of one partition, folded from its state records in their order."""
 

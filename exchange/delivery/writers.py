@@ -29,7 +29,7 @@ class Writers:
         return schema
 
     def fit(self, share: Share) -> bool:
-        """Whether every version can be cut to the share's terms. Asked once for each share in a process."""
+        """Whether every version can be cut to the share's terms, without keys that these hide. Asked once in a process."""
         verdict = self._verdicts.get(share.share)
         if verdict is None:
             verdict = self._verdicts[share.share] = all(_fits(share, *version) for version in self.versions.items())
@@ -37,6 +37,9 @@ class Writers:
 
 
 def _fits(share: Share, schema_id: SchemaId, schema: Mapping[str, Any]) -> bool:
+    shown = set(share.terms.fields) - {name for name, _ in share.terms.masks}
+    if not share.terms.pseudonymous and not shown.issuperset(schema.get("naturalKey", ())):
+        return False
     try:
         compile_cut(schema_id, schema, [share], Holdings(), 0)
     except ExchangeError as error:

@@ -25,6 +25,7 @@ STATE = f"exchange.delivery.{TYPE}"
 FIRST = {
     "type": "record",
     "name": "Registration",
+    "naturalKey": ["code"],
     "fields": [
         {"name": "code", "type": "string"},
         {"name": "name", "type": "string"},
@@ -379,6 +380,15 @@ def test_unfit_terms_leave_one_share_out():
     bus.take(("a", company("a")))
     assert set(bus.state.joins) == {"t"}
     assert len(bus.delivered("t")) == 1
+
+
+@pytest.mark.parametrize("terms", [{"fields": ("name",)}, {"masks": (("code", "first"),)}])
+def test_key_that_is_not_granted_in_clear_never_leaves_in_clear(terms):
+    bus = Bus()
+    bus.want(share(**terms), share("t", **terms, pseudonymous=True))
+    bus.take(("a", company("a")))
+    assert bus.delivered() == []
+    assert [key == "a" for key, _ in bus.delivered("t")] == [False]
 
 
 def test_share_with_pseudonyms_needs_the_master_secret():

@@ -29,7 +29,7 @@ class Writers:
         return schema
 
     def fit(self, share: Share) -> bool:
-        """Whether every version can be cut to the share's terms, without keys that these hide. Asked once in a process."""
+        """Whether every version can be cut to the terms, and no key leaves that they hide. Asked once in a process."""
         verdict = self._verdicts.get(share.share)
         if verdict is None:
             verdict = self._verdicts[share.share] = all(_fits(share, *version) for version in self.versions.items())

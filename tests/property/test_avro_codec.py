@@ -278,6 +278,7 @@ def test_walking_ends_where_the_value_ends(data: Any) -> None:
     schema = data.draw(schemas())
     codec = Codec(schema)
     encoded = encoded_value(data.draw, codec)
+    assume(code(codec.check, encoded) is None or not has_ambiguous_union(codec.schema))
     names = Names(schema)
     lines = emit_skip(names.schema.root, names, " ")
     environment = names.finish()
@@ -293,6 +294,7 @@ def test_probes_give_the_values_of_their_fields(data: Any) -> None:
     assume(isinstance(root, Record) and root.fields)
     codec = Codec(schema)
     encoded = encoded_value(data.draw, codec)
+    assume(code(codec.check, encoded) is None or not has_ambiguous_union(codec.schema))
     names = [item.name for item in root.fields]
     probes = data.draw(st.lists(st.sampled_from(names), unique=True, max_size=3))
     found = compile_check(schema, probes)(b"\0\0\0\0\1" + encoded, 5)

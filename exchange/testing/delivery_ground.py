@@ -133,7 +133,9 @@ class DeliveryGround:
                 self._producer.poll(0.1)
 
     def start(self) -> None:
-        """Start the worker."""
+        """Start the worker unless it runs."""
+        if self.worker is not None:
+            return
         settings = self._kafka.settings(names.DELIVERY, self._folder / "delivery.secret")
         own = {
             "EXCHANGE_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers,

@@ -28,6 +28,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.kafka.errors import error_of, translate
 
@@ -74,9 +75,17 @@ class OffsetAt:
 
 def _wait(future: "Future[_Result]", doing: str) -> _Result:
     try:
-        return future.result(_REQUEST_SECONDS)
+        return _answer(future, doing)
     except KafkaException as error:
         raise translate(error, doing) from None
+
+
+def _answer(future: "Future[_Result]", doing: str) -> _Result:
+    """What Kafka answers; the client itself would wait longer while the nodes have no controller."""
+    try:
+        return future.result(_REQUEST_SECONDS)
+    except TimeoutError:
+        raise ExchangeError("E_KAFKA_UNREACHABLE", f"{doing}: no answer in {_REQUEST_SECONDS:.0f} s") from None
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
@@ -188,7 +197,7 @@ class Admin:
         request = ConsumerGroupTopicPartitions(group, wanted)
         future = next(iter(self._client.list_consumer_group_offsets([request]).values()))
         try:
-            found = future.result(_REQUEST_SECONDS).topic_partitions
+            found = _answer(future, f"reading the offsets of {group}").topic_partitions
         except KafkaException as error:
             if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return {}
@@ -213,7 +222,7 @@ class Admin:
     @staticmethod
     def _unless(harmless: int, future: "Future[Any]", doing: str) -> None:
         try:
-            future.result(_REQUEST_SECONDS)
+            _answer(future, doing)
         except KafkaException as error:
             if error_of(error).code() != harmless:
                 raise translate(error, doing) from None

@@ -1,9 +1,9 @@
 """Writing the records of a grant into a department's table, each batch in one transaction with its progress."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Date,
     DateTime,
     Double,
@@ -22,28 +21,26 @@ from sqlalchemy import (
     Text,
     Time,
     Uuid,
-    and_,
-    bindparam,
-    delete,
-    insert,
     inspect,
-    select,
 )
 from sqlalchemy import Table as SqlTable
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.types import JSON, TypeEngine
 
 from exchange.connect.declare import Record
+from exchange.connect.progress import Mark, Progress, ProgressTable, RowMarks
 from exchange.connect.sql import open_engine, reason
+from exchange.connect.upsert import KeyedTable
 from exchange.errors import ExchangeError
+from exchange.kafka.topics import TOMBSTONES_KEPT
 from exchange.names import GrantId
 
 RECORD_KEY = "record_key"
 """The key column of a table whose share does not hold the natural key in clear: the pseudonym."""
-PROGRESS_TABLE = "exchange_progress"
-_KEY_PARAMETER = "key_{}"
+_CLOCKS_DIFFER = timedelta(days=1)
+"""A sink reads its share again a little early: its clock and those of the brokers may differ."""
+_SWEPT_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +66,10 @@ class Batch:
     """The offset behind the last record that was read, heartbeats and faulty records included."""
     at: datetime
     """The time of the application."""
-    faulty: int = 0
-    """Records before `end` that never became a change."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a sink has done with one partition of a share, over all its runs."""
-
-    next_offset: int = 0
-    upserted: int = 0
-    deleted: int = 0
-    faulty: int = 0
+    faulty: Mapping[int, bytes | None] = field(default_factory=dict)
+    """Records before `end` that never became a change: offset and key."""
+    reading: int = 1
+    """Of which reading of the share this is a part."""
 
 
 Refusal = tuple[int, str]
@@ -117,48 +106,39 @@ class Layout:
         made: list[Column[Any]] = []
         if self.key == (RECORD_KEY,):
             made.append(Column(RECORD_KEY, Text, primary_key=True))
-        for field in self.schema["fields"]:
-            name = field["name"]
+        for one in self.schema["fields"]:
+            name, avro = one["name"], one["type"]
             key = name in self.key
-            made.append(Column(name, column_type(field["type"]), primary_key=key, nullable=_nullable(field["type"])))
+            made.append(Column(name, column_type(avro), primary_key=key, nullable=_nullable(avro)))
         return made
 
 
 class SqlTarget:
     """The table of one sink and its progress. Every method raises ExchangeError(E_SINK_UNREACHABLE) when it is away."""
 
-    def __init__(self, name: str, address: str, layout: Layout) -> None:
+    def __init__(self, name: str, address: str, layout: Layout, kept: timedelta = TOMBSTONES_KEPT) -> None:
+        """kept: how long the share keeps tombstones; a sink that was away longer reads it again."""
         self._layout = layout
         self._engine = open_engine(address)
+        self._kept = kept - min(_CLOCKS_DIFFER, kept / 2)
         schema, _, table = name.rpartition(".")
         metadata = MetaData(schema=schema or None)
         self._table = SqlTable(table, metadata, *layout.columns())
-        self._progress = SqlTable(
-            PROGRESS_TABLE,
-            metadata,
-            Column("grant_id", Text, primary_key=True),
-            Column("partition_number", Integer, primary_key=True, autoincrement=False),
-            Column("next_offset", BigInteger, nullable=False),
-            Column("upserted", BigInteger, nullable=False),
-            Column("deleted", BigInteger, nullable=False),
-            Column("faulty", BigInteger, nullable=False),
-            Column("updated_at", DateTime(timezone=True), nullable=False),
-        )
-        self._upsert = self._make_upsert()
-        self._delete = delete(self._table).where(
-            and_(*(self._table.c[part] == bindparam(_KEY_PARAMETER.format(part)) for part in layout.key))
-        )
+        self._rows = KeyedTable(self._table, layout.key, self._engine.dialect)
+        self._progress = ProgressTable(metadata)
+        self._marks = RowMarks(metadata, self._engine.dialect)
 
     def prepare(self) -> None:
         """Make the tables that are missing. Raises ExchangeError(E_CONNECTOR) when an existing one does not fit."""
         with self._reached():
             self._table.metadata.create_all(self._engine)
             look = inspect(self._engine)
-            there = {column["name"] for column in look.get_columns(self._table.name, schema=self._table.schema)}
+            for table in (self._table, self._progress.table, self._marks.table):
+                there = {column["name"] for column in look.get_columns(table.name, schema=table.schema)}
+                missing = [column.name for column in table.columns if column.name not in there]
+                if missing:
+                    raise ExchangeError("E_CONNECTOR", f"the table {table.name} has no column {', '.join(missing)}")
             key = look.get_pk_constraint(self._table.name, schema=self._table.schema)["constrained_columns"]
-        missing = [column.name for column in self._table.columns if column.name not in there]
-        if missing:
-            raise ExchangeError("E_CONNECTOR", f"the table {self._table.name} has no column {', '.join(missing)}")
         if set(key) != set(self._layout.key):
             raise ExchangeError(
                 "E_CONNECTOR", f"the primary key of {self._table.name} must be {', '.join(self._layout.key)}"
@@ -166,10 +146,31 @@ class SqlTarget:
 
     def stored(self, grant: GrantId) -> dict[int, Progress]:
         """What was done so far, by partition."""
-        table = self._progress
         with self._reached(), self._engine.connect() as connection:
-            rows = connection.execute(select(table).where(table.c.grant_id == grant)).all()
-        return {row.partition_number: Progress(row.next_offset, row.upserted, row.deleted, row.faulty) for row in rows}
+            return self._progress.all(connection, grant)
+
+    def begin(self, grant: GrantId, partitions: Iterable[int], now: datetime) -> dict[int, Progress]:
+        """Where to read on in each partition. One that was not read for too long is to be read again from its start."""
+        found = {}
+        with self._reached(), self._engine.begin() as connection:
+            for partition in sorted(partitions):
+                stored = self._progress.locked(connection, grant, partition)
+                progress = stored or Progress(current_at=now)
+                stale = progress.stale(now, self._kept)
+                if stale:
+                    progress.read_again(now)
+                if stale or stored is None:
+                    self._progress.note(connection, (grant, partition), progress, now, known=stored is not None)
+                found[partition] = progress
+        return found
+
+    def read_again(self, grant: GrantId, partition: int, now: datetime, end: int) -> None:
+        """The stored place is not in the share, which ends at `end`: begin a new reading from its start."""
+        with self._reached(), self._engine.begin() as connection:
+            stored = self._progress.locked(connection, grant, partition)
+            progress = stored or Progress()
+            progress.read_again(now, end)
+            self._progress.note(connection, (grant, partition), progress, now, known=stored is not None)
 
     def apply(self, batch: Batch, report: Report) -> Progress:
         """Apply a batch and note its progress, in one transaction; gives the progress behind it.
@@ -177,6 +178,9 @@ class SqlTarget:
         Changes before the stored progress were applied already and are skipped. A change that the database refuses for
         what it holds is left out, the others are applied one by one, and `report` is called with what was refused
         before the transaction commits: a refusal may be reported twice, but never lost.
+
+        Raises ExchangeError(E_SHARE_POSITION) when the batch belongs to a former reading, or was read too long after
+        the share had last been applied to its end: `begin` tells where to read instead.
         """
         with self._reached():
             try:
@@ -186,95 +190,91 @@ class SqlTarget:
                     raise
             return self._apply(batch, self._one_by_one, report)
 
+    def complete(self, grant: GrantId, partition: int, reading: int, now: datetime) -> Progress | None:
+        """The end of the partition was reached and all before it is applied; rows unseen in a resync are swept.
+
+        Gives the progress behind it; None when another reading has begun meanwhile. Swept rows count as deleted. Each
+        step is a transaction: after a crash the rest is swept when the end is reached again.
+        """
+        mark = Mark(grant, partition, reading)
+        while True:
+            with self._reached(), self._engine.begin() as connection:
+                progress = self._progress.locked(connection, grant, partition)
+                if progress is None or progress.reading != reading:
+                    return None
+                unseen = self._marks.unseen(connection, mark, _SWEPT_AT_ONCE) if progress.resyncing else ()
+                if unseen:
+                    self._drop(connection, grant, unseen)
+                    progress.deleted += len(unseen)
+                else:
+                    progress.resyncing = False
+                    progress.current_at = now
+                self._progress.note(connection, (grant, partition), progress, now, known=True)
+                if not unseen:
+                    return progress
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
     def _apply(self, batch: Batch, how: "_How", report: Report) -> Progress:
         with self._engine.begin() as connection:
-            found = self._locked(connection, batch)
-            progress = found or Progress()
+            found = self._progress.locked(connection, batch.grant, batch.partition)
+            progress = found or Progress(reading=batch.reading, current_at=batch.at)
+            if progress.reading != batch.reading:
+                raise ExchangeError("E_SHARE_POSITION", f"partition {batch.partition} is being read again")
+            if progress.stale(batch.at, self._kept):
+                raise ExchangeError("E_SHARE_POSITION", f"partition {batch.partition} was not read for too long")
             fresh = [change for change in batch.changes if change.offset >= progress.next_offset]
-            refused = how(connection, fresh)
-            bad = {offset for offset, _ in refused}
-            for change in fresh:
-                progress.upserted += change.record is not None and change.offset not in bad
-                progress.deleted += change.record is None and change.offset not in bad
-            if batch.end > progress.next_offset:
-                progress.faulty += len(bad) + batch.faulty
-                progress.next_offset = batch.end
-            self._note(connection, batch, progress, known=found is not None)
+            mark = Mark(batch.grant, batch.partition, batch.reading)
+            refused = how(connection, mark, fresh)
+            self._keep(connection, mark, [key for key in batch.faulty.values() if key is not None])
+            _count(progress, batch, fresh, {offset for offset, _ in refused})
+            progress.next_offset = max(progress.next_offset, batch.end)
+            self._progress.note(connection, (batch.grant, batch.partition), progress, batch.at, known=found is not None)
             if refused:
                 report(refused)
             return progress
 
-    def _all(self, connection: Connection, changes: Sequence[Change]) -> list[Refusal]:
+    def _all(self, connection: Connection, mark: Mark, changes: Sequence[Change]) -> list[Refusal]:
         """Only the last change of each key: what came before is overwritten anyway."""
         last = {change.key: change for change in changes}
-        gone = [self._layout.key_values(change.key) for change in last.values() if change.record is None]
-        kept = [self._values(change) for change in last.values() if change.record is not None]
-        if gone:
-            connection.execute(self._delete, [self._renamed(key) for key in gone])
-        if kept:
-            self._write(connection, kept)
+        self._drop(connection, mark.grant, [change.key for change in last.values() if change.record is None])
+        kept = [change for change in last.values() if change.record is not None]
+        self._rows.put(connection, [self._values(change) for change in kept])
+        self._marks.seen(connection, mark, [change.key for change in kept])
         return []
 
-    def _one_by_one(self, connection: Connection, changes: Sequence[Change]) -> list[Refusal]:
+    def _one_by_one(self, connection: Connection, mark: Mark, changes: Sequence[Change]) -> list[Refusal]:
         refused: list[Refusal] = []
         for change in changes:
             try:
                 with connection.begin_nested():
-                    self._all(connection, [change])
+                    self._all(connection, mark, [change])
             except (StatementError, ExchangeError) as error:
                 if not _is_of_the_record(error):
                     raise
                 refused.append((change.offset, error.detail if isinstance(error, ExchangeError) else reason(error)))
+                if change.record is not None:
+                    self._keep(connection, mark, [change.key])
         return refused
+
+    def _keep(self, connection: Connection, mark: Mark, keys: Sequence[bytes]) -> None:
+        """The share holds these records, although this version of them is not in the table: no sweep takes the rows."""
+        try:
+            with connection.begin_nested():
+                self._marks.seen(connection, mark, dict.fromkeys(keys))
+        except StatementError as error:
+            if not _is_of_the_record(error):
+                raise
+
+    def _drop(self, connection: Connection, grant: GrantId, keys: Sequence[bytes]) -> None:
+        self._rows.remove(connection, [self._layout.key_values(key) for key in keys])
+        self._marks.gone(connection, grant, keys)
 
     def _values(self, change: Change) -> dict[str, Any]:
         assert change.record is not None
         return {**change.record, **self._layout.key_values(change.key)}
-
-    def _renamed(self, key: Mapping[str, str]) -> dict[str, str]:
-        return {_KEY_PARAMETER.format(name): value for name, value in key.items()}
-
-    def _write(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        if self._upsert is not None:
-            connection.execute(self._upsert, rows)
-            return
-        keys = [self._renamed({name: row[name] for name in self._layout.key}) for row in rows]
-        connection.execute(self._delete, keys)
-        connection.execute(insert(self._table), rows)
-
-    def _make_upsert(self) -> Any:
-        """One statement where the database has one; elsewhere rows are deleted and inserted in the transaction."""
-        makers: dict[str, Callable[[SqlTable], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-        maker = makers.get(self._engine.dialect.name)
-        if maker is None:
-            return None
-        statement = maker(self._table)
-        key = list(self._layout.key)
-        others = {c.name: statement.excluded[c.name] for c in self._table.columns if c.name not in key}
-        if not others:
-            return statement.on_conflict_do_nothing(index_elements=key)
-        return statement.on_conflict_do_update(index_elements=key, set_=others)
-
-    def _mine(self, batch: Batch) -> ColumnElement[bool]:
-        columns = self._progress.c
-        return and_(columns.grant_id == batch.grant, columns.partition_number == batch.partition)
-
-    def _locked(self, connection: Connection, batch: Batch) -> Progress | None:
-        """The stored progress, held until the end of the transaction: a twin waits and then skips what is done."""
-        row = connection.execute(select(self._progress).where(self._mine(batch)).with_for_update()).first()
-        return None if row is None else Progress(row.next_offset, row.upserted, row.deleted, row.faulty)
-
-    def _note(self, connection: Connection, batch: Batch, progress: Progress, known: bool) -> None:
-        values: dict[str, Any] = {**asdict(progress), "updated_at": batch.at}
-        if known:
-            connection.execute(self._progress.update().where(self._mine(batch)).values(**values))
-        else:
-            place = {"grant_id": batch.grant, "partition_number": batch.partition}
-            connection.execute(insert(self._progress).values(**place, **values))
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -284,7 +284,17 @@ class SqlTarget:
             raise ExchangeError("E_SINK_UNREACHABLE", f"{self._table.name}: {reason(error)}") from None
 
 
-_How = Callable[[Connection, Sequence[Change]], list[Refusal]]
+def _count(progress: Progress, batch: Batch, fresh: Sequence[Change], refused: Collection[int]) -> None:
+    """Count what is new in this batch and was not counted by a former reading."""
+    known = max(progress.next_offset, progress.counted_to)
+    for change in fresh:
+        if change.offset >= known and change.offset not in refused:
+            progress.upserted += change.record is not None
+            progress.deleted += change.record is None
+    progress.faulty += sum(offset >= known for offset in (*refused, *batch.faulty))
+
+
+_How = Callable[[Connection, Mark, Sequence[Change]], list[Refusal]]
 """A way to apply changes: gives the offsets that were refused, with the reason."""
 
 

@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
-from exchange.connect.target import Batch, Progress, Report, SqlTarget
+from exchange.connect.progress import Progress
+from exchange.connect.target import Batch, Report, SqlTarget
 from exchange.errors import Action, ExchangeError
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0
+_Result = TypeVar("_Result")
 _log = structlog.get_logger("exchange.handover")
 
 
@@ -19,14 +22,19 @@ def apply(
     """Apply a batch; None when `stop` is set before the database is back.
 
     `report` hears of refused records before they are behind us; `rest` lets time pass without losing the membership in
-    the group.
+    the group. Raises ExchangeError(E_SHARE_POSITION) when the share is to be read from another place.
     """
+    return patiently(lambda: target.apply(batch, report), rest, stop)
+
+
+def patiently(act: Callable[[], _Result], rest: Callable[[float], None], stop: threading.Event) -> _Result | None:
+    """What `act` gives as soon as the database is there; None when `stop` is set before."""
     pause = _FIRST_PAUSE_SECONDS
     while not stop.is_set():
         try:
-            return target.apply(batch, report)
+            return act()
         except ExchangeError as error:
-            if error.entry.action is not Action.RETRY:
+            if error.entry.action is not Action.RETRY or error.code == "E_SHARE_POSITION":
                 raise
             _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
         rest(pause)

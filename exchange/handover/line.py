@@ -1,16 +1,18 @@
 """The handover line: receive ▸ decode ▸ apply, batch by batch, and then the word to the group and the receipt."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
 from exchange.clock import Clock, Deadline
 from exchange.connect.faults import Faults
+from exchange.connect.progress import Progress
 from exchange.connect.target import Batch, Change, Refusal, SqlTarget
 from exchange.errors import Action, ExchangeError
-from exchange.handover.apply import apply
+from exchange.handover.apply import apply, patiently
 from exchange.handover.decode import Decoder
 from exchange.handover.grants import ActiveGrant
 from exchange.handover.receipt import Receipt, encode
@@ -24,6 +26,8 @@ from exchange.stages import Stage
 
 _FLUSH_SECONDS = 15.0
 _PAUSE_SECONDS = 1.0
+_CURRENT_EVERY = timedelta(hours=1)
+"""How often it is noted of a partition that all of it has been applied: often enough to tell an absence of weeks."""
 _log = structlog.get_logger("exchange.handover")
 
 
@@ -36,11 +40,15 @@ class Owner:
     grant: ActiveGrant
 
 
+Begin = Callable[[list[int]], Mapping[int, int]]
+"""Asked for partitions that are about to be read: the offset to begin at, of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """The parts that the line is made of."""
 
-    open_reader: Callable[[], ShareReader]
+    open_reader: Callable[[Begin], ShareReader]
     decoder: Decoder
     target: SqlTarget
     producer: IdempotentProducer
@@ -55,11 +63,19 @@ class HandoverLine:
     2. A batch and its progress are one transaction of the department's database.
     3. Only then the group learns the offset. After a crash in between, the stored progress decides where reading
        begins, so that every version is applied exactly once.
+    4. At the end of a partition it is noted that the table is current. When that was too long ago, or the place to read
+       from is gone, the partition is read again from its beginning, and what is not seen there leaves the table.
     """
 
     def __init__(self, owner: Owner, steps: Steps) -> None:
         self._owner = owner
         self._steps = steps
+        self._readings: dict[int, int] = {}
+        """The number of the reading under way, of each partition."""
+        self._resyncing: set[int] = set()
+        """Partitions of which rows of former readings are still to be swept."""
+        self._current: dict[int, datetime] = {}
+        """When each partition was last noted to be current; absent before it is."""
 
     def run(self, stop: threading.Event, once: bool = False) -> None:
         """Work until `stop` is set; with `once` only until the share has been read to its end.
@@ -69,7 +85,7 @@ class HandoverLine:
         while not stop.is_set():
             reader: ShareReader | None = None
             try:
-                reader = self._steps.open_reader()
+                reader = self._steps.open_reader(self._begin)
                 self._read(reader, stop, once)
                 return
             except ExchangeError as error:
@@ -84,16 +100,61 @@ class HandoverLine:
     def _read(self, reader: ShareReader, stop: threading.Event, once: bool) -> None:
         while not stop.is_set():
             received = receive(reader)
+            readings = dict(self._readings)
+            self._refuse_lost(reader)
             for partition, messages in received.items():
-                self._hand_over(reader, partition, messages, stop)
+                self._hand_over(reader, readings[partition], messages, stop)
+            if stop.is_set():
+                return
+            for partition in reader.ended():
+                self._complete(reader, partition, stop)
             if once and not received and reader.caught_up:
                 return
 
-    def _hand_over(self, reader: ShareReader, partition: int, messages: list[Message], stop: threading.Event) -> None:
+    def _begin(self, partitions: list[int]) -> dict[int, int]:
+        """Where to read each partition from; called when the group gives it to us."""
+        found = self._steps.target.begin(self._owner.grant.grant, partitions, self._steps.clock.now())
+        for partition, progress in found.items():
+            self._readings[partition] = progress.reading
+            self._current.pop(partition, None)
+            if progress.resyncing:
+                self._resyncing.add(partition)
+                self._tell("handover.resync", partition, progress)
+        return {partition: progress.next_offset for partition, progress in found.items()}
+
+    def _refuse_lost(self, reader: ShareReader) -> None:
+        """A place that is not in the share: read that partition again. Raises ExchangeError(E_SHARE_POSITION)."""
+        lost = reader.lost()
+        for partition, end in lost.items():
+            self._steps.target.read_again(self._owner.grant.grant, partition, self._steps.clock.now(), end)
+        if lost:
+            raise ExchangeError("E_SHARE_POSITION", f"{self._owner.grant.topic}: partitions {sorted(lost)}")
+
+    def _complete(self, reader: ShareReader, partition: int, stop: threading.Event) -> None:
+        """4. The end of a partition: note it now and then, and after a resync once the rows not seen are swept."""
+        now = self._steps.clock.now()
+        if partition in self._current and now - self._current[partition] < _CURRENT_EVERY:
+            return
+        place = (self._owner.grant.grant, partition, self._readings[partition], now)
+        progress = patiently(lambda: self._steps.target.complete(*place), reader.rest, stop)
+        if progress is None:
+            return
+        self._current[partition] = now
+        if partition in self._resyncing:
+            self._resyncing.discard(partition)
+            self._give_receipt(partition, progress)
+            self._tell("handover.resynced", partition, progress)
+
+    def _tell(self, what: str, partition: int, progress: Progress) -> None:
+        grant = self._owner.grant.grant
+        _log.warning(what, stage=Stage.HANDOVER_RECEIVE, grant=grant, partition=partition, reading=progress.reading)
+
+    def _hand_over(self, reader: ShareReader, reading: int, messages: list[Message], stop: threading.Event) -> None:
+        partition, end = messages[0].partition(), messages[-1].offset() + 1
         changes, faults = self._decode(messages)
-        self._report(faults)  # 1
-        end = messages[-1].offset() + 1
-        batch = Batch(self._owner.grant.grant, partition, changes, end, self._steps.clock.now(), len(faults))
+        self._report([fault for _, fault in faults.values()])  # 1
+        keys = {offset: key for offset, (key, _) in faults.items()}
+        batch = Batch(self._owner.grant.grant, partition, changes, end, self._steps.clock.now(), keys, reading)
         refused: list[Refusal] = []
 
         def report(refusals: Sequence[Refusal]) -> None:
@@ -104,17 +165,17 @@ class HandoverLine:
         if progress is None:
             return
         reader.commit({partition: end})  # 3
-        done = Receipt(partition, progress.next_offset, progress.upserted, progress.deleted, progress.faulty, batch.at)
-        self._give_receipt(done)
+        self._give_receipt(partition, progress)
         self._count(changes, len(faults), len(refused))
 
     def _refusal(self, batch: Batch, offset: int, why: str) -> bytes:
         place = (self._owner.grant.topic, batch.partition, offset)
         return self._steps.faults.of_record(ExchangeError("E_APPLY", why), batch.at, place)
 
-    def _decode(self, messages: list[Message]) -> tuple[list[Change], list[bytes]]:
+    def _decode(self, messages: list[Message]) -> tuple[list[Change], dict[int, tuple[bytes | None, bytes]]]:
+        """The changes, and of each record that is none: its offset, its key and the fault to report."""
         changes: list[Change] = []
-        faults: list[bytes] = []
+        faults: dict[int, tuple[bytes | None, bytes]] = {}
         for message in messages:
             if message.key() == HEARTBEAT_KEY:
                 continue
@@ -124,7 +185,8 @@ class HandoverLine:
                 if error.entry.action is not Action.QUARANTINE:
                     raise
                 place = (message.topic(), message.partition(), message.offset())
-                faults.append(self._steps.faults.of_record(error, self._steps.clock.now(), place))
+                fault = self._steps.faults.of_record(error, self._steps.clock.now(), place)
+                faults[message.offset()] = (message.key(), fault)
         return changes, faults
 
     def _report(self, faults: list[bytes]) -> None:
@@ -133,9 +195,10 @@ class HandoverLine:
         if faults:
             self._steps.producer.flush(Deadline.after(_FLUSH_SECONDS))
 
-    def _give_receipt(self, receipt: Receipt) -> None:
+    def _give_receipt(self, partition: int, done: Progress) -> None:
         """Counts are cumulative: a receipt that does not arrive is made good by the next."""
-        key, value = encode(receipt)
+        at = self._steps.clock.now()
+        key, value = encode(Receipt(partition, done.next_offset, done.upserted, done.deleted, done.faulty, at))
         try:
             self._steps.producer.send(receipt_topic(self._owner.grant.grant), key, value)
             self._steps.producer.flush(Deadline.after(_FLUSH_SECONDS))

@@ -2,11 +2,12 @@
 
 import threading
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 
 import structlog
 
 from exchange.avro.lock import SchemaRepository
-from exchange.clock import SystemClock
+from exchange.clock import Clock, SystemClock
 from exchange.connect.declare import Sink
 from exchange.connect.faults import Faults
 from exchange.connect.find import Connector
@@ -15,7 +16,7 @@ from exchange.connect.target import Layout, SqlTarget
 from exchange.errors import ExchangeError
 from exchange.handover.decode import Decoder
 from exchange.handover.grants import ActiveGrant, GrantFinder
-from exchange.handover.line import HandoverLine, Owner, Steps
+from exchange.handover.line import Begin, HandoverLine, Owner, Steps
 from exchange.handover.receive import judge
 from exchange.kafka.connection import Connection
 from exchange.kafka.producer import IdempotentProducer
@@ -29,11 +30,22 @@ _LONGEST_PAUSE_SECONDS = 15.0
 _log = structlog.get_logger("exchange.handover")
 
 
-def serve(connector: Connector, sink: Sink, settings: Settings, stop: threading.Event, once: bool = False) -> None:
-    """Run a sink until `stop` is set; with `once` until its share has been read to the end.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How long to work, and by which clock."""
+
+    stop: threading.Event
+    once: bool = False
+    """Only until the share has been read to its end."""
+    clock: Clock = field(default_factory=SystemClock)
+
+
+def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> None:
+    """Run a sink until told to stop.
 
     Raises ExchangeError: E_GRANT_REFUSED when the grant ends or is suspended, E_CONNECTOR when the table does not fit.
     """
+    stop = run.stop
     with GrantFinder(settings.api) as finder:
         grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
         if grant is None:
@@ -41,7 +53,7 @@ def serve(connector: Connector, sink: Sink, settings: Settings, stop: threading.
         _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
         for patience in range(_PATIENCE, -1, -1):
             try:
-                _hand_over(connector, sink, settings, (grant, finder), stop, once)
+                _hand_over(connector, sink, settings, (grant, finder), run)
                 return
             except ExchangeError as error:
                 judged = judge(error, grant, finder)
@@ -55,8 +67,7 @@ def _hand_over(
     sink: Sink,
     settings: Settings,
     granted: tuple[ActiveGrant, GrantFinder],
-    stop: threading.Event,
-    once: bool,
+    run: Run,
 ) -> None:
     grant, finder = granted
     connection = Connection.of(settings.kafka)
@@ -64,16 +75,10 @@ def _hand_over(
         layout = Layout.of(finder.schema(grant.schema_id), _natural_key(sink, settings), grant.pseudonymous)
         target = stack.enter_context(closing(SqlTarget(sink.into.name, database(settings.connector), layout)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
-        _prepare(target, stop)
+        _prepare(target, run.stop)
 
-        def open_reader() -> ShareReader:
-            return ShareReader(
-                connection,
-                grant.topic,
-                grant.group,
-                settings.worker_id,
-                lambda _: {partition: done.next_offset for partition, done in target.stored(grant.grant).items()},
-            )
+        def open_reader(begin: Begin) -> ShareReader:
+            return ShareReader(connection, grant.topic, grant.group, settings.worker_id, begin)
 
         steps = Steps(
             open_reader,
@@ -81,9 +86,9 @@ def _hand_over(
             target,
             producer,
             Faults(connector.name, sink.record_type),
-            SystemClock(),
+            run.clock,
         )
-        HandoverLine(Owner(connector.department, sink.record_type, grant), steps).run(stop, once)
+        HandoverLine(Owner(connector.department, sink.record_type, grant), steps).run(run.stop, run.once)
 
 
 def _prepare(target: SqlTarget, stop: threading.Event) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
@@ -18,13 +18,15 @@ _PASSING = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
+_LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION})
+_CALL_SECONDS = 10.0
 
 
 class ShareReader:
     """One member of a grant's group on one topic. Not safe for several threads.
 
-    `stored` gives, for partitions that are about to be read, the offsets to start from where the sink knows better
-    than the group; partitions it leaves out start at the group's committed offset, or at the beginning.
+    `begin` gives, for partitions that are about to be read, the offsets to start from: the sink knows, whatever was
+    committed. 0 is the beginning, wherever that is by now. It is called in `poll`, and so are its errors raised.
     """
 
     def __init__(
@@ -33,10 +35,10 @@ class ShareReader:
         topic: str,
         group: str,
         member: str,
-        stored: Callable[[list[int]], Mapping[int, int]],
+        begin: Callable[[list[int]], Mapping[int, int]],
     ) -> None:
         self._topic = topic
-        self._stored = stored
+        self._begin = begin
         self._consumer = Consumer(
             connection.config(
                 group_id=group,
@@ -47,18 +49,20 @@ class ShareReader:
                 heartbeat_interval_ms=1500,
                 max_poll_interval_ms=60000,
                 isolation_level="read_committed",
-                auto_offset_reset="earliest",
+                auto_offset_reset="error",
                 enable_auto_commit=False,
                 enable_auto_offset_store=False,
                 enable_partition_eof=True,
                 allow_auto_create_topics=False,
                 fetch_wait_max_ms=100,
                 fetch_queue_backoff_ms=5,
-                queued_min_messages=2000,
-                queued_max_messages_kbytes=8192,
+                queued_min_messages=1000,
+                queued_max_messages_kbytes=4096,
             )
         )
         self._at_end: set[int] = set()
+        self._ended: set[int] = set()
+        self._lost: set[int] = set()
         self._held: list[Message] = []
         self._consumer.subscribe([topic], on_assign=self._assign)
 
@@ -67,6 +71,26 @@ class ShareReader:
         """Whether every assigned partition has been read to its end since it last had something new."""
         assigned = {place.partition for place in self._consumer.assignment()}
         return bool(assigned) and assigned <= self._at_end
+
+    def ended(self) -> set[int]:
+        """Partitions whose end was reached since the last call, and of which `poll` has given everything before it."""
+        found = self._ended - {message.partition() for message in self._held}
+        self._ended -= found
+        return found
+
+    def lost(self) -> dict[int, int]:
+        """Partitions that cannot be read because the offset to read is none of theirs, with the offset of their end.
+
+        Raises ExchangeError when Kafka does not tell the end.
+        """
+        found: dict[int, int] = {}
+        for partition in sorted(self._lost):
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), _CALL_SECONDS)
+            except KafkaException as error:
+                raise translate(error, f"reading the end of {self._topic}") from None
+            found[partition] = high
+        return found
 
     def poll(self, records: int, seconds: float) -> list[Message]:
         """At most `records` next records after at most `seconds`. Raises ExchangeError for what waiting won't mend."""
@@ -108,10 +132,14 @@ class ShareReader:
         return [message for message in found if self._is_record(message)]
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        stored = self._stored([place.partition for place in places])
+        assigned = {place.partition for place in places}
+        offsets = self._begin(sorted(assigned))
         for place in places:
-            self._at_end.discard(place.partition)
-            place.offset = stored.get(place.partition, place.offset)
+            place.offset = offsets[place.partition] or OFFSET_BEGINNING
+        self._at_end -= assigned
+        self._ended -= assigned
+        self._lost -= assigned
+        self._held = [message for message in self._held if message.partition() not in assigned]
         consumer.assign(places)
 
     def _is_record(self, message: Message) -> bool:
@@ -121,6 +149,9 @@ class ShareReader:
             return True
         if problem.code() == KafkaError._PARTITION_EOF:
             self._at_end.add(message.partition())
+            self._ended.add(message.partition())
+        elif problem.code() in _LOST:
+            self._lost.add(message.partition())
         elif not problem.retriable() and problem.code() not in _PASSING:
             raise translate(problem, f"reading {self._topic}")
         return False

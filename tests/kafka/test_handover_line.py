@@ -24,7 +24,7 @@ from exchange.embedded.processes import exchange_command
 from exchange.errors import ExchangeError
 from exchange.handover import receipt
 from exchange.handover.receipt import Receipt
-from exchange.handover.start import serve
+from exchange.handover.start import Run, serve
 from exchange.kafka.admin import Acl, Admin, NewTopicSpec
 from exchange.kafka.connection import Connection
 from exchange.kafka.partitioner import partition_of
@@ -121,7 +121,7 @@ class Desk:
     def run(self, stop: threading.Event | None = None) -> None:
         declared: Sink = sink(RECORD_TYPE, table("companies"))
         connector = Connector(f"{self.department}.companies", Department(self.department), declared)
-        serve(connector, declared, self.settings, stop or threading.Event(), once=stop is None)
+        serve(connector, declared, self.settings, Run(stop or threading.Event(), once=stop is None))
 
     def send(self, *records: tuple[str, bytes | None]) -> None:
         producer = IdempotentProducer(self._admin)

@@ -1,6 +1,6 @@
 """Tables of a real PostgreSQL as sinks: made, kept equal, exactly once, one bad record aside."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from exchange.connect.target import RECORD_KEY, Batch, Change, Layout, Progress, Refusal, SqlTarget
+from exchange.connect.progress import Progress
+from exchange.connect.target import RECORD_KEY, Batch, Change, Layout, Refusal, SqlTarget
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 from exchange.names import GrantId
@@ -77,8 +78,10 @@ def target_of(address: str) -> Iterator[Callable[..., SqlTarget]]:
         target.close()
 
 
-def batch(changes: list[Change], end: int | None = None, faulty: int = 0, partition: int = 0) -> Batch:
-    return Batch(GRANT, partition, changes, changes[-1].offset + 1 if end is None else end, NOW, faulty)
+def batch(
+    changes: list[Change], end: int | None = None, faulty: Mapping[int, bytes | None] | None = None, partition: int = 0
+) -> Batch:
+    return Batch(GRANT, partition, changes, changes[-1].offset + 1 if end is None else end, NOW, faulty or {})
 
 
 def rows_of(address: str, statement: str = "SELECT code, name FROM cut ORDER BY code") -> list[tuple[Any, ...]]:
@@ -137,7 +140,9 @@ def test_a_batch_that_comes_again_changes_nothing_and_counts_nothing(
 
 def test_offsets_without_changes_move_the_progress(target_of: Callable[..., SqlTarget]) -> None:
     target = target_of()
-    assert target.apply(batch([], end=7, faulty=2, partition=3), Reports()) == Progress(next_offset=7, faulty=2)
+    assert target.apply(batch([], end=7, faulty={1: b"a", 4: None}, partition=3), Reports()) == Progress(
+        next_offset=7, faulty=2
+    )
     assert target.stored(GRANT)[3].next_offset == 7
 
 

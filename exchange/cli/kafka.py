@@ -40,6 +40,11 @@ NumberOfNodes = Annotated[
 ]
 
 
+def count_of(nodes: Nodes | None) -> int | None:
+    """The number behind the option; None when it was left out."""
+    return None if nodes is None else int(nodes.value)
+
+
 def _default_folder() -> Path:
     return platformdirs.user_data_path("exchange-bus") / "kafka"
 
@@ -99,8 +104,8 @@ def up(
     Example: `exchange kafka up --nodes 3 --folder /srv/exchange/kafka`
     """
     jars = JarCache()
-    number = None if nodes is None else int(nodes.value)
-    kafka = EmbeddedKafka(folder or _default_folder(), KafkaOptions(heap_megabytes=heap, jars=jars, nodes=number))
+    options = KafkaOptions(heap_megabytes=heap, jars=jars, nodes=count_of(nodes))
+    kafka = EmbeddedKafka(folder or _default_folder(), options)
     fetch_jars(jars)
     kafka.start_missing(Deadline.after(wait), detached=True)
     _show(kafka, as_json)

@@ -92,6 +92,11 @@ class EmbeddedKafka:
         return bootstrap_servers(self._kept_nodes())
 
     @property
+    def replication(self) -> int:
+        """How often every topic is to be kept: on each node. Raises as `bootstrap_servers` does."""
+        return min(3, len(self._kept_nodes()))
+
+    @property
     def admin_password_file(self) -> Path:
         """The file with the super user's secret, readable by the owner only."""
         return self.folder.admin_password_file
@@ -140,7 +145,7 @@ class EmbeddedKafka:
             username=username,
             password_file=password_file,
             admin_password_file=self.admin_password_file,
-            replication=min(3, len(self._kept_nodes())),
+            replication=self.replication,
         )
 
     def admin_settings(self) -> KafkaSettings:

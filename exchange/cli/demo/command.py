@@ -21,6 +21,7 @@ from exchange.cli.demo.platform import Platform
 from exchange.cli.demo.progress import follow
 from exchange.cli.demo.story import FILE_SOURCE, SINKS, SOURCES
 from exchange.cli.demo.summary import Summary, by_state
+from exchange.cli.kafka import NumberOfNodes, count_of
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.events import write_line
@@ -46,7 +47,7 @@ class Steps:
         _console.print(f"[green]✓[/green] {words} [dim]({self.seconds[phase]:.1f} s)[/dim]", highlight=False)
 
 
-def demo(
+def demo(  # noqa: PLR0913, PLR0917 - an option each
     records: Annotated[int, typer.Option(min=20, help="Size of the generated part.")] = 10_000,
     legal_entities: Annotated[
         Path | None,
@@ -55,6 +56,7 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option(file_okay=False, help="Where everything lies; a second run goes on with it.")
     ] = None,
+    nodes: NumberOfNodes = None,
     ledger: Annotated[Path | None, typer.Option(help="Export the ledger to this file at the end.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the summary to this file as JSON.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
@@ -66,7 +68,7 @@ def demo(
     stop = _stop_on_signal()
     places = Places.choose(folder)
     _console.print(f"Everything of this demo lies in [bold]{places.root}[/bold]", highlight=False, soft_wrap=True)
-    with Platform(places) as platform:
+    with Platform(places, nodes=count_of(nodes)) as platform:
         told = _run(platform, records, legal_entities, stop)
         told.show(_console)
         if summary is not None:

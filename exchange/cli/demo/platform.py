@@ -8,7 +8,7 @@ from typing import Self
 from exchange import names
 from exchange.broker.service import prepare
 from exchange.cli.demo.places import Places
-from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.embedded.processes import Supervisor, exchange_command
@@ -21,11 +21,14 @@ _EVIDENCE_SECONDS = "1"
 class Platform:
     """Everything that runs. A context: what was started is stopped at its end, in reverse order."""
 
-    def __init__(self, places: Places, settings: Mapping[str, str] | None = None) -> None:
-        """`settings`: environment variables that every child gets; what the platform itself decides is not theirs."""
+    def __init__(self, places: Places, settings: Mapping[str, str] | None = None, nodes: int | None = None) -> None:
+        """`settings`: environment variables that every child gets; what the platform itself decides is not theirs.
+
+        `nodes`: of Kafka, 1 or 3; None: as many as the folder has, one in a fresh folder.
+        """
         self.places = places
         self._settings = dict(settings or {})
-        self.kafka = EmbeddedKafka(places.root / "kafka")
+        self.kafka = EmbeddedKafka(places.root / "kafka", KafkaOptions(nodes=nodes))
         self.postgres = EmbeddedPostgres(places.root / "postgres")
         self.children = Supervisor(places.logs)
 
@@ -109,7 +112,7 @@ class Platform:
             "EXCHANGE_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
             "EXCHANGE_KAFKA__USERNAME": principal,
             "EXCHANGE_KAFKA__PASSWORD_FILE": str(self.places.principal_secret(principal)),
-            "EXCHANGE_KAFKA__REPLICATION": "1",
+            "EXCHANGE_KAFKA__REPLICATION": str(self.kafka.replication),
             "EXCHANGE_KAFKA__PARTITIONS": str(PARTITIONS),
             "EXCHANGE_METRICS__PORT": str(self.places.port(child)),
             "EXCHANGE_WORKER_ID": f"demo-{child}",

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -42,17 +41,9 @@ _MAX_DIGITS = 19
 _ZERO = ord("0")
 _ID_BYTES = 16
 
-Identity = Callable[[bytes, bytes], bytes]
-"""identity(key, sequence) -> ce_id."""
 
-
-def open_identity(key: bytes, sequence: bytes) -> bytes:
-    """`ce_id` of a record type whose keys are no secret."""
-    return b"%b.%b" % (key, sequence)
-
-
-def closed_identity(key: bytes, sequence: bytes) -> bytes:
-    """`ce_id` of a personal record type: does not show the key. Shares that hide keys hash it again, with a secret."""
+def identity_of(key: bytes, sequence: bytes) -> bytes:
+    """`ce_id` of a version: does not show the key. Shares that hide keys hash it again, with a secret."""
     return hashlib.blake2b(key + b"\0" + sequence, digest_size=_ID_BYTES).hexdigest().encode()
 
 
@@ -97,9 +88,8 @@ def sequence_of(raw: bytes) -> int:
 class Admitter:
     """Decides on versions against a memory, and keeps the memory up to date. One for each inbox and unit."""
 
-    def __init__(self, inbox: Inbox, known: dict[bytes, int], identity: Identity, times: Times) -> None:
+    def __init__(self, inbox: Inbox, known: dict[bytes, int], times: Times) -> None:
         self._known = known
-        self._identity = identity
         self._time = times.header
         self._version = (SPECVERSION, CLOUDEVENTS_VERSION)
         self._source = (SOURCE, inbox.source)
@@ -130,5 +120,5 @@ class Admitter:
         time = self._time(headers.get(TIME))
         self._known[key] = version
         digits = raw if raw is not None and raw[0] != _ZERO else b"%d" % sequence
-        identity = (ID, self._identity(key, digits))
+        identity = (ID, identity_of(key, digits))
         return [self._version, identity, self._source, self._type, time, self._content_type, (SEQUENCE, digits)]

@@ -10,7 +10,7 @@ import structlog
 
 from exchange import names
 from exchange.admission import state as books_state
-from exchange.admission.admit import Admitter, Dropped, Times, closed_identity, open_identity
+from exchange.admission.admit import Admitter, Dropped, Times
 from exchange.admission.inboxes import Inbox
 from exchange.admission.memory import Memory
 from exchange.admission.receive import receive
@@ -178,8 +178,7 @@ class AdmissionUnit:
         found = self._passages.get(topic)
         if found is None:
             source = self._rules.inbox(TopicName(topic))
-            identity = closed_identity if self._rules.schema(self._type).personal else open_identity
-            admitter = Admitter(source, self._memory.known, identity, self._times)
+            admitter = Admitter(source, self._memory.known, self._times)
             found = self._passages[topic] = Passage(source, self._unsealer, admitter)
         return found
 

@@ -8,7 +8,7 @@ from exchange.avro.record_schema import RecordSchema
 from exchange.errors import ExchangeError
 from exchange.ledger.state import Condition, Terms
 from exchange.ledger.terms import implied, scope_of
-from exchange.names import Department, RecordType
+from exchange.names import Department, RecordType, mask_name
 
 _TEXT = "text"
 _DATE = "date"
@@ -43,7 +43,8 @@ def check_masks(record: RecordSchema, fields: Sequence[str], masks: Mapping[str,
     for name, mask in masks.items():
         strength(mask)
         if name not in fields:
-            raise ExchangeError("E_MASK", f"{name} has a mask but is not among the fields")
+            told = name if name in kinds else mask_name(name)
+            raise ExchangeError("E_MASK", f"{told} has a mask but is not among the fields")
         if kinds[name] != _STRENGTH[mask][0]:
             raise ExchangeError("E_MASK", f"{mask} does not fit the type of {name}")
 

@@ -1,5 +1,6 @@
 """Faults as RFC 9457 problem documents with a code of the error table; on the registry's paths in its own format."""
 
+import re
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -8,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from exchange.errors import Action, ExchangeError
+from exchange.names import mask_name
 from exchange.observe.logs import get_logger
 
 PROBLEM = "application/problem+json"
@@ -37,6 +39,7 @@ _UNAVAILABLE = 503
 _FAULT = 500
 _RETRY_SECONDS = "2"
 _REGISTRY_CODES = {401: 40101, 403: 40301, 404: 40401, 405: 405, 413: 413, 422: 42201, 503: 50301}
+_OUR_NAMES = re.compile(r"[a-z_]{1,32}")
 _log = get_logger("exchange.web")
 
 
@@ -106,10 +109,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> JSONResponse:
-        _log.error("web.fault", path=request.url.path, exc_info=error)
+        _log.error("web.fault", path=getattr(request.scope.get("route"), "path", None), exc_info=error)
         return problem(request, ExchangeError("E_INTERNAL"))
 
 
 def _places(error: RequestValidationError) -> str:
-    """What is wrong where, without the value that was sent."""
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    """What is wrong where, without the value that was sent. A name that no form of ours has may itself be one."""
+    return "; ".join(f"{'.'.join(_part(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+
+
+def _part(part: int | str) -> str:
+    return str(part) if isinstance(part, int) or _OUR_NAMES.fullmatch(part) else mask_name(part)

@@ -29,7 +29,7 @@ def foreign(province: Province, department: str, **options: Any) -> dict[str, An
 
 
 def readable(province: Province, department: str, topics: Iterable[str]) -> set[str]:
-    """The topics of which a fetch succeeds. Of every other one not even the offsets are told, for want of a right."""
+    """The topics of which a fetch succeeds. Every other one must be refused for want of a right."""
     asked = {TopicPartition(topic, 0): OffsetSpec.latest() for topic in topics}
     visible = set()
     client = AdminClient(foreign(province, department))
@@ -43,11 +43,17 @@ def readable(province: Province, department: str, topics: Iterable[str]) -> set[
 
 
 def fetch(province: Province, department: str, topic: str) -> bool:
-    """Whether a fetch answers, with a record or with the end. Raises KafkaException when Kafka refuses it."""
+    """Whether a fetch answers, with a record or with the end; not when Kafka refuses it for want of a right.
+
+    Who may write a topic is told its offsets, but none of its records.
+    """
     consumer = reader(province, department, f"{department}.no-group")
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
         return next_of(consumer) is not None
+    except KafkaException as error:
+        assert error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        return False
     finally:
         consumer.close()
 

@@ -6,14 +6,8 @@ from datetime import datetime
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.commands_terms import (
-    build_terms,
-    check_masks,
-    check_scope,
-    merged_masks,
-    narrowed,
-    record_schema,
-)
+from exchange.broker.agreement import Offer, agree, agreement_data, check_joinable, resource_of
+from exchange.broker.commands_terms import check_masks, check_scope, record_schema
 from exchange.broker.demands import NOT_SHARED, acts_for, demand_of, demand_state, is_open
 from exchange.calendar import day_in_shanghai
 from exchange.clock import format_time
@@ -26,9 +20,8 @@ from exchange.ledger.state import (
     DemandState,
     LedgerState,
     ResourceEntry,
-    Terms,
 )
-from exchange.ledger.terms import scope_of, scope_to_json, terms_to_json
+from exchange.ledger.terms import scope_of, scope_to_json
 from exchange.names import DemandId, Department, RecordType, registry_of
 
 _STATED = ("legal_basis", "scenario", "use_scope", "mode")
@@ -193,46 +186,13 @@ class ConsentDemand:
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-consented`."""
         demand, provider = _awaiting(state, self.demand, self.by, now)
-        resource = _resource_of(state, demand)
-        terms = self._terms(demand, provider, resource)
-        _check_joinable(state, demand.demander, terms)
-        asked, masks = dict(demand.masks), dict(terms.masks)
-        as_asked = [name for name in terms.fields if masks.get(name) == asked.get(name)]
+        offer = Offer(fields=self.fields, masks=self.masks, scope=self.scope, freshness_seconds=self.freshness_seconds)
+        agreement = agree(state, demand, provider, offer, self.schemas)
+        check_joinable(state, demand.demander, agreement.terms)
         draft = Draft(state)
-        grant = f"g-{draft.seq}"
-        draft.say(
-            "demand-consented",
-            demand.demand,
-            demand=demand.demand,
-            grant=grant,
-            fields=as_asked,
-            masked=[name for name in terms.fields if name not in as_asked],
-            scope_narrowed=terms.scope != demand.scope,
-            freshness_seconds=self._freshness(demand, resource),
-            terms=terms_to_json(terms),
-        )
+        said = agreement_data(agreement)
+        draft.say("demand-consented", demand.demand, demand=demand.demand, grant=f"g-{draft.seq}", **said)
         return draft.events
-
-    def _terms(self, demand: DemandEntry, provider: Department, resource: ResourceEntry) -> Terms:
-        record = record_schema(self.schemas, demand.record_type)
-        if record is None:
-            raise ExchangeError("E_UNKNOWN_RESOURCE", "the record type of this resource has no schema")
-        fields = demand.fields if self.fields is None else tuple(dict.fromkeys(self.fields))
-        if not fields or not set(fields) <= set(demand.fields):
-            raise ExchangeError("E_CONSENT")
-        closed = [name for name in fields if NOT_SHARED in (resource.sharing, resource.fields.get(name, NOT_SHARED))]
-        if closed:
-            raise ExchangeError("E_CONSENT", f"the catalogue does not share {', '.join(closed)}")
-        asked = {name: mask for name, mask in demand.masks if name in fields}
-        masks = merged_masks(asked, self.masks)
-        check_masks(record, fields, masks)
-        scope = narrowed(demand.scope, check_scope(record, self.scope))
-        return build_terms(record, provider, fields, masks, scope)
-
-    def _freshness(self, demand: DemandEntry, resource: ResourceEntry) -> int:
-        if self.freshness_seconds is not None and self.freshness_seconds <= 0:
-            raise ExchangeError("E_REQUEST", "freshness is a positive number of seconds")
-        return self.freshness_seconds or demand.freshness_seconds or resource.update_cycle_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +210,7 @@ class RefuseDemand:
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-refused`."""
         demand, _ = _awaiting(state, self.demand, self.by, now)
-        resource = _resource_of(state, demand)
+        resource = resource_of(state, demand)
         closed = resource.sharing == NOT_SHARED or any(resource.fields.get(f) == NOT_SHARED for f in demand.fields)
         if not self.reason.strip() or (closed and not self.legal_basis.strip()):
             raise ExchangeError("E_REFUSAL_REASON")
@@ -302,22 +262,6 @@ def _awaiting(state: LedgerState, demand: str, by: Department, now: datetime) ->
     if current not in (DemandState.SUBMITTED, DemandState.IN_REVIEW):
         raise ExchangeError("E_DEMAND_STATE", f"the demand is {current.value}")
     return found, found.provider
-
-
-def _resource_of(state: LedgerState, demand: DemandEntry) -> ResourceEntry:
-    found = state.resources.get(demand.resource or "")
-    if found is None:
-        raise ExchangeError("E_UNKNOWN_RESOURCE")
-    return found
-
-
-def _check_joinable(state: LedgerState, demander: Department, terms: Terms) -> None:
-    """Refuse a clear share beside a pseudonymous one of the same record type: the department could join them."""
-    for grant in state.grants.values():
-        if grant.ended is not None or state.demands[grant.demand].demander != demander:
-            continue
-        if grant.terms.record_type == terms.record_type and grant.terms.pseudonymous != terms.pseudonymous:
-            raise ExchangeError("E_PSEUDONYM_BESIDE_CLEAR", f"{grant.grant} has not ended")
 
 
 def _check_exists(state: LedgerState, department: Department, now: datetime) -> None:

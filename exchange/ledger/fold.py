@@ -11,9 +11,9 @@ from typing import Any
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent, event_of
+from exchange.ledger.fold_grants import GRANT_HANDLERS
 from exchange.ledger.settled import DISCARDED, REDRIVEN, Act, Settled
 from exchange.ledger.state import (
-    Breach,
     CommandEntry,
     DemandEntry,
     DepartmentEntry,
@@ -21,12 +21,11 @@ from exchange.ledger.state import (
     HistoryEntry,
     LedgerState,
     ResourceEntry,
-    ShareEntry,
     Terms,
     TokenEntry,
 )
 from exchange.ledger.terms import scope_from_json, terms_from_json
-from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
+from exchange.names import DemandId, Department, GrantId, RecordType
 
 COMMAND_DIGEST = "command"
 """The member of an event's data that says what a command with an idempotency key asked for."""
@@ -252,73 +251,12 @@ def _demand_withdrawn(state: LedgerState, data: _Data, at: datetime) -> None:
     state.demands[DemandId(data["demand"])].withdrawn = at
 
 
+def _demand_transferred(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.demands[DemandId(data["demand"])].demander = Department(data["to"])
+
+
 def _demand_noted(state: LedgerState, data: _Data, _at: datetime) -> None:
     state.demands[DemandId(data["demand"])]  # only its history tells it
-
-
-# shares and grants
-
-
-def _share_created(state: LedgerState, data: _Data, at: datetime) -> None:
-    schema_id = SchemaId(data["schema_id"])
-    share = ShareName(data["share"])
-    state.shares[share] = ShareEntry(
-        share=share,
-        terms=terms_from_json(data["terms"]),
-        schema_id=schema_id,
-        schema=data["schema"],
-        master_version=data["master_version"],
-        created=at,
-    )
-    state.next_schema_id = max(state.next_schema_id, schema_id + 1)
-
-
-def _share_assigned(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.grants[GrantId(data["grant"])].share = ShareName(data["share"])
-
-
-def _share_deleted(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.shares[ShareName(data["share"])].deleted = True
-
-
-def _grant_activated(state: LedgerState, data: _Data, at: datetime) -> None:
-    grant = state.grants[GrantId(data["grant"])]
-    grant.share = ShareName(data["share"])
-    grant.activated = at
-
-
-def _first_delivered(state: LedgerState, data: _Data, at: datetime) -> None:
-    grant = state.grants[GrantId(data["grant"])]
-    grant.empty = bool(data["empty"])
-    grant.first_delivered = grant.first_delivered or at
-
-
-def _freshness_broken(state: LedgerState, data: _Data, at: datetime) -> None:
-    since = data["since"]
-    grant = state.grants[GrantId(data["grant"])]
-    grant.breaches[data["cause"]] = Breach(data["cause"], at if since is None else parse_time(since))
-
-
-def _freshness_restored(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.grants[GrantId(data["grant"])].breaches.pop(data["cause"], None)
-
-
-def _grant_suspended(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.grants[GrantId(data["grant"])].suspended = True
-
-
-def _grant_resumed(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.grants[GrantId(data["grant"])].suspended = False
-
-
-def _grant_noted(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.grants[GrantId(data["grant"])]  # only the history of its demand tells it
-
-
-def _grant_ended(state: LedgerState, data: _Data, at: datetime) -> None:
-    grant = state.grants[GrantId(data["grant"])]
-    if grant.ended is None:
-        grant.ended, grant.end_reason = at, data["reason"]
 
 
 # quarantine
@@ -360,19 +298,10 @@ _HANDLERS: dict[str, _Handler] = {
     "demand-consented": _demand_consented,
     "demand-refused": _demand_refused,
     "demand-withdrawn": _demand_withdrawn,
+    "demand-transferred": _demand_transferred,
     "dispute-opened": _demand_noted,
     "dispute-settled": _demand_noted,
-    "share-created": _share_created,
-    "share-assigned": _share_assigned,
-    "share-deleted": _share_deleted,
-    "grant-activated": _grant_activated,
-    "first-delivered": _first_delivered,
-    "freshness-broken": _freshness_broken,
-    "freshness-restored": _freshness_restored,
-    "grant-suspended": _grant_suspended,
-    "grant-resumed": _grant_resumed,
-    "grant-amended": _grant_noted,
-    "grant-ended": _grant_ended,
+    **GRANT_HANDLERS,
     "correction-submitted": _nothing,
     "correction-answered": _nothing,
 }
@@ -391,6 +320,9 @@ _RATED = frozenset(
         "freshness-restored",
         "grant-suspended",
         "grant-resumed",
+        "grant-amended",
+        "share-switched",
+        "demand-transferred",
         "grant-ended",
     )
 )

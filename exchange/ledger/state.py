@@ -102,6 +102,48 @@ class ShareEntry:
     master_version: int
     created: datetime
     deleted: bool = False
+    suspended: str | None = None
+    """The error code for which the delivery line leaves it out; None while it is delivered."""
+    suspended_since: datetime | None = None
+    """Of the last suspension, also when that is over."""
+    recovery_ordered: bool = False
+    """Whether the reconciler is to mend it."""
+    recoveries: int = 0
+    """How often it was mended: the line takes a suspended share up again when this has grown."""
+    replaced: bool = False
+    """Whether its grants get another share, because its topic is lost; no grant is given it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a provider agreed to: the part of a grant that can be amended."""
+
+    terms: Terms
+    granted: tuple[str, ...]
+    """Asked fields granted as asked."""
+    masked: tuple[str, ...]
+    """Asked fields granted with a stronger mask than asked."""
+    scope_narrowed: bool
+    freshness_seconds: int
+
+
+@dataclass(slots=True)
+class Amendment:
+    """What a grant will be when its next share has joined."""
+
+    agreement: Agreement
+    overlap_seconds: int
+    """How long the share before stays readable after that."""
+    share: ShareName | None = None
+    """The next share, as soon as there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerShare:
+    """A share that a grant may still read after an amendment."""
+
+    share: ShareName
+    until: datetime
 
 
 @dataclass(slots=True)
@@ -136,6 +178,19 @@ class GrantEntry:
     empty: bool = False
     breaches: dict[str, Breach] = field(default_factory=dict)
     """Open causes; in breach while any is open."""
+    next: Amendment | None = None
+    """The newest amendment, while its share has not joined."""
+    former: tuple[FormerShare, ...] = ()
+    """Shares of the time before amendments, while they are readable."""
+    switched: datetime | None = None
+    """When the present share became the one to read, after an amendment."""
+
+    @property
+    def shares(self) -> tuple[ShareName, ...]:
+        """Every share that it reads while it is active: the present one, the next one, former ones."""
+        coming = self.next.share if self.next is not None else None
+        named = (self.share, coming, *(one.share for one in self.former))
+        return tuple(dict.fromkeys(share for share in named if share is not None))
 
     @property
     def active(self) -> bool:

@@ -61,7 +61,6 @@ def a_sink_that_refuses(province: Province) -> Iterator[None]:
     yield
     province.sql("taxation", "ALTER TABLE companies DROP CONSTRAINT closed")
     province.sql("market-regulation", f"UPDATE registrations SET status = '1' WHERE {city} AND status = '2'")
-    province.settle()
 
 
 def problems(province: Province, secret: str, code: str) -> Iterator[httpx.Response]:

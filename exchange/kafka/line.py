@@ -207,10 +207,11 @@ class Line:
         self._factory.refused(*slot.id, refused)
 
     def _release(self, slot: Slot) -> None:
-        """Throw unit and producer away; closing a client may take a while."""
-        output = slot.let_go()
-        if output is not None:
-            self._threads.submit(output.close)
+        """Throw unit and producer away. The last reference dies in another thread: that may take the client a while."""
+        if slot.output is not None:
+            last = [slot.output]
+            slot.let_go()
+            self._threads.submit(lambda: last.pop().close())
 
     def _learn(self) -> None:
         """Subscribe to what the factory wants and Kafka has; never while a transaction is open."""

@@ -1,5 +1,6 @@
 """A line's membership in its consumer group: which partitions are ours, since when, and what stands in them."""
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ Place = tuple[str, int]
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 60_000
 _CALL_SECONDS = 10.0
+_OUTAGE_SECONDS = 120.0
+"""How long after Kafka was away a lost membership is taken for a consequence of that."""
 _CONSUMER = {
     "group.protocol": "classic",
     "partition.assignment.strategy": "range",
@@ -58,12 +61,17 @@ class Membership:
         self.ended: set[Place] = set()
         """Partitions whose end was reached in the last `take`. Offsets cannot tell: markers have them too."""
         self._fatal: KafkaError | None = None
+        self._troubled = -_OUTAGE_SECONDS
+        self._topics: list[str] = []
         config = connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error)
-        self._consumer = Consumer(config | _CONSUMER)
+        self._config = config | _CONSUMER
+        self._consumer = Consumer(self._config)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _TWIN:
             self._fatal = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._troubled = time.monotonic()
         log_client_error(error)
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
@@ -86,8 +94,12 @@ class Membership:
 
     def subscribe(self, topics: Iterable[TopicName]) -> None:
         """Ask the group for partitions of exactly these topics. A rebalance follows."""
+        self._topics = sorted(topics)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
         self._consumer.subscribe(
-            sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def read(self, positions: Mapping[Place, int]) -> None:
@@ -102,17 +114,9 @@ class Membership:
         """
         generation = self.generation
         self.ended.clear()
-        try:
-            if busy:
-                found = self._consumer.consume(limit, 0.05)
-            else:
-                first = self._consumer.poll(idle_seconds)
-                found = [] if first is None else [first, *self._consumer.consume(limit - 1, 0.003)]
-        except KafkaException as error:
-            self._refuse(error_of(error))
-            raise translate(error, "reading") from None
+        found = self._fetch(limit, busy, idle_seconds)
         if self._fatal is not None:
-            self._refuse(self._fatal)
+            self._come_back(self._fatal)
         wrong = [message for message in found if message.error() is not None]
         if wrong:
             found = [message for message in found if message.error() is None]
@@ -120,6 +124,19 @@ class Membership:
         if self.generation != generation:
             return [], None
         return found, self._consumer.consumer_group_metadata() if found else None
+
+    def _fetch(self, limit: int, busy: bool, idle_seconds: float) -> list[Any]:
+        try:
+            if busy:
+                found: list[Any] = self._consumer.consume(limit, 0.05)
+                return found
+            first = self._consumer.poll(idle_seconds)
+            return [] if first is None else [first, *self._consumer.consume(limit - 1, 0.003)]
+        except KafkaException as error:
+            self._fatal = error_of(error)
+            if not self._fatal.fatal() and self._fatal.code() not in _TWIN:
+                raise translate(error, "reading") from None
+            return []
 
     def metadata(self) -> Any:
         """The group metadata for a transaction without records."""
@@ -129,7 +146,8 @@ class Membership:
         for message in wrong:
             error = message.error()
             if error.fatal() or error.code() in _TWIN:
-                self._refuse(error)
+                self._come_back(error)
+                return
             if error.code() == KafkaError._PARTITION_EOF:
                 self.ended.add((message.topic(), message.partition()))
                 continue
@@ -137,10 +155,21 @@ class Membership:
                 self.lost.add((message.topic(), message.partition()))
             _log.warning("kafka.read", topic=message.topic(), partition=message.partition(), error=error.name())
 
-    @staticmethod
-    def _refuse(error: KafkaError) -> None:
-        if error.code() in _TWIN:
+    def _come_back(self, error: KafkaError) -> None:
+        """Join again after an outage of Kafka; otherwise a twin has our id.
+
+        Shortly after an outage we may have fenced ourselves: a request to join whose answer was lost gave our id to a
+        member that nobody is. A real twin fences the one that came back once more, with no outage to excuse it.
+        """
+        if time.monotonic() - self._troubled > _OUTAGE_SECONDS:
             raise ExchangeError("E_WORKER_TWIN", error.name())
+        _log.warning("kafka.join_again", error=error.name())
+        self._troubled, self._fatal = -_OUTAGE_SECONDS, None
+        self.generation += 1
+        self.assigned = None
+        self._consumer.close()
+        self._consumer = Consumer(self._config)
+        self._subscribe()
 
     def committed(self, places: Iterable[Place]) -> dict[Place, int]:
         """The group's committed offsets; a partition that has none is absent. Raises ExchangeError."""

@@ -144,17 +144,16 @@ class Slot:
         self.failures = 0
         self.unit.committed()
 
-    def let_go(self) -> TransactionalProducer | None:
-        """Forget unit, positions and transaction. Returns the producer, which may take a while to close."""
-        output, self.output, self.unit = self.output, None, None
+    def let_go(self) -> None:
+        """Forget unit, producer, positions and transaction."""
+        self.output = self.unit = None
         self.positions, self._moved, self.open = {}, {}, False
-        return output
 
     def close(self) -> None:
         """Let go of everything, in the calling thread."""
-        output = self.let_go()
-        if output is not None:
-            output.close()
+        if self.output is not None:
+            self.output.close()
+        self.let_go()
 
     def fail(self) -> float:
         """Note a failure; returns the seconds until the next attempt, doubling with each failure in a row."""

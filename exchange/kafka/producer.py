@@ -96,6 +96,9 @@ class TransactionalProducer:
                 partitioner=PARTITIONER,
                 on_delivery=self._delivered,
                 delivery_report_only_error=True,
+                # the client's answer to an outage is to forget its brokers, and then send_offsets waits for one of them
+                # for ever (librdkafka 5511, 5456)
+                metadata_recovery_strategy="none",
                 **options,
             )
         )

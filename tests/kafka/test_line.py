@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from exchange.clock import Deadline
+from exchange.embedded.kafka import EmbeddedKafka
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Admin, NewTopicSpec
 from exchange.kafka.connection import Connection
@@ -123,6 +125,13 @@ class Bus:
         return Line(self.connection, "admission", self.group, worker, self)
 
 
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A Kafka of one test, which may kill it."""
+    with EmbeddedKafka(tmp_path).start() as kafka:
+        yield kafka
+
+
 @contextmanager
 def running(line: Line) -> Iterator[threading.Thread]:
     stop = threading.Event()
@@ -232,6 +241,22 @@ def test_two_workers_learn_of_a_new_inbox_and_pass_it_on_once(bus: Bus) -> None:
         bus.send([b"%d" % number for number in range(200, 300)])
         until(lambda: bus.counted() == 300)
     assert bus.keys() == sorted(b"%d" % number for number in range(300))
+
+
+def test_a_broker_that_dies_and_comes_back_costs_no_record(own_kafka: EmbeddedKafka, unique: str) -> None:
+    connection = Connection.of(own_kafka.admin_settings())
+    bus = Bus(connection, Admin(connection), unique)
+    first = [b"%d" % number for number in range(2000)]
+    line = bus.line()
+    with running(line):
+        until(lambda: line.ready)
+        bus.send(first)
+        until(lambda: bus.commits > 0)
+        own_kafka.kill()
+        own_kafka.start()
+        bus.send([b"after"])
+        until(lambda: bus.counted() == 2001, 90)
+    assert bus.keys() == sorted([*first, b"after"])
 
 
 def test_a_twin_stops_the_worker_with_a_clear_error(bus: Bus) -> None:

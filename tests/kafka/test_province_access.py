@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from exchange.testing.province import Province
+from exchange.testing.recount import RECOUNTS
 
 pytestmark = pytest.mark.kafka
 SECONDS = 30.0
@@ -138,7 +139,8 @@ def test_a_grantee_finds_in_its_share_nothing_but_granted_keys(province: Provinc
         else:
             keys.add(message.key().decode())
     consumer.close()
-    assert keys == {code for (code,) in province.sql("taxation", "SELECT credit_code FROM companies")}
+    (companies,) = (recount for recount in RECOUNTS if recount.table == "companies")
+    assert keys == {code for code, *_ in companies.rows_expected(province.sql, province.refused_rows)}
 
 
 def test_a_grantee_writes_its_receipts_and_faults_and_nowhere_else(province: Province) -> None:

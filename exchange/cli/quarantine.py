@@ -52,7 +52,8 @@ def list_(  # noqa: PLR0913, PLR0917 - an option each
     if as_json:
         show_json({"items": shown, "more": len(items) > limit, "counts": counts})
         return
-    table([_row(item) for item in shown], ("id", "age", "code", "type"), False)
+    last = "type" if status == "waiting" else "status"
+    table([_row(item) for item in shown], ("id", "age", "code", last), False)
     _say_counts(counts)
     if len(items) > limit:
         say(f"there are more than these {limit}: narrow the filters, or raise --limit")
@@ -170,7 +171,8 @@ def _settle(verb: str, done: str, body: dict[str, Any], limit: int, as_json: boo
 
 def _say_total(total: dict[str, Any], done: str) -> None:
     would = "would be " if total["dry_run"] else ""
-    say(f"{total[done]} records of {total['department']} {would}{done}")
+    records = "record" if total[done] == 1 else "records"
+    say(f"{total[done]} {records} of {total['department']} {would}{done}")
     for code, count in sorted(total["by_code"].items()):
         say(f"  {count:>7}  {code}")
     for why, count in sorted(total["left"].items()):

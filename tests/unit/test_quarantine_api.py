@@ -218,6 +218,7 @@ def test_the_list_fits_a_terminal_and_counts_what_waits(bus: Bus, run: Run) -> N
     assert lines[1].split()[2:] == ["E_RESIDENT_ID_CHECK_DIGIT", "registration"]
     assert any(line.split() == ["3", MARKET, "E_RESIDENT_ID_CHECK_DIGIT"] for line in lines)
     assert "there are more than these 2" in result.output
+    assert "waiting" in run("list", "--status", "any").output.splitlines()[1]
     shown = json.loads(run("list", "--json").output)
     assert (len(shown["items"]), shown["more"]) == (3, False)
 
@@ -240,7 +241,7 @@ def test_redrive_and_discard_say_how_many_and_what_is_left(bus: Bus, run: Run) -
     dry = run("redrive", "--department", MARKET, "--code", "E_FRAMING", "--dry-run")
     assert "3 records of market-regulation would be redriven" in dry.output
     one = run("redrive", ids[0])
-    assert (one.exit_code, one.output.splitlines()[0]) == (0, "1 records of market-regulation redriven")
+    assert (one.exit_code, one.output.splitlines()[0]) == (0, "1 record of market-regulation redriven")
     again = run("redrive", ids[0], ids[1])
     assert again.exit_code == 1
     assert "left: redriven or discarded before" in again.output

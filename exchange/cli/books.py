@@ -1,23 +1,16 @@
 """`exchange books`: do the books close?"""
 
-from typing import Annotated
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated, Any
 
 import typer
 
 from exchange.cli.client import connect
-from exchange.cli.output import DOES_NOT_HOLD, say, show_json, table
+from exchange.cli.output import DOES_NOT_HOLD, entry, heading, say, show_json
 
-_ENTRIES = (
-    "taken",
-    "admitted",
-    "forwarded",
-    "retracted",
-    "out_of_scope",
-    "unchanged",
-    "superseded",
-    "quarantined",
-    "in_flight",
-)
+_ADMISSION = ("admitted", "unchanged", "superseded", "quarantined")
+_SHARE = ("forwarded", "retracted", "out_of_scope", "unchanged", "quarantined")
 
 
 def books(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table")] = False) -> None:
@@ -30,8 +23,25 @@ def books(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
     if as_json:
         show_json(answer)
     else:
-        rows = [{**item, **item["entries"]} for item in answer["items"]]
-        table(rows, ("record_type", "share", *_ENTRIES, "handed_over", "difference"), False)
+        for record_type, accounts in groupby(answer["items"], key=itemgetter("record_type")):
+            heading(record_type)
+            for account in accounts:
+                _show(account)
+        say("")
         say("the books close" if answer["closed"] else "the books do NOT close")
     if not answer["closed"]:
         raise typer.Exit(DOES_NOT_HOLD)
+
+
+def _show(account: dict[str, Any]) -> None:
+    entries, share = account["entries"], account["share"]
+    parts = " + ".join(
+        f"{entries[name]:,} {name.replace('_', ' ')}"
+        for name in (_ADMISSION if share is None else _SHARE)
+        if entries.get(name) is not None
+    )
+    lines = [f"{entries['taken']:,} taken = {parts}", f"{entries['in_flight']:,} in flight"]
+    if share is not None:
+        lines[-1] += f", {account['handed_over']:,} handed over"
+    note = "closes" if account["difference"] == 0 else f"does NOT close: {account['difference']:+,}"
+    entry("admission" if share is None else f"share {share}", note, *lines)

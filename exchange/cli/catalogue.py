@@ -12,9 +12,10 @@ from exchange.catalogue.check import check_code_sets
 from exchange.catalogue.code_sets import FOLDER as CODE_SETS
 from exchange.catalogue.code_sets import load_code_sets, read_code_sets
 from exchange.catalogue.load import load
+from exchange.catalogue.model import Catalogue
 from exchange.catalogue.record_types import read_record_schemas
 from exchange.cli.client import connect
-from exchange.cli.output import DOES_NOT_HOLD, say, table
+from exchange.cli.output import DOES_NOT_HOLD, entry, say, show_json, table
 
 app = typer.Typer(no_args_is_help=True, help="Departments and resources as code: check, show, apply.")
 
@@ -71,11 +72,9 @@ def show(
         return
     found = load(catalogue or defaults.catalogue)
     if part is Part.DEPARTMENTS:
-        rows = [one.model_dump(mode="json") for one in found.departments.values()]
-        table(rows, ("slug", "name", "credit_code", "owns", "valid_from", "valid_until", "successors"), as_json)
+        _show_departments(found, as_json)
     elif part is Part.RESOURCES:
-        rows = [one.model_dump(mode="json") for one in found.resources.values()]
-        table(rows, ("code", "record_type", "provider", "name", "sharing", "update_cycle"), as_json)
+        _show_resources(found, as_json)
     else:
         rows = [
             {"code": one.code, "record_type": one.record_type, "field": name, "sharing": str(sharing)}
@@ -83,6 +82,29 @@ def show(
             for name, sharing in one.fields.items()
         ]
         table(rows, ("code", "record_type", "field", "sharing"), as_json)
+
+
+def _show_departments(found: Catalogue, as_json: bool) -> None:
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in found.departments.values()])
+        return
+    for one in found.departments.values():
+        until = f" until {one.valid_until}" if one.valid_until else ""
+        lines = [one.name, one.name_en, f"{one.credit_code}, from {one.valid_from}{until}"]
+        if one.owns:
+            lines.append(f"registers credit codes that begin with {', '.join(one.owns)}")
+        if one.successors:
+            lines.append(f"followed by {', '.join(one.successors)}")
+        entry(one.slug, one.level, *lines)
+
+
+def _show_resources(found: Catalogue, as_json: bool) -> None:
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in found.resources.values()])
+        return
+    for one in found.resources.values():
+        whose = f"{one.record_type} of {one.provider}, {len(one.fields)} fields"
+        entry(one.code, f"{one.sharing}  {one.update_cycle}", one.name, one.name_en, whose)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.client import connect
-from exchange.cli.output import detail, say, show_json, table
+from exchange.cli.output import detail, entry, say, show_json, table
 from exchange.errors import ExchangeError
 
 app = typer.Typer(no_args_is_help=True, help="Demands through their life.")
@@ -18,7 +18,6 @@ _Where = Annotated[
     list[str] | None,
     typer.Option("--where", help="row scope: FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE…; all hold; repeatable"),
 ]
-_COLUMNS = ("demand", "state", "demander", "provider", "record_type", "fields", "grants")
 
 
 @app.command()
@@ -102,7 +101,14 @@ def list_(
     """
     filters = {"state": state, "demander": demander, "provider": provider, "registry": registry, "overdue": overdue}
     with connect() as api:
-        table(api.items("/v1/demands", **filters), _COLUMNS, as_json)
+        found = list(api.items("/v1/demands", **filters))
+    if as_json:
+        show_json(found)
+        return
+    for one in found:
+        note = f"{one['state']}  {', '.join(one['grants'])}".rstrip()
+        whose = f"{one['demander']} asks {one['provider'] or 'nobody yet'} for {one['record_type']}"
+        entry(one["demand"], note, whose, ", ".join(one["fields"]))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.client import connect
-from exchange.cli.output import detail, say, show_json, table
+from exchange.cli.output import detail, entry, say, show_json
 
 app = typer.Typer(no_args_is_help=True, help="Departments and their Kafka principals.")
 _Slug = Annotated[str, typer.Argument(metavar="DEPARTMENT", help="slug of the catalogue, e.g. market-regulation")]
@@ -29,7 +29,12 @@ def list_(as_json: _Json = False) -> None:
     Example: `exchange department list`
     """
     with connect() as api:
-        table(api.items("/v1/departments"), ("department", "name", "name_en", "level", "registered"), as_json)
+        found = list(api.items("/v1/departments"))
+    if as_json:
+        show_json(found)
+        return
+    for one in found:
+        entry(one["department"], "can log in to Kafka" if one["registered"] else "–", one["name"], one["name_en"])
 
 
 @app.command()

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.client import connect
-from exchange.cli.output import detail, say, show_json, table
+from exchange.cli.output import cell, detail, entry, say, show_json
 from exchange.errors import ExchangeError
 
 app = typer.Typer(no_args_is_help=True, help="Grants: what a department may read.")
 _Id = Annotated[str, typer.Argument(metavar="GRANT", help="id of the grant, e.g. g-13")]
 _Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 _Key = Annotated[str | None, typer.Option(help="idempotency key")]
-_COLUMNS = ("grant", "state", "demander", "provider", "record_type", "fields", "share", "breaches")
 
 
 @app.command("list")
@@ -29,7 +28,13 @@ def list_(
     """
     filters = {"demander": demander, "provider": provider, "record_type": record_type, "active": active}
     with connect() as api:
-        table(api.items("/v1/grants", **filters), _COLUMNS, as_json)
+        found = list(api.items("/v1/grants", **filters))
+    if as_json:
+        show_json(found)
+        return
+    for one in found:
+        whose = f"{one['demander']} reads {one['record_type']} of {one['provider']}"
+        entry(one["grant"], one["state"], whose, ", ".join(one["fields"]), f"share {cell(one['share'])}", *_open(one))
 
 
 @app.command()
@@ -109,6 +114,11 @@ def config_of(grant: dict[str, Any]) -> dict[str, str]:
         "topic": grant["topic"],
         "schema.id": str(grant["schema_id"]),
     }
+
+
+def _open(grant: dict[str, Any]) -> list[str]:
+    """A line for each open cause of a breach."""
+    return [f"in breach: {breach['cause']} since {breach['since']}" for breach in grant["breaches"]]
 
 
 def _act(grant: str, verb: str, body: dict[str, Any], key: str | None, as_json: bool) -> None:

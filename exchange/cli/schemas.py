@@ -7,7 +7,7 @@ import typer
 
 from exchange.avro import lock as locking
 from exchange.avro.lock import LockedSchema, SchemaRepository
-from exchange.cli.output import DOES_NOT_HOLD, say, show_json, table
+from exchange.cli.output import DOES_NOT_HOLD, entry, say, show_json, table
 from exchange.errors import ExchangeError
 from exchange.settings import load
 
@@ -78,8 +78,9 @@ def show(
     if as_json:
         show_json(latest.schema)
         return
-    columns = ["field", "type", "meaning"] + (["meaning_zh", "code_set", "sharing"] if latest.record else [])
-    table(_fields(latest), columns, as_json=False)
+    for row in _fields(latest):
+        note = "  ".join(str(row[name]) for name in ("type", "sharing", "code_set") if row.get(name))
+        entry(row["field"], note, *(row[name] for name in ("meaning_zh", "meaning") if row.get(name)))
 
 
 def _row(one: LockedSchema) -> dict[str, Any]:

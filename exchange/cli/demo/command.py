@@ -77,7 +77,7 @@ def demo(  # noqa: PLR0913, PLR0917 - an option each
             _export(platform, ledger)
             _console.print(f"the ledger: {ledger} (`exchange ledger rate --from {ledger}`)", highlight=False)
         if keep:
-            _show_addresses(told)
+            _show_addresses(told, platform.write_operator_file())
             stop.wait()
     if not told.closed:
         raise ExchangeError("E_BOOKS_OPEN", f"the books do not close; logs: {places.logs}")
@@ -146,9 +146,12 @@ def _operator(platform: Platform) -> Any:
     return agreement.client(platform, platform.places.secret_file("operator.token"))
 
 
-def _show_addresses(told: Summary) -> None:
+def _show_addresses(told: Summary, operator_file: Path) -> None:
     for name, address in told.addresses.items():
-        _console.print(f"  {name:32} {address}", highlight=False)
+        _console.print(f"  {name:40} {address}", highlight=False, soft_wrap=True)
+    _console.print("\nTo use the other commands as operator, in another terminal:", highlight=False)
+    _console.print(f"  source {operator_file}", highlight=False, soft_wrap=True)
+    _console.print("  exchange demand list; exchange grant list; exchange books", highlight=False)
     _console.print("Ctrl-C ends everything.")
 
 

@@ -1,5 +1,6 @@
 """The machinery of the demo: a real Kafka, a real PostgreSQL, the broker service and one worker of each inner line."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,14 @@ class Platform:
     def ledger_connection(self) -> Connection:
         """Kafka as the broker service reaches it."""
         return Connection.of(self.kafka.settings(names.BROKER, self.places.principal_secret(names.BROKER)))
+
+    def write_operator_file(self) -> Path:
+        """A file to `source` in a shell: it makes the other commands speak to this broker service as operator."""
+        token = self.places.secret_file("operator.token")
+        file = self.places.root / "operator.sh"
+        lines = (f"export EXCHANGE_API__URL={self.http}", f"export EXCHANGE_API__TOKEN_FILE={shlex.quote(str(token))}")
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return file
 
     # starting
 

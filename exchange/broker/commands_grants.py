@@ -1,79 +1,22 @@
-"""Commands on grants and shares: what enforcement, evidence and the provider say. Pure, and harmless when repeated.
+"""Commands on grants: what enforcement, evidence and the provider say. Pure, and harmless when repeated.
 
 Order of a grant's life: placed (it has its share), activated (topic and rights are there), first delivered, and ended.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-from exchange.avro.lock import SchemaRepository
-from exchange.avro.record_schema import RecordSchema
-from exchange.avro.subset import subset_schema
-from exchange.broker.commands_terms import record_schema
-from exchange.broker.demands import acts_for, grant_of
+from exchange.broker.demands import acts_for, running
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft
 from exchange.ledger.events import NewEvent
 from exchange.ledger.state import GrantEntry, LedgerState
-from exchange.ledger.terms import terms_to_json
-from exchange.names import Department, ShareName
+from exchange.names import Department
 
 CAUSES = ("grantee", "exchange", "provider")
 """Why a grant can be in breach."""
-
-
-def placement(state: LedgerState, grant: str, schemas: SchemaRepository) -> tuple[ShareName, bool]:
-    """The share that `PlaceGrant` gives this grant now, and whether it has to be made.
-
-    Grants with equal terms on a record type that is not personal read one share; a personal one, and one with
-    pseudonyms, is of one grant alone. A share's name holds its schema id, which is never given twice.
-    Raises ExchangeError: E_UNKNOWN_GRANT, E_UNKNOWN_RESOURCE.
-    """
-    found = grant_of(state, grant)
-    if found.share is not None:
-        return found.share, False
-    if not (_record(found, schemas).personal or found.terms.pseudonymous):
-        for share in state.shares.values():
-            if not share.deleted and share.terms == found.terms:
-                return share.share, False
-    return ShareName(f"{found.terms.record_type}.{state.next_schema_id}"), True
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceGrant:
-    """Give a grant its share: a new one, or one that exists with equal terms. Nothing when it has one.
-
-    Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended.
-    """
-
-    grant: str
-    schemas: SchemaRepository = field(compare=False, repr=False)
-    master_version: int = 1
-    """Which master secret the share's pseudonyms and hashes are made with."""
-
-    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
-        """A `share-created` if needed, and the `share-assigned`."""
-        grant = _running(state, self.grant)
-        if grant.share is not None:
-            return ()
-        share, new = placement(state, self.grant, self.schemas)
-        draft = Draft(state)
-        if new:
-            terms = grant.terms
-            source = _record(grant, self.schemas).schema
-            draft.say(
-                "share-created",
-                share,
-                share=share,
-                terms=terms_to_json(terms),
-                schema_id=state.next_schema_id,
-                schema=subset_schema(source, terms.fields, dict(terms.masks), source["name"]),
-                master_version=self.master_version,
-            )
-        draft.say("share-assigned", grant.grant, grant=grant.grant, share=share)
-        return draft.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +30,7 @@ class ActivateGrant:
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `grant-activated`."""
-        grant = _running(state, self.grant)
+        grant = running(state, self.grant)
         if grant.activated is not None:
             return ()
         if grant.share is None or not has_begun(state, grant, now):
@@ -107,7 +50,7 @@ class MarkFirstDelivered:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `first-delivered`. Raises ExchangeError(E_GRANT_STATE) for a grant that is not active."""
-        grant = _running(state, self.grant)
+        grant = running(state, self.grant)
         if grant.first_delivered is not None:
             return ()
         if grant.activated is None:
@@ -129,7 +72,7 @@ class BreakFreshness:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `freshness-broken`. Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended."""
-        grant = _running(state, self.grant)
+        grant = running(state, self.grant)
         if self.cause not in CAUSES:
             raise ValueError("no cause of a breach")
         if self.cause in grant.breaches:
@@ -149,7 +92,7 @@ class RestoreFreshness:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `freshness-restored`. Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended."""
-        grant = _running(state, self.grant)
+        grant = running(state, self.grant)
         breach = grant.breaches.get(self.cause)
         if breach is None:
             return ()
@@ -173,8 +116,8 @@ class SuspendGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-suspended`."""
-        grant = _running(state, self.grant)
-        reason = _provider_says(state, grant, self.by, self.reason)
+        grant = running(state, self.grant)
+        reason = provider_says(state, grant, self.by, self.reason)
         if grant.suspended:
             return ()
         draft = Draft(state)
@@ -191,8 +134,8 @@ class ResumeGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-resumed`."""
-        grant = _running(state, self.grant)
-        _provider_says(state, grant, self.by, "resumed")
+        grant = running(state, self.grant)
+        provider_says(state, grant, self.by, "resumed")
         if not grant.suspended:
             return ()
         draft = Draft(state)
@@ -213,8 +156,8 @@ class RevokeGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-ended`."""
-        grant = _running(state, self.grant)
-        reason = _provider_says(state, grant, self.by, self.reason)
+        grant = running(state, self.grant)
+        reason = provider_says(state, grant, self.by, self.reason)
         draft = Draft(state)
         draft.say("grant-ended", grant.grant, grant=grant.grant, reason="revoked", words=reason)
         return draft.events
@@ -234,53 +177,16 @@ class EndExpired:
         return draft.events
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteShare:
-    """Say that nobody may read a share any more. Nothing when that is said; its name is never given again.
-
-    Raises ExchangeError(E_GRANT_STATE) while a grant that reads it has not ended, or for an unknown share.
-    """
-
-    share: str
-
-    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
-        """The `share-deleted`."""
-        found = state.shares.get(ShareName(self.share))
-        if found is None:
-            raise ExchangeError("E_GRANT_STATE", "there is no such share")
-        if found.deleted:
-            return ()
-        if any(grant.share == found.share and grant.ended is None for grant in state.grants.values()):
-            raise ExchangeError("E_GRANT_STATE", "a grant that reads this share has not ended")
-        draft = Draft(state)
-        draft.say("share-deleted", found.share, share=found.share)
-        return draft.events
-
-
 def has_begun(state: LedgerState, grant: GrantEntry, now: datetime) -> bool:
     """Whether the use period of a grant's demand has begun: before that it must not be active."""
     begin = state.demands[grant.demand].use_from
     return begin is None or begin <= now
 
 
-def _running(state: LedgerState, grant: str) -> GrantEntry:
-    found = grant_of(state, grant)
-    if found.ended is not None:
-        raise ExchangeError("E_GRANT_STATE", "the grant has ended")
-    return found
-
-
-def _provider_says(state: LedgerState, grant: GrantEntry, by: Department | None, reason: str) -> str:
-    """The reason, when `by` may act on the grant."""
+def provider_says(state: LedgerState, grant: GrantEntry, by: Department | None, reason: str) -> str:
+    """The reason, when `by` may act on the grant. Raises ExchangeError: E_ROLE, E_REVOKE_REASON without a reason."""
     if by is not None and not acts_for(state, by, grant.terms.provider):
         raise ExchangeError("E_ROLE", "only the provider acts on its grants")
     if not reason.strip():
         raise ExchangeError("E_REVOKE_REASON")
     return reason.strip()
-
-
-def _record(grant: GrantEntry, schemas: SchemaRepository) -> RecordSchema:
-    record = record_schema(schemas, grant.terms.record_type)
-    if record is None:
-        raise ExchangeError("E_UNKNOWN_RESOURCE", "the record type of this grant has no schema")
-    return record

@@ -65,6 +65,14 @@ def grant_of(state: LedgerState, grant: str) -> GrantEntry:
     return found
 
 
+def running(state: LedgerState, grant: str) -> GrantEntry:
+    """The grant with this id, which has not ended. Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE."""
+    found = grant_of(state, grant)
+    if found.ended is not None:
+        raise ExchangeError("E_GRANT_STATE", "the grant has ended")
+    return found
+
+
 def demand_state(state: LedgerState, demand: DemandEntry, now: datetime) -> DemandState:
     """The state of a demand as users see it. With several grants, that of the grant that serves best."""
     over = demand.use_until is not None and demand.use_until <= now

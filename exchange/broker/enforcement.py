@@ -14,14 +14,26 @@ from typing import Generic, TypeVar
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.commands_grants import ActivateGrant, DeleteShare, EndExpired, PlaceGrant, has_begun, placement
+from exchange.broker.commands_amend import EndOverlaps
+from exchange.broker.commands_grants import ActivateGrant, EndExpired, has_begun
+from exchange.broker.commands_shares import (
+    LOST,
+    DeleteShare,
+    PlaceGrant,
+    RecoverShare,
+    ReplaceShare,
+    SuspendShare,
+    placement,
+    unplaced,
+)
 from exchange.broker.enforcement_wanted import Wanted, ledger_topic, own_acls, share_spec, unused, wanted
 from exchange.broker.seams import EXCHANGE, Ledger, Topics
+from exchange.broker.succession import SettleSuccession
 from exchange.clock import Clock, Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Acl, NewTopicSpec
 from exchange.ledger.command import Command
-from exchange.ledger.state import GrantEntry, LedgerState
+from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe.logs import get_logger
 from exchange.observe.metrics import count_drift
@@ -52,8 +64,12 @@ class Watch:
     """Whether any unit of the delivery line still has a share."""
     set_quotas: Callable[[list[Department]], None]
     """Gives principals the default quotas."""
+    mend: Callable[[Mapping[str, Mapping[str, str]]], None]
+    """Gives topics the settings that they were made with."""
     let_go_seconds: float = 60.0
     """A delivery worker that was cut off reads the ledger again within this time, or has lost its partitions."""
+    lost_seconds: float = 10.0
+    """A share's topic that is not seen by looks this far apart is lost: a broker may show a new one late."""
 
 
 @dataclass(slots=True)
@@ -131,6 +147,10 @@ class Reconciler:
         self._known: _Known | None = None
         self._released = _Released()
         self._limited: set[Department] = set()
+        self._looked = 0.0
+        """When Kafka itself was looked at (monotonic)."""
+        self._missed: dict[str, float] = {}
+        """Share topics that the ledger explains and Kafka did not show, and since which look."""
         self._new_topics: _Recent[str] = _Recent()
         self._new_acls: _Recent[Acl] = _Recent()
 
@@ -151,24 +171,29 @@ class Reconciler:
                 count_drift(kind, count)
                 _log.warning("enforcement.drift", kind=kind, count=count)
         self._known = found
+        self._looked = time.monotonic()
         self._limited.clear()
 
     def reconcile(self) -> bool:
         """One pass. True when everything is in line; what failed is logged and tried again by the next pass.
 
-        1. What a grant no longer explains is taken away, topics before groups.
+        1. What a grant no longer explains is taken away, topics before groups; also between the steps that take long.
         2. Topics are made, a share's before the ledger tells the line of it.
         3. Rights are given, and only then the ledger says that the grant is active.
-        4. A share without grants is deleted in the ledger; its topic goes when the line has let it go.
+        4. A suspended share whose recovery is ordered is mended; one whose topic is lost is replaced.
+        5. A share without grants is deleted in the ledger; its topic goes when the line has let it go.
         """
-        if self._known is None:
+        if self._known is None or self._ledger.read(_to_recover):
             self.look()
         steps: tuple[Callable[[], None], ...] = (
-            self._expire,
+            self._end,
             self._take_rights,
             self._place,
             self._make_topics,
+            self._take_rights,
             self._give_rights,
+            self._take_rights,
+            self._recover,
             self._limit,
             self._activate,
             self._retire,
@@ -207,8 +232,10 @@ class Reconciler:
     def _say(self, command: Command) -> None:
         self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
 
-    def _expire(self) -> None:
+    def _end(self) -> None:
         self._say(EndExpired())
+        self._say(SettleSuccession())
+        self._say(EndOverlaps())
 
     def _take_rights(self) -> None:
         known = self._seen()
@@ -224,20 +251,23 @@ class Reconciler:
     def _make_topics(self) -> None:
         known = self._seen()
         missing = {name: spec for name, spec in self._wanted().topics.items() if name not in known.topics}
-        lost = [name for name in missing if name.startswith(_SHARE_PREFIX)]
-        new = [spec for name, spec in missing.items() if not name.startswith(_SHARE_PREFIX)]
-        self._create(known, new)
-        for name in lost:
-            # Made again under its name, a share would be read on by its old consumers without any error.
-            _log.error("enforcement.share-lost", code="E_SHARE_UNWRITABLE", topic=name)
+        # Made again under its name, a share would be read on by its old consumers without any error.
+        self._create(known, [spec for name, spec in missing.items() if not name.startswith(_SHARE_PREFIX)])
+        lost = {name for name in missing if name.startswith(_SHARE_PREFIX)}
+        self._missed = {name: self._missed.get(name, self._looked) for name in lost}
+        latest = self._looked - self._watch.lost_seconds
+        for name in [name for name, since in self._missed.items() if since <= latest]:
+            share = ShareName(name.removeprefix(_SHARE_PREFIX))
+            self._say(SuspendShare(share, LOST, self._watch.clock.now()))
 
     def _place(self) -> None:
-        for grant in self._ledger.read(_unplaced):
+        for grant in self._ledger.read(unplaced):
             share, new = self._ledger.read(partial(self._placement, grant.grant))
             known = self._seen()
             if new and names.share_topic(share) not in known.topics:
                 self._create(known, [share_spec(share, grant.terms.record_type, self._layout.partitions)])
             self._say(PlaceGrant(grant.grant, self._schemas))
+            self._take_rights()
 
     def _placement(self, grant: GrantId, state: LedgerState) -> tuple[ShareName, bool]:
         return placement(state, grant, self._schemas)
@@ -251,6 +281,18 @@ class Reconciler:
         self._new_acls.note(missing, present=True)
         if missing:
             _log.info("enforcement.rights-given", count=len(missing))
+
+    def _recover(self) -> None:
+        known = self._seen()
+        for share in self._ledger.read(_to_recover):
+            topic = names.share_topic(share.share)
+            if topic in known.topics:
+                spec = share_spec(share.share, share.terms.record_type, self._layout.partitions)
+                self._watch.mend({topic: spec.config})
+                self._say(RecoverShare(share.share))
+            else:
+                self._say(ReplaceShare(share.share))
+            _log.info("enforcement.share-mended", share=share.share, lost=topic not in known.topics)
 
     def _limit(self) -> None:
         registered = self._ledger.read(
@@ -301,8 +343,8 @@ class Reconciler:
             _log.info("enforcement.topics-made", count=len(specs))
 
 
-def _unplaced(state: LedgerState) -> list[GrantEntry]:
-    return [grant for grant in state.grants.values() if grant.share is None and grant.ended is None]
+def _to_recover(state: LedgerState) -> list[ShareEntry]:
+    return [share for share in state.shares.values() if share.recovery_ordered and not share.deleted]
 
 
 def _placed(state: LedgerState, now: datetime) -> list[GrantEntry]:

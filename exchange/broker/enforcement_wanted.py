@@ -10,6 +10,7 @@ from datetime import datetime
 
 from exchange import names
 from exchange.broker.commands_grants import has_begun
+from exchange.broker.succession import has_ended
 from exchange.kafka.admin import Acl, NewTopicSpec
 from exchange.kafka.topics import TopicKind, partitions_of, topic_config
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
@@ -50,14 +51,17 @@ def wanted(state: LedgerState, now: datetime, fixed: int | None, held: Collectio
     stay a little longer.
     """
     topics = {spec.name: spec for spec in (ledger_topic(), *_topics(state, fixed, held))}
-    return Wanted(topics, frozenset((*own_acls(), *_department_acls(state), *_grant_acls(state, now))))
+    return Wanted(topics, frozenset((*own_acls(), *_department_acls(state, now), *_grant_acls(state, now))))
 
 
-def share_of(state: LedgerState, grant: GrantEntry, now: datetime) -> ShareName | None:
-    """The share that a grant may read now: when it is active, or has its share and is about to be."""
+def readable(state: LedgerState, grant: GrantEntry, now: datetime) -> tuple[ShareName, ...]:
+    """The shares that a grant may read now: when it is active, or has its share and is about to be.
+
+    Around an amendment that is more than one.
+    """
     if grant.ended is not None or grant.suspended or not has_begun(state, grant, now):
-        return None
-    return grant.share
+        return ()
+    return grant.shares
 
 
 def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) -> Iterator[NewTopicSpec]:
@@ -83,8 +87,8 @@ def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) 
             yield NewTopicSpec(names.receipt_topic(grant.grant), 1, topic_config(TopicKind.RECEIPT))
 
 
-def _department_acls(state: LedgerState) -> Iterator[Acl]:
-    registered = set(_registered(state))
+def _department_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
+    registered = {department for department in _registered(state) if not has_ended(state, department, now)}
     for department in registered:
         yield Acl(department, "topic", names.quarantine_topic(department), "read")
         yield Acl(department, "topic", names.faults_topic(department), "read")
@@ -98,11 +102,12 @@ def _department_acls(state: LedgerState) -> Iterator[Acl]:
 
 def _grant_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
     for grant in state.grants.values():
-        share = share_of(state, grant, now)
+        shares = readable(state, grant, now)
         demander = state.demands[grant.demand].demander
-        if share is None or not state.departments[demander].registered:
+        if not shares or not state.departments[demander].registered or has_ended(state, demander, now):
             continue
-        yield Acl(demander, "topic", names.share_topic(share), "read")
+        for share in shares:
+            yield Acl(demander, "topic", names.share_topic(share), "read")
         yield Acl(demander, "group", names.grant_group(grant.grant), "read")
         yield Acl(demander, "topic", names.receipt_topic(grant.grant), "write")
 
@@ -112,8 +117,8 @@ def _registered(state: LedgerState) -> Iterator[Department]:
 
 
 def unused(state: LedgerState) -> list[ShareEntry]:
-    """Shares that no grant may ever read again: every grant that read them has ended."""
-    read = {grant.share for grant in state.grants.values() if grant.ended is None}
+    """Shares that no grant may ever read again: every grant that read them has ended, or reads another one."""
+    read = {share for grant in state.grants.values() if grant.ended is None for share in grant.shares}
     # A share that never had a grant is one whose assignment was lost in a crash; the next pass gives it out or ends it.
     return [share for share in state.shares.values() if not share.deleted and share.share not in read]
 

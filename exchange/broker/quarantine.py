@@ -181,7 +181,8 @@ class Quarantine:
         chosen = pick.chosen()
         if dry_run or not chosen.by_code:
             return pick.outcome(following, None)
-        return pick.outcome(following, self._run(work.command(chosen), by).first)
+        done = self._run(work.command(chosen), by)
+        return self._repeated(owner, done) if done.repeated else pick.outcome(following, done.first)
 
     def _run(self, command: Command, by: By) -> Result:
         return self._ledger.execute(command, by.actor, by.command_id, Deadline.after(_COMMAND_SECONDS))

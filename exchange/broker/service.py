@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from exchange.kafka.connection import Connection
 from exchange.kafka.peek import Peeker
 from exchange.kafka.quotas import Quota, set_quotas
 from exchange.kafka.reader import PartitionTail
+from exchange.kafka.topic_settings import set_topic_settings
 from exchange.ledger.follower import read_ledger
 from exchange.ledger.state import DemandState, LedgerState
 from exchange.ledger.store import LedgerStore
@@ -190,7 +192,7 @@ class BrokerService:
             self._store,
             self.schemas,
             Layout(kafka.replication, kafka.partitions),
-            Watch(self.clock, self._lines.in_flow, self._limit),
+            Watch(self.clock, self._lines.in_flow, self._limit, partial(set_topic_settings, self._super)),
         )
         seen, looked = -1, float("-inf")
         while self._store.leader and not self._stop.is_set():

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from exchange.embedded.kafka import EmbeddedKafka
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.quotas import Quota, set_quotas
+from exchange.kafka.topic_settings import set_topic_settings
 from exchange.ledger.state import GrantEntry
 from exchange.names import Department, ShareName
 from exchange.settings import KafkaSettings, Settings
@@ -79,7 +81,8 @@ class Bus:
         def limit(departments: list[Department]) -> None:
             set_quotas(connection, dict.fromkeys(departments, QUOTA))
 
-        watch = Watch(ledger.clock, self.in_flow.__contains__, limit, let_go_seconds=0.0)
+        mend = partial(set_topic_settings, connection)
+        watch = Watch(ledger.clock, self.in_flow.__contains__, limit, mend, let_go_seconds=0.0, lost_seconds=0.0)
         return Reconciler(self.admin, ledger, self.schemas, Layout(1, PARTITIONS), watch)
 
     @property

@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from exchange import names
-from exchange.broker.commands_grants import PlaceGrant, RevokeGrant, SuspendGrant
+from exchange.broker.commands_grants import RevokeGrant, SuspendGrant
+from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.enforcement_wanted import wanted
 from exchange.clock import Deadline
 from exchange.embedded.kafka import EmbeddedKafka

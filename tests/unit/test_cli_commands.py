@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from exchange.broker.books import Account
-from exchange.broker.commands_grants import ActivateGrant, PlaceGrant
+from exchange.broker.commands_grants import ActivateGrant
+from exchange.broker.commands_shares import PlaceGrant
 from exchange.cli.demand import condition_of, masks_of
 from exchange.cli.main import COMMANDS, app, load
 from exchange.cli.output import DOES_NOT_HOLD, UNREACHABLE, USAGE

@@ -9,16 +9,14 @@ from exchange.broker.commands import ConsentDemand, SubmitDemand, WithdrawDemand
 from exchange.broker.commands_grants import (
     ActivateGrant,
     BreakFreshness,
-    DeleteShare,
     EndExpired,
     MarkFirstDelivered,
-    PlaceGrant,
     RestoreFreshness,
     ResumeGrant,
     RevokeGrant,
     SuspendGrant,
-    placement,
 )
+from exchange.broker.commands_shares import DeleteShare, PlaceGrant, placement
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import (
     AddDepartment,

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from exchange.broker.commands import ConsentDemand, SubmitDemand
-from exchange.broker.commands_grants import ActivateGrant, PlaceGrant, SuspendGrant
+from exchange.broker.commands_grants import ActivateGrant, SuspendGrant
+from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.departments import ApplyCatalogue, IssueToken, digest
 from exchange.catalogue.load import load
 from exchange.connect.target import RECORD_KEY, Layout

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from exchange.broker.books import Account
-from exchange.broker.commands_grants import ActivateGrant, BreakFreshness, MarkFirstDelivered, PlaceGrant
+from exchange.broker.commands_grants import ActivateGrant, BreakFreshness, MarkFirstDelivered
+from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.seams import Service
 from exchange.names import RecordType, ShareName
 from exchange.settings import HttpSettings

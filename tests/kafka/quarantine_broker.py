@@ -1,7 +1,7 @@
-"""A broker instance as a process of its own, for tests that kill it: it redrives one quarantined record after another.
+"""A broker instance as a process of its own, for tests that kill it: it redrives some quarantined records after others.
 
-stdin: one JSON object {"settings": {...}, "worker": id, "department": slug, "offsets": [...]}.
-stdout: `leader` when it leads, then each offset whose redrive was answered, a line each.
+stdin: one JSON object {"settings": {...}, "worker": id, "department": slug, "parts": {name: [offsets]}}.
+stdout: `leader` when it leads, then `begin` before each part and its name when its redrive was answered.
 """
 
 import json
@@ -32,10 +32,11 @@ def main() -> None:
         store.wait(store.state.seq, 0.1)
     print("leader", flush=True)
     quarantine = Quarantine(store, KafkaShelf(connection, Admin(connection)), schemas, dict)
-    for offset in job["offsets"]:
-        asked = Asked(ids=(f"{job['department']}/0/{offset}",), limit=1)
-        quarantine.redrive(job["department"], asked, By(None, "operator", f"redrive-{offset}"))
-        print(offset, flush=True)
+    for name, offsets in job["parts"].items():
+        asked = Asked(ids=tuple(f"{job['department']}/0/{offset}" for offset in offsets), limit=len(offsets))
+        print("begin", flush=True)
+        quarantine.redrive(job["department"], asked, By(None, "operator", f"redrive-{name}"))
+        print(name, flush=True)
     threading.Event().wait()
 
 

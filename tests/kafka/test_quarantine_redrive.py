@@ -339,35 +339,36 @@ def running(job: str, log: BinaryIO) -> Iterator[subprocess.Popen[str]]:
         yield child
 
 
-def test_a_broker_killed_while_it_redrives_leaves_no_record_twice_and_none_half(
+def test_a_broker_killed_while_it_redrives_leaves_no_record_twice_and_no_part_half(
     ground: AdmissionGround, broker_settings: KafkaSettings, desk: Desk, tmp_path: Path
 ) -> None:
-    rows = list(variants(list(companies(5, seed=20)), 60, first=1_000))
+    rows = [row | {"business_scope": "x" * 30_000} for row in variants(list(companies(5, seed=20)), 120, first=1_000)]
     ids = desk.quarantined([outgoing(ground, row, 1, astray=True) for row in rows])
     offsets = [quarantine_id(place).offset for place in ids]
+    parts = {str(number): offsets[number::10] for number in range(10)}
     desk.store.close()
     chance, answered = random.Random(7), set[str]()
     settings = broker_settings.model_dump(mode="json") | {"password": ""}
-    for _ in range(4):
+    for _ in range(5):
         # Also what was answered is asked again, with its idempotency key: nothing may come of it.
-        asked = offsets[:3] + [offset for offset in offsets if str(offset) not in answered]
-        job = {"settings": settings, "worker": "broker-child", "department": PROVIDER, "offsets": asked}
+        left = {name: some for name, some in parts.items() if name not in answered or name == "0"}
+        job = {"settings": settings, "worker": "broker-child", "department": PROVIDER, "parts": left}
         with (tmp_path / "broker.log").open("ab") as log, running(json.dumps(job), log) as child:
             assert child.stdout is not None
-            assert child.stdout.readline() == "leader\n"
-            for _ in range(chance.randrange(2, 12)):
-                answered.add(child.stdout.readline().strip())
-            threading.Event().wait(chance.random() / 20)  # the moment of the kill is by chance
+            told = [child.stdout.readline() for _ in range(2 * chance.randrange(1, 4))]
+            assert told[0] == "leader\n"
+            threading.Event().wait(chance.random() / 5)  # the moment of the kill is by chance
             child.send_signal(signal.SIGKILL)
-            answered.update(child.stdout.read().split())
+            told += child.stdout.readlines()
+        answered |= {line.strip() for line in told} & parts.keys()
     with leading(broker_settings, ground) as store:
         acts = store.read(lambda state: state.settled[PROVIDER])
-        settled = {str(offset) for offset in offsets if acts.act_on(0, offset) is not None}
-    sent = Counter(
-        (header(message.headers(), "x-exchange-redriven") or b"").rpartition(b"/")[2].decode()
-        for message in ground.read(REDRIVE)
-    )
-    mine = {offset: count for offset, count in sent.items() if offset in map(str, offsets)}
-    assert set(mine.values()) == {1}
-    assert set(mine) == settled
-    assert answered <= settled
+        settled = {offset for offset in offsets if acts.act_on(0, offset) is not None}
+    was = (header(message.headers(), "x-exchange-redriven") or b"" for message in ground.read(REDRIVE))
+    sent = Counter(quarantine_id(place.decode()).offset for place in was)
+    redriven = {offset: sent[offset] for offset in offsets if sent[offset]}
+    assert set(redriven.values()) == {1}
+    assert redriven.keys() == settled
+    whole = {name for name, some in parts.items() if settled.issuperset(some)}
+    assert settled == {offset for name in whole for offset in parts[name]}
+    assert answered <= whole

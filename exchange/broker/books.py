@@ -21,6 +21,18 @@ _NOTHING = HandedOver()
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """How far a share is that reads what stood in the registry before it."""
+
+    sent: int
+    """Records forwarded so far."""
+    remaining: int
+    """Places still to read: at least as many as records."""
+    percent: float
+    """How much of the way is done, from 0 to 100."""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """The books of a record type at admission (`share` is None), or of one share."""
 
@@ -34,6 +46,8 @@ class Account:
     """At admission: quarantined records by error code."""
     handed_over: HandedOver = _NOTHING
     """Of a share: what its grantees' sinks say they have applied. No part of the sum."""
+    backfilling: Backfill | None = None
+    """Of a share that has not joined on all partitions: stands in the place of what is in flight."""
 
 
 def books(lines: LineStates, receipts: Receipts, readers: Mapping[ShareName, Sequence[GrantId]]) -> list[Account]:
@@ -42,7 +56,7 @@ def books(lines: LineStates, receipts: Receipts, readers: Mapping[ShareName, Seq
     for name in lines.record_types():
         units = lines.units(name)
         accounts.append(_admission(name, units))
-        for share in sorted({share for unit in units for share in unit.delivery.counts | unit.delivery.joins}):
+        for share in sorted({share for unit in units for share in _shares(unit)}):
             handed_over = [receipts.of(grant) for grant in readers.get(share, ())]
             accounts.append(_share(name, share, units, handed_over))
     return accounts
@@ -65,7 +79,9 @@ def publish(accounts: Iterable[Account], put_aside: Mapping[tuple[str, ...], flo
     for account in accounts:
         labels = (account.record_type, account.share or "")
         differences[labels] = float(account.difference)
-        records.update({(*labels, entry): float(count) for entry, count in account.entries.items()})
+        hidden = ("in_flight",) if account.backfilling else ()
+        shown = {entry: count for entry, count in account.entries.items() if entry not in hidden}
+        records.update({(*labels, entry): float(count) for entry, count in shown.items()})
     metrics.BOOKS.replace(records)
     metrics.BOOKS_DIFFERENCE.replace(differences)
     metrics.QUARANTINE.replace(put_aside)
@@ -85,7 +101,25 @@ def _share(name: RecordType, share: ShareName, units: list[Unit], handed_over: l
     entries = {entry: sum(getattr(count, entry) for count in counts) for entry in ("taken", *_SHARE)}
     entries["in_flight"] = sum(unit.share_in_flight(share) for unit in units)
     applied = HandedOver(sum(one.records for one in handed_over), sum(one.faulty for one in handed_over))
-    return Account(name, share, entries, _difference(entries, _SHARE), handed_over=applied)
+    difference = _difference(entries, _SHARE)
+    return Account(name, share, entries, difference, handed_over=applied, backfilling=_backfill(share, units))
+
+
+def _shares(unit: Unit) -> set[ShareName]:
+    state = unit.delivery
+    return {*state.counts, *state.joins, *state.backfills}
+
+
+def _backfill(share: ShareName, units: list[Unit]) -> Backfill | None:
+    """Where the share is, over all partitions; None when it has joined on each, or is nowhere any more."""
+    waiting = [unit.delivery.backfills[share] for unit in units if share in unit.delivery.backfills]
+    if not waiting:
+        return None
+    joined = [unit.delivery.joins[share] for unit in units if share in unit.delivery.joins]
+    way = sum(place.end for place in waiting) + sum(place.joined for place in joined)
+    remaining = sum(place.remaining for place in waiting)
+    sent = sum(place.sent for place in waiting) + sum(place.backfilled for place in joined)
+    return Backfill(sent, remaining, 100.0 * (way - remaining) / way if way else 0.0)
 
 
 def _difference(entries: Mapping[str, int], parts: Iterable[str]) -> int:

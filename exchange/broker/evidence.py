@@ -10,15 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 from exchange import names
 from exchange.broker.commands_grants import BreakFreshness, MarkFirstDelivered, RestoreFreshness
-from exchange.broker.evidence_judge import Agreed, Sight, Untaken, Verdict, judge
+from exchange.broker.evidence_judge import EXCHANGE_CAUSE, Agreed, Sight, Untaken, Verdict, judge
 from exchange.broker.evidence_lag import admission_age, delivery_ages
 from exchange.broker.evidence_lines import LineStates
+from exchange.broker.evidence_shares import delivery_of, transitions
 from exchange.broker.evidence_untaken import FirstRecords, Peek
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
 from exchange.ledger.command import Command
-from exchange.ledger.state import GrantEntry, LedgerState
-from exchange.names import Department, RecordType, ShareName
+from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
+from exchange.names import Department, RecordType
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
 
@@ -34,7 +35,8 @@ class Watched:
     """An active grant, as evidence needs it."""
 
     entry: GrantEntry
-    share: ShareName
+    share: ShareEntry
+    """The one to read now."""
     demander: Department
     activated: datetime
     agreed: Agreed
@@ -42,7 +44,12 @@ class Watched:
     @property
     def topic(self) -> str:
         """The topic of its share."""
-        return names.share_topic(self.share)
+        return names.share_topic(self.share.share)
+
+    @property
+    def given(self) -> datetime:
+        """When its share became the one to read."""
+        return max(self.activated, self.entry.switched or self.activated)
 
     @property
     def line(self) -> tuple[RecordType, Department]:
@@ -75,8 +82,13 @@ class Evidence:
         deadline = Deadline.after(_LOOK_SECONDS)
         counts = self._kafka.topics()
         self._lines.refresh(self._ledger.read(lambda state: _layout(state, counts)), deadline)
+        for command in self._ledger.read(lambda state: transitions(state, self._lines.units)):
+            self._say(command)
         sources = self._sources(counts)
-        watched = [grant for grant in self._ledger.read(_watched) if grant.topic in counts]
+        everyone = self._ledger.read(_watched)
+        for grant in [grant for grant in everyone if grant.topic not in counts]:
+            self._tell_lost(grant)
+        watched = [grant for grant in everyone if grant.topic in counts]
         sights = self._sights(watched, counts, sources, deadline)
         now = self._clock.now()
         lags: dict[tuple[str, ...], float] = {}
@@ -123,12 +135,11 @@ class Evidence:
         sources: Sources,
         deadline: Deadline,
     ) -> Sight:
-        joins = self._lines.joins(grant.line[0], grant.share)
+        delivery = delivery_of(grant.share, self._lines.units(grant.line[0]))
         stood = began_empty = None
-        if joins is not None and grant.entry.first_delivered is None:
-            stood = self._stood(grant, max([grant.activated, *(at for _, at in joins)]), ends)
+        if delivery.joined is not None and grant.entry.first_delivered is None:
+            stood = self._stood(grant, max(grant.given, delivery.joined), ends)
             began_empty = self._empty(grant, stood, deadline)
-        suspended = [at for joined, at in joins or () if joined.suspended is not None]
         return Sight(
             ends=ends,
             committed=committed,
@@ -136,7 +147,7 @@ class Evidence:
             stood=stood,
             began_empty=bool(began_empty),
             exchange_behind=sources.behind.get(grant.line, timedelta()),
-            suspended_since=min(suspended, default=None),
+            suspended_since=delivery.missing_since,
             source_seen=sources.seen.get(grant.line, grant.activated),
         )
 
@@ -165,6 +176,11 @@ class Evidence:
         for cause in [cause for cause in entry.breaches if cause not in verdict.broken]:
             self._say(RestoreFreshness(entry.grant, cause))
             _log.info("evidence.restored", grant=entry.grant, cause=cause)
+
+    def _tell_lost(self, grant: Watched) -> None:
+        """A share whose topic is gone is delivered to nobody, whatever the line has noticed of it."""
+        since = grant.share.suspended_since or self._clock.now()
+        self._say(BreakFreshness(grant.entry.grant, EXCHANGE_CAUSE, since))
 
     def _say(self, command: Command) -> None:
         self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
@@ -231,11 +247,12 @@ def _watched(state: LedgerState) -> list[Watched]:
     """Every active grant."""
     found = []
     for grant in state.grants.values():
-        if not grant.active or grant.share is None or grant.activated is None:
+        share = state.shares.get(grant.share) if grant.share is not None else None
+        if not grant.active or share is None or grant.activated is None:
             continue
         demand = state.demands[grant.demand]
         resource = state.resources.get(demand.resource or "")
         cycle = resource.update_cycle_seconds if resource else grant.freshness_seconds
         agreed = Agreed(timedelta(seconds=grant.freshness_seconds), timedelta(seconds=cycle))
-        found.append(Watched(grant, grant.share, demand.demander, grant.activated, agreed))
+        found.append(Watched(grant, share, demand.demander, grant.activated, agreed))
     return found

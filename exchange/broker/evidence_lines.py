@@ -13,7 +13,6 @@ from typing import Protocol
 from exchange import names
 from exchange.admission.state import BOOKS_KEY, Books, decode
 from exchange.clock import Deadline
-from exchange.delivery.state import Joined
 from exchange.delivery.state import UnitState as DeliveryState
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
@@ -22,7 +21,7 @@ from exchange.kafka.reader import PartitionTail
 from exchange.names import RecordType, ShareName
 
 _HOLDING = b"h|"
-_JOIN = b"j|"
+_PLACE = b"j|"
 _POLL_SECONDS = 0.5
 _FIRST_SECONDS = 0.1
 """A tail that was at its end learns within this time that there is more; fetches wait 50 ms at the broker."""
@@ -54,8 +53,8 @@ class Unit:
 
     admission: Books = field(default_factory=Books)
     delivery: DeliveryState = field(default_factory=DeliveryState)
-    joined_at: dict[ShareName, datetime] = field(default_factory=dict)
-    """When the state record of each join, or of its last change, was appended."""
+    placed_at: dict[ShareName, datetime] = field(default_factory=dict)
+    """When the state record of each share's place in the unit was appended last."""
 
     @property
     def in_flight(self) -> int:
@@ -110,15 +109,7 @@ class LineStates:
     def in_flow(self, share: ShareName) -> bool:
         """Whether any unit of the delivery line still has the share."""
         with self._lock:
-            return any(share in unit.delivery.joins for units in self._units.values() for unit in units)
-
-    def joins(self, record_type: RecordType, share: ShareName) -> list[tuple[Joined, datetime]] | None:
-        """The join of every partition and when it was made; None until the share has joined on all of them."""
-        with self._lock:
-            units = self._units.get(record_type, [])
-            if not units or any(share not in unit.delivery.joins for unit in units):
-                return None
-            return [(unit.delivery.joins[share], unit.joined_at[share]) for unit in units]
+            return any(unit.delivery.has(share) for units in self._units.values() for unit in units)
 
     def close(self) -> None:
         """Let go of the clients."""
@@ -155,6 +146,6 @@ class LineStates:
                 unit.admission = decode(value)
             return
         unit.delivery.apply(key, message.value())
-        if key.startswith(_JOIN):
-            share = ShareName(key.removeprefix(_JOIN).decode())
-            unit.joined_at[share] = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+        if key.startswith(_PLACE):
+            share = ShareName(key.removeprefix(_PLACE).decode())
+            unit.placed_at[share] = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from exchange.broker.commands_amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from exchange.ledger.state import Condition
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -51,6 +52,12 @@ class ConsentBody(Body):
     masks: dict[_Name, _Name] = {}
     scope: Annotated[list[ConditionBody], Field(max_length=20)] = []
     freshness_seconds: _Seconds | None = None
+
+
+class AmendmentBody(ConsentBody):
+    """What a grant is to give from now on, as in a consent; its present freshness when that is left out."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = OVERLAP_SECONDS
 
 
 class RefusalBody(Body):

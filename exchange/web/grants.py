@@ -4,7 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from exchange.broker.commands_amend import AmendGrant
 from exchange.broker.commands_grants import ResumeGrant, RevokeGrant, SuspendGrant
+from exchange.broker.commands_shares import OrderRecovery
 from exchange.broker.demands import grant_of
 from exchange.broker.seams import Service
 from exchange.clock import Deadline
@@ -12,8 +14,8 @@ from exchange.errors import ExchangeError
 from exchange.ledger.command import Command
 from exchange.ledger.state import GrantEntry, LedgerState
 from exchange.web import views
-from exchange.web.access import Anyone, Caller, Granter, Key
-from exchange.web.bodies import ReasonBody
+from exchange.web.access import Anyone, Caller, Granter, Key, Operator
+from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
 from exchange.web.demands import COMMAND_SECONDS
 from exchange.web.paging import PageOf, answer
 
@@ -21,16 +23,12 @@ from exchange.web.paging import PageOf, answer
 def router(service: Service) -> APIRouter:
     """The paths of grants."""
     api = APIRouter(prefix="/v1/grants", tags=["grants"])
+    _readings(api, service)
+    _acts(api, service)
+    return api
 
-    def show(grant: str, caller: Caller) -> dict[str, Any]:
-        shown = service.ledger.read(lambda state: _shown(state, grant, caller))
-        return {**shown, "bootstrap_servers": service.bootstrap_servers}
 
-    def run(command: Command, grant: str, caller: Caller, key: str | None) -> dict[str, Any]:
-        show(grant, caller)
-        service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS))
-        return show(grant, caller)
-
+def _readings(api: APIRouter, service: Service) -> None:
     @api.get("")
     def grants(
         caller: Anyone,
@@ -61,7 +59,37 @@ def router(service: Service) -> APIRouter:
     @api.get("/{grant}")
     def grant(grant: str, caller: Anyone) -> dict[str, Any]:
         """One grant, with what a client needs to read it."""
-        return show(grant, caller)
+        return _show(service, grant, caller)
+
+
+def _acts(api: APIRouter, service: Service) -> None:
+    def run(command: Command, grant: str, caller: Caller, key: str | None) -> dict[str, Any]:
+        _show(service, grant, caller)
+        service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS))
+        return _show(service, grant, caller)
+
+    @api.post("/{grant}/amend")
+    def amend(grant: str, body: AmendmentBody, caller: Granter, key: Key) -> dict[str, Any]:
+        """Change what a grant gives, within what was asked: a new share is made and filled, then it is the one to read.
+
+        The share before stays readable for the agreed overlap.
+        """
+        command = AmendGrant(
+            grant=grant,
+            by=caller.department,
+            fields=None if body.fields is None else tuple(body.fields),
+            masks=body.masks,
+            scope=conditions(body.scope),
+            freshness_seconds=body.freshness_seconds,
+            overlap_seconds=body.overlap_seconds,
+            schemas=service.schemas,
+        )
+        return run(command, grant, caller, key)
+
+    @api.post("/{grant}/recover")
+    def recover(grant: str, caller: Operator, key: Key) -> dict[str, Any]:
+        """Mend the suspended share of a grant, after its cause is removed; one whose topic is lost is replaced."""
+        return run(OrderRecovery(grant), grant, caller, key)
 
     @api.post("/{grant}/suspend")
     def suspend(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
@@ -78,7 +106,10 @@ def router(service: Service) -> APIRouter:
         """End a grant for good; the grantee's fetches fail within a second."""
         return run(RevokeGrant(grant, caller.department, body.reason), grant, caller, key)
 
-    return api
+
+def _show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
+    shown = service.ledger.read(lambda state: _shown(state, grant, caller))
+    return {**shown, "bootstrap_servers": service.bootstrap_servers}
 
 
 def _shown(state: LedgerState, grant: str, caller: Caller) -> dict[str, Any]:

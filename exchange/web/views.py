@@ -6,11 +6,22 @@ from typing import Any
 from exchange import names
 from exchange.avro.lock import LockedSchema
 from exchange.avro.record_schema import RecordSchema
-from exchange.broker.books import Account
+from exchange.broker.books import Account, Backfill
 from exchange.broker.demands import StatutoryClock, clocks, demand_state, grant_state
 from exchange.clock import format_time
-from exchange.ledger.state import DemandEntry, DepartmentEntry, GrantEntry, LedgerState, ResourceEntry, TokenEntry
+from exchange.ledger.fold_grants import agreement_of
+from exchange.ledger.state import (
+    Agreement,
+    Amendment,
+    DemandEntry,
+    DepartmentEntry,
+    GrantEntry,
+    LedgerState,
+    ResourceEntry,
+    TokenEntry,
+)
 from exchange.ledger.terms import scope_to_json
+from exchange.names import ShareName
 
 Json = dict[str, Any]
 
@@ -129,22 +140,16 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
         "state": grant_state(entry).value,
         "active": entry.active,
         "demander": asked.demander,
-        "provider": entry.terms.provider,
-        "record_type": entry.terms.record_type,
         "resource": asked.resource,
-        "fields": list(entry.terms.fields),
-        "masks": dict(entry.terms.masks),
-        "scope": scope_to_json(entry.terms.scope),
-        "pseudonymous": entry.terms.pseudonymous,
-        "granted_as_asked": list(entry.granted),
-        "masked": list(entry.masked),
-        "scope_narrowed": entry.scope_narrowed,
-        "freshness_seconds": entry.freshness_seconds,
+        **_agreement(agreement_of(entry)),
         "share": entry.share,
         "topic": None if entry.share is None else names.share_topic(entry.share),
         "group": names.grant_group(entry.grant),
         "receipt_topic": names.receipt_topic(entry.grant),
         "schema_id": None if share is None else share.schema_id,
+        "shares": _shares(state, entry),
+        "share_suspended": None if share is None else share.suspended,
+        "amendment": None if entry.next is None else _amendment(entry.next),
         "consented": format_time(entry.consented),
         "activated": _time(entry.activated),
         "first_delivered": _time(entry.first_delivered),
@@ -154,6 +159,49 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
         "ended": _time(entry.ended),
         "end_reason": entry.end_reason,
         "use_until": _time(asked.use_until),
+    }
+
+
+def _agreement(agreed: Agreement) -> Json:
+    terms = agreed.terms
+    return {
+        "provider": terms.provider,
+        "record_type": terms.record_type,
+        "fields": list(terms.fields),
+        "masks": dict(terms.masks),
+        "scope": scope_to_json(terms.scope),
+        "pseudonymous": terms.pseudonymous,
+        "granted_as_asked": list(agreed.granted),
+        "masked": list(agreed.masked),
+        "scope_narrowed": agreed.scope_narrowed,
+        "freshness_seconds": agreed.freshness_seconds,
+    }
+
+
+def _amendment(coming: Amendment) -> Json:
+    """What a grant will be when its next share has joined."""
+    return {**_agreement(coming.agreement), "share": coming.share, "overlap_seconds": coming.overlap_seconds}
+
+
+def _shares(state: LedgerState, entry: GrantEntry) -> list[Json]:
+    """The shares of a grant: the one to read now first, then those of the time before and after an amendment."""
+    until = {former.share: former.until for former in entry.former}
+    return [_share(state, share, entry, until.get(share)) for share in entry.shares]
+
+
+def _share(state: LedgerState, share: ShareName, entry: GrantEntry, until: datetime | None) -> Json:
+    known = state.shares.get(share)
+    coming = entry.next is not None and share == entry.next.share
+    suspended = None
+    if known is not None and known.suspended is not None:
+        suspended = {"code": known.suspended, "since": _time(known.suspended_since)}
+    return {
+        "share": share,
+        "topic": names.share_topic(share),
+        "schema_id": None if known is None else known.schema_id,
+        "role": "current" if share == entry.share else "next" if coming else "previous",
+        "readable_until": None if share == entry.share or coming else _time(until),
+        "suspended": suspended,
     }
 
 
@@ -173,7 +221,12 @@ def account(entry: Account) -> Json:
         "quarantined_by_code": dict(entry.by_code),
         "handed_over": entry.handed_over.records,
         "faulty": entry.handed_over.faulty,
+        "backfilling": None if entry.backfilling is None else _backfill(entry.backfilling),
     }
+
+
+def _backfill(progress: Backfill) -> Json:
+    return {"sent": progress.sent, "remaining": progress.remaining, "percent": round(progress.percent, 1)}
 
 
 def _time(moment: datetime | None) -> str | None:

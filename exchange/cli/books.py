@@ -33,6 +33,14 @@ def books(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
         raise typer.Exit(DOES_NOT_HOLD)
 
 
+def _still(account: dict[str, Any]) -> str:
+    """What is not taken yet; of a share that is filled with what stood before it, how far that is."""
+    filling = account["backfilling"]
+    if filling is None:
+        return f"{account['entries']['in_flight']:,} in flight"
+    return f"backfilling: {filling['sent']:,} sent, {filling['remaining']:,} to read, {filling['percent']} % done"
+
+
 def _show(account: dict[str, Any]) -> None:
     entries, share = account["entries"], account["share"]
     parts = " + ".join(
@@ -40,7 +48,7 @@ def _show(account: dict[str, Any]) -> None:
         for name in (_ADMISSION if share is None else _SHARE)
         if entries.get(name) is not None
     )
-    lines = [f"{entries['taken']:,} taken = {parts}", f"{entries['in_flight']:,} in flight"]
+    lines = [f"{entries['taken']:,} taken = {parts}", _still(account)]
     if share is not None:
         lines[-1] += f", {account['handed_over']:,} handed over"
     note = "closes" if account["difference"] == 0 else f"does NOT close: {account['difference']:+,}"

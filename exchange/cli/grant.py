@@ -4,7 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.broker.commands_amend import OVERLAP_SECONDS
 from exchange.cli.client import connect
+from exchange.cli.demand import condition_of, masks_of
 from exchange.cli.output import cell, detail, entry, say, show_json
 from exchange.errors import ExchangeError
 
@@ -12,6 +14,11 @@ app = typer.Typer(no_args_is_help=True, help="Grants: what a department may read
 _Id = Annotated[str, typer.Argument(metavar="GRANT", help="id of the grant, e.g. g-13")]
 _Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 _Key = Annotated[str | None, typer.Option(help="idempotency key")]
+_Mask = Annotated[list[str] | None, typer.Option("--mask", help="FIELD=MASK that hides more than asked; repeatable")]
+_Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE… beside what was asked; repeatable"),
+]
 
 
 @app.command("list")
@@ -52,16 +59,60 @@ def show(
     with connect() as api:
         answer = api.get(f"/v1/grants/{grant}")
     if not client_config:
-        detail(answer, as_json)
+        _tell(answer, as_json)
         return
     config = config_of(answer)
     if as_json:
         show_json(config)
         return
     say("# a Kafka client of the demander reads its share with this and its own sasl.username and sasl.password;")
+    for share in answer["shares"]:
+        if share["role"] == "previous":
+            say(f"# the topic before, {share['topic']}, is readable until {share['readable_until']}")
+        elif share["role"] == "next":
+            say(f"# after an amendment, {share['topic']} is being filled: ask again, then read it from its beginning")
     say("# the schema is /schemas/ids/<schema.id> of the broker service; the key ~ (no value) is a heartbeat: skip it")
     for name, value in config.items():
         say(f"{name}={value}")
+
+
+@app.command()
+def amend(  # noqa: PLR0913 - the parts of an amendment
+    grant: _Id,
+    *,
+    field: Annotated[list[str] | None, typer.Option(help="field to grant; all asked ones when left out")] = None,
+    mask: _Mask = None,
+    where: _Where = None,
+    freshness_seconds: Annotated[int | None, typer.Option(help="agreed freshness; else the present one")] = None,
+    overlap_seconds: Annotated[
+        int, typer.Option(help="how long the present share stays readable after the switch")
+    ] = OVERLAP_SECONDS,
+    key: _Key = None,
+    as_json: _Json = False,
+) -> None:
+    """Change what a grant gives, as its provider or an overseer, within what was asked; say all of it, as in a consent.
+
+    A new share is made and filled; then it is the one to read, and the one before stays readable for the overlap.
+
+    Example: `exchange grant amend g-13 --field name --field status --overlap-seconds 86400`
+    """
+    body = {
+        "fields": field,
+        "masks": masks_of(mask or []),
+        "scope": [condition_of(text) for text in where or []],
+        "freshness_seconds": freshness_seconds,
+        "overlap_seconds": overlap_seconds,
+    }
+    _act(grant, "amend", body, key, as_json)
+
+
+@app.command()
+def recover(grant: _Id, key: _Key = None, as_json: _Json = False) -> None:
+    """Mend the suspended share of a grant, as an operator, after its cause is removed; a lost one is replaced.
+
+    Example: `exchange grant recover g-13`
+    """
+    _act(grant, "recover", {}, key, as_json)
 
 
 @app.command()
@@ -117,8 +168,25 @@ def config_of(grant: dict[str, Any]) -> dict[str, str]:
 
 
 def _open(grant: dict[str, Any]) -> list[str]:
-    """A line for each open cause of a breach."""
-    return [f"in breach: {breach['cause']} since {breach['since']}" for breach in grant["breaches"]]
+    """A line for each open cause of a breach, and for a share that the exchange does not deliver."""
+    ill = grant["share_suspended"]
+    suspended = [] if ill is None else [f"share suspended: {ill}; an operator mends it by `exchange grant recover`"]
+    return suspended + [f"in breach: {breach['cause']} since {breach['since']}" for breach in grant["breaches"]]
+
+
+def _tell(grant: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        show_json(grant)
+        return
+    detail({name: value for name, value in grant.items() if name not in ("shares", "amendment")}, as_json=False)
+    for share in grant["shares"]:
+        until = [] if share["readable_until"] is None else [f"readable until {share['readable_until']}"]
+        ill = share["suspended"]
+        suspended = [] if ill is None else [f"suspended since {ill['since']}: {ill['code']}"]
+        entry(share["topic"], f"{share['role']} share, schema {share['schema_id']}", *until, *suspended)
+    if grant["amendment"] is not None:
+        coming = ", ".join(grant["amendment"]["fields"])
+        entry("amended", "in force when the next share has joined", f"fields: {coming}")
 
 
 def _act(grant: str, verb: str, body: dict[str, Any], key: str | None, as_json: bool) -> None:

@@ -1,120 +1,212 @@
-"""The live flow of one unit: which shares it delivers to, and the cuts compiled for them.
+"""The shares of one unit and where they are: waiting, in a backfill, in the live flow, suspended, gone.
 
-A share joins when the unit first sees it in the ledger, at the next offset to take; what stood in the registry before
-is not offered to it. It leaves when the ledger has deleted it, or is suspended when Kafka refuses its topic or its
-terms fit no record; either way the others go on.
+A share enters when the unit first sees it in the ledger. It is backfilled, then it joins the live flow in the
+transaction that records the join. It leaves when the ledger has deleted it. It is suspended when Kafka refuses its
+topic, its terms fit no record, or its secret is missing; when the ledger tells that it was mended, it is backfilled
+from where it was suspended. Whatever happens to a share, the others go on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import structlog
 
-from exchange.delivery.cut import Cut, Holdings, compile_cut
+from exchange.delivery.backfill import Cursor, Pass
+from exchange.delivery.cut import Holdings
+from exchange.delivery.cutter import Cutter
 from exchange.delivery.permit import Share
 from exchange.delivery.pseudonym import MasterSecret
-from exchange.delivery.retract import Retractor
-from exchange.delivery.state import Counts, Joined, UnitState
+from exchange.delivery.state import Backfilling, Counts, Joined, Place, UnitState
 from exchange.delivery.wanted import Shares
 from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
-from exchange.kafka.unit import UnitId
+from exchange.kafka.unit import Output, UnitId
 from exchange.ledger.state import ShareEntry
-from exchange.names import SchemaId, ShareName
+from exchange.names import ShareName, TopicName, share_topic
 
 _log = structlog.get_logger("exchange.delivery")
 
+Open = Callable[[int], Cursor]
+"""Opens a second way into the unit's registry partition, from an offset on."""
+
 
 class Flow:
-    """Changes `state.joins` and `state.counts`; `moved` names the shares whose place is to be written."""
+    """Changes the places and the books in `state`; `moved` names the shares whose place is to be written."""
 
-    def __init__(self, unit: UnitId, writers: Writers, master: MasterSecret, state: UnitState) -> None:
-        self.live: list[Share] = []
-        """The shares that take records, in the order of their numbers; their books move with every record."""
+    def __init__(self, unit: UnitId, writers: Writers, master: MasterSecret, state: UnitState, open_: Open) -> None:
         self.moved: set[ShareName] = set()
         self.holdings = Holdings(state.held)
         self._unit = unit
         self._writers = writers
         self._master = master
         self._state = state
-        self._cuts: dict[SchemaId, Cut] = {}
-        self._retractor: Retractor | None = None
+        self._open = open_
+        self._waiting: list[Share] = []
+        """Shares that have not joined, in a pass or waiting for the next one."""
+        self._pass: Pass | None = None
+        self.live = self._cutter([])
+        """The shares that take records as they come; their books move with every record."""
+        self.backfilled = self._cutter([])
+        """The shares of the pass that is under way."""
 
     def adopt(self, wanted: Shares) -> None:
-        """Let go of shares that the ledger has deleted, then let new ones join.
+        """Let go of shares that the ledger has deleted, take in new ones, take up those that were mended.
 
-        Raises ExchangeError: E_MASTER_SECRET when a share needs the master secret and this process has none;
-        E_UNIT_REBUILT when the unit's former owner knew more of the ledger than we do: it would miss records.
+        Raises ExchangeError(E_UNIT_REBUILT) when the unit's former owner knew more of the ledger than we do: we would
+        miss records.
         """
-        if not self._state.joins.keys() <= wanted.keys():
+        known = [*self._state.joins, *self._state.backfills]
+        if any(share not in wanted for share in known):
             raise ExchangeError("E_UNIT_REBUILT", "the ledger has not been read as far as the unit's shares")
-        for share in [share for share in self._state.joins if wanted[share] is None]:
-            self._leave(share)
+        for name in known:
+            if wanted[name] is None:
+                self._leave(name)
         entries = [entry for entry in wanted.values() if entry is not None]
-        live = [share for share in map(self._adopted, entries) if share is not None]
-        self.live = sorted(live, key=lambda share: share.number)
-        self._compile_again()
+        self._arrange([share for share in map(self._adopted, entries) if share is not None])
 
-    def suspend(self, shares: Iterable[ShareName], code: str) -> None:
-        """Leave shares out for good: they would miss records if they came back."""
-        for name in shares:
-            self._state.joins[name] = replace(self._state.joins[name], suspended=code)
-            self.moved.add(name)
-            _log.error("delivery.share_suspended", share=name, partition=self._unit.partition, code=code)
-        self.live = [share for share in self.live if self._state.joins[share.share].suspended is None]
-        self._compile_again()
+    def suspend_unwritable(self, writable: Callable[[TopicName], bool]) -> None:
+        """Suspend the shares whose topics Kafka refuses."""
+        shares = [*self.live.shares, *self._waiting]
+        kept = [share for share in shares if writable(share_topic(share.share))]
+        if len(kept) < len(shares):
+            for share in shares:
+                if share not in kept:
+                    self._suspend(share.share, "E_SHARE_UNWRITABLE")
+            self._arrange(kept)
 
-    def cut(self, schema_id: SchemaId) -> Cut:
-        """The cut for records of one version. Raises ExchangeError(E_REGISTRY_DAMAGED) for an unknown version."""
-        cut = self._cuts.get(schema_id)
-        if cut is None:
-            schema = self._writers.schema(schema_id)
-            cut = compile_cut(schema_id, schema, self.live, self.holdings, self._unit.partition)
-            self._cuts[schema_id] = cut
-        return cut
+    def ready(self) -> bool:
+        """Whether a backfill can get on."""
+        return self._pass is not None and self._pass.ready(self._state.totals.next)
 
-    @property
-    def retractor(self) -> Retractor:
-        """What sends tombstones to the live shares."""
-        if self._retractor is None:
-            self._retractor = Retractor(self.live, self.holdings, self._unit.partition)
-        return self._retractor
+    def backfill(self, output: Output, moved: Counts) -> None:
+        """Take the next step of the pass that is under way, if there is one. `moved`: as of Cutter.take."""
+        if self._pass is None:
+            return
+        sent = {share.share: self._state.counts[share.share].forwarded for share in self.backfilled.shares}
+        joins = self._pass.step(self._state.totals.next, self.backfilled, output, moved)
+        for share in self.backfilled.shares:
+            self._move(share.share, self._state.counts[share.share].forwarded - sent[share.share])
+        if joins:
+            self._join(self.backfilled.shares)
 
-    def _compile_again(self) -> None:
-        self._cuts = {}
-        self._retractor = None
+    def _arrange(self, shares: Iterable[Share]) -> None:
+        """Put the shares that may take records where their places say."""
+        live: list[Share] = []
+        self._waiting = []
+        for share in shares:
+            (live if share.share in self._state.joins else self._waiting).append(share)
+        self.live = self._cutter(live)
+        waiting = {share.share for share in self._waiting}
+        kept = [share for share in self.backfilled.shares if share.share in waiting]
+        self.backfilled = self._cutter(kept)
+        if not kept:
+            self._next_pass()
 
-    def _adopted(self, entry: ShareEntry) -> Share | None:
-        """The share in the flow; None when it is suspended or its terms fit no record."""
-        joined = self._state.joins.get(entry.share)
-        if joined is not None and joined.suspended is not None:
-            return None
-        share = self._share(entry, joined.number if joined is not None else self._state.totals.numbers + 1)
-        if not self._writers.fit(share):
-            _log.error("delivery.share_unfit", share=share.share, partition=self._unit.partition, code="E_SHARE_TERMS")
-            if joined is not None:
-                self.suspend([share.share], "E_SHARE_TERMS")
-            return None
-        if joined is None:
-            self._join(share)
+    def _next_pass(self) -> None:
+        """Those that are furthest go first, so that a pass that was interrupted goes on with the same shares."""
+        if self._pass is not None:
+            self._pass.close()
+            self._pass = None
+        if not self._waiting:
+            return
+        positions = {share.share: self._state.backfills[share.share].position for share in self._waiting}
+        furthest = max(positions.values())
+        self.backfilled = self._cutter([share for share in self._waiting if positions[share.share] == furthest])
+        self._pass = Pass(self._open(furthest), furthest)
+        names = [share.share for share in self.backfilled.shares]
+        _log.info("delivery.backfill_began", shares=names, partition=self._unit.partition, offset=furthest)
+
+    def _move(self, name: ShareName, sent: int) -> None:
+        assert self._pass is not None
+        place = self._state.backfills[name]
+        end = max(self._state.totals.next, self._pass.end or 0)
+        moved = replace(place, position=self._pass.position, end=end, sent=place.sent + sent)
+        if moved != place:
+            self._put(name, moved)
+
+    def _join(self, shares: Iterable[Share]) -> None:
+        totals, joined = self._state.totals, []
+        for share in shares:
+            place, ahead = self._state.backfills[share.share], self._state.counts[share.share].taken
+            now = Joined(totals.next, totals.taken - ahead, place.number, None, place.recoveries, place.sent)
+            self._put(share.share, now)
+            joined.append(self._unfollowed(replace(share, followed=False)))
+            _log.info(
+                "delivery.share_joined",
+                share=share.share,
+                partition=self._unit.partition,
+                offset=totals.next,
+                backfilled=place.sent,
+            )
+        names = {share.share for share in joined}
+        self._arrange([*self.live.shares, *joined, *(share for share in self._waiting if share.share not in names)])
+
+    def _unfollowed(self, share: Share) -> Share:
+        """Forget who holds what of a share in the live flow that need not know."""
+        if not share.tracked:
+            self._state.held.pop(share.number, None)
         return share
 
-    def _join(self, share: Share) -> None:
-        totals = replace(self._state.totals, numbers=share.number)
-        self._state.totals = totals
-        self._state.joins[share.share] = Joined(totals.next, totals.taken, share.number)
-        self._state.counts[share.share] = Counts()
-        self.moved.add(share.share)
-        _log.info("delivery.share_joined", share=share.share, partition=self._unit.partition, offset=totals.next)
+    def _adopted(self, entry: ShareEntry) -> Share | None:
+        """The share; None when it is suspended."""
+        place = self._current(entry)
+        if place.suspended is not None:
+            return None
+        try:
+            share = self._share(entry, place)
+        except ExchangeError as error:
+            if error.code != "E_MASTER_SECRET":
+                raise
+            self._suspend(entry.share, error.code)
+            return None
+        if not self._writers.fit(share):
+            self._suspend(entry.share, "E_SHARE_TERMS")
+            return None
+        return self._unfollowed(share)
 
-    def _leave(self, share: ShareName) -> None:
-        gone = self._state.joins.pop(share)
-        self._state.held.pop(gone.number, None)
-        self.moved.add(share)
-        _log.info("delivery.share_left", share=share, partition=self._unit.partition)
+    def _current(self, entry: ShareEntry) -> Place:
+        """The place of a share, entered if it is new and taken up again if it was mended."""
+        place = self._state.place(entry.share)
+        if place is None:
+            self._state.totals = totals = replace(self._state.totals, numbers=self._state.totals.numbers + 1)
+            self._state.counts.setdefault(entry.share, Counts())
+            return self._put(entry.share, Backfilling(totals.numbers, 0, totals.next, recoveries=entry.recoveries))
+        if place.recoveries >= entry.recoveries:
+            return place
+        if isinstance(place, Joined) and place.suspended is not None:
+            position = place.stopped if place.stopped is not None else place.joined
+            end, sent = self._state.totals.next, place.backfilled
+            place = Backfilling(place.number, position, end, sent, again=True)
+            _log.info("delivery.share_taken_up", share=entry.share, partition=self._unit.partition, offset=position)
+        return self._put(entry.share, replace(place, suspended=None, recoveries=entry.recoveries))
 
-    def _share(self, entry: ShareEntry, number: int) -> Share:
-        personal = self._writers.personal
-        keyed = personal or entry.terms.pseudonymous or "pseudonym" in dict(entry.terms.masks).values()
+    def _suspend(self, name: ShareName, code: str) -> None:
+        place = self._state.place(name)
+        if isinstance(place, Joined):
+            self._put(name, replace(place, suspended=code, stopped=self._state.totals.next))
+        elif place is not None:
+            self._put(name, replace(place, suspended=code))
+        _log.error("delivery.share_suspended", share=name, partition=self._unit.partition, code=code)
+
+    def _leave(self, name: ShareName) -> None:
+        gone = self._state.place(name)
+        if gone is not None:
+            self._state.held.pop(gone.number, None)
+        self._state.put(name, None)
+        self.moved.add(name)
+        _log.info("delivery.share_left", share=name, partition=self._unit.partition)
+
+    def _put(self, name: ShareName, place: Place) -> Place:
+        self._state.put(name, place)
+        self.moved.add(name)
+        return place
+
+    def _share(self, entry: ShareEntry, place: Place) -> Share:
+        personal, terms = self._writers.personal, entry.terms
+        keyed = personal or terms.pseudonymous or "pseudonym" in dict(terms.masks).values()
         secret = self._master.of_share(entry.share, entry.master_version) if keyed else None
-        return Share(entry.share, number, entry.terms, entry.schema_id, entry.schema, personal, secret)
+        followed = isinstance(place, Backfilling) and not place.again
+        return Share(entry.share, place.number, terms, entry.schema_id, entry.schema, personal, secret, followed)
+
+    def _cutter(self, shares: Iterable[Share]) -> Cutter:
+        return Cutter(shares, self._writers, self._state, self.holdings, self._unit.partition)

@@ -24,15 +24,18 @@ class Share:
     personal: bool
     secret: bytes | None = field(default=None, repr=False)
     """For pseudonyms and the hash of the last cut; only shares of personal types and pseudonymous ones have one."""
+    followed: bool = False
+    """Whether it has never joined the live flow: until then its holdings alone tell what it has."""
 
     @property
     def tracked(self) -> bool:
         """Whether it is remembered for each key that the share holds it.
 
         A scoped share must retract what leaves its scope, and only that. Of personal records nobody may learn of a
-        record that it never held, nor of a change that touches no granted field.
+        record that it never held, nor of a change that touches no granted field. And whoever is backfilled holds some
+        of the records already and others not yet.
         """
-        return self.personal or bool(self.terms.scope)
+        return self.followed or self.personal or bool(self.terms.scope)
 
 
 def emit_providers(shares: Sequence[Share], env: dict[str, Any]) -> tuple[list[str], dict[ShareName, str]]:

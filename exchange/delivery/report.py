@@ -1,6 +1,7 @@
 """What the delivery line tells its metrics: once a transaction and once a second, never for each record."""
 
 import time
+from collections import Counter
 from weakref import WeakValueDictionary
 
 from exchange import record
@@ -26,19 +27,20 @@ class Report:
         self._shown: set[tuple[RecordType, ShareName]] = set()
         self._published = 0.0
 
-    def committed(self, unit: UnitId, state: UnitState, moved: Counts, last: Message | None) -> None:
-        """A transaction is durable: `moved` sums what it did for all shares, `last` is its last record."""
+    def committed(self, unit: UnitId, state: UnitState, moved: tuple[Counts, Counts], last: Message | None) -> None:
+        """A transaction is durable: what it moved for all shares, live and in backfill, and the last live record."""
         self._states[unit] = state
-        name = unit.record_type
-        metrics.count_records(Stage.DELIVERY_RECEIVE, "taken", name, moved.taken)
-        metrics.count_records(Stage.DELIVERY_PERMIT, "out_of_scope", name, moved.out_of_scope)
-        metrics.count_records(Stage.DELIVERY_REDACT, "unchanged", name, moved.unchanged)
-        metrics.count_records(Stage.DELIVERY_FORWARD, "forwarded", name, moved.forwarded)
-        metrics.count_records(Stage.DELIVERY_FORWARD, "retracted", name, moved.retracted)
+        name, (live, filled) = unit.record_type, moved
+        metrics.count_records(Stage.DELIVERY_RECEIVE, "taken", name, live.taken)
+        metrics.count_records(Stage.DELIVERY_RECEIVE, "backfilled", name, filled.taken)
+        metrics.count_records(Stage.DELIVERY_PERMIT, "out_of_scope", name, live.out_of_scope + filled.out_of_scope)
+        metrics.count_records(Stage.DELIVERY_REDACT, "unchanged", name, live.unchanged + filled.unchanged)
+        metrics.count_records(Stage.DELIVERY_FORWARD, "forwarded", name, live.forwarded + filled.forwarded)
+        metrics.count_records(Stage.DELIVERY_FORWARD, "retracted", name, live.retracted + filled.retracted)
         submitted = record.header(last.headers(), record.TIME) if last is not None else None
-        if submitted is not None and moved.forwarded:
+        if submitted is not None and live.forwarded:
             seconds = _seconds_since(submitted, self._clock.now().timestamp())
-            metrics.DELIVERY_LATENCY.observe(name, seconds, moved.forwarded)
+            metrics.DELIVERY_LATENCY.observe(name, seconds, live.forwarded)
 
     def publish(self) -> None:
         """Show the books, at most once a second."""
@@ -58,6 +60,20 @@ class Report:
             for entry in _ENTRIES:
                 metrics.BOOKS.set(getattr(counts, entry), record_type, share, entry)
         self._shown = set(books)
+        self._publish_backfills()
+
+    def _publish_backfills(self) -> None:
+        sent: Counter[tuple[str, ...]] = Counter()
+        remaining: Counter[tuple[str, ...]] = Counter()
+        for state in list(self._states.values()):
+            for share, backfilling in state.backfills.items():
+                sent[(share,)] += backfilling.sent
+                remaining[(share,)] += backfilling.remaining
+            for share, joined in state.joins.items():
+                sent[(share,)] += joined.backfilled
+                remaining[(share,)] += 0
+        metrics.BACKFILL.replace({labels: float(count) for labels, count in sent.items()})
+        metrics.BACKFILL_REMAINING.replace({labels: float(count) for labels, count in remaining.items()})
 
 
 def _seconds_since(submitted: bytes, now: float) -> float:

@@ -3,7 +3,7 @@
 | key | value |
 |---|---|
 | `n|` | JSON `{"taken", "next", "numbers"}`: records taken by the unit, next live offset, share numbers given out |
-| `j|<share>` | JSON `{"joined", "taken", "number", "suspended"}`; a tombstone when the line has let the share go |
+| `j|<share>` | JSON of `Backfilling` or, since it has joined, of `Joined`; a tombstone when the line has let it go |
 | `n|<share>` | JSON, the books: `{"taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined"}` |
 | `h|<record key>` | who holds the record: 12 bytes a share, its number and a keyed hash of its last cut (or zeros) |
 
@@ -20,7 +20,7 @@ from exchange.delivery.pseudonym import DIGEST_BYTES
 from exchange.names import ShareName
 
 UNIT_KEY = b"n|"
-_JOIN, _COUNT, _HELD = b"j|", b"n|", b"h|"
+_PLACE, _COUNT, _HELD = b"j|", b"n|", b"h|"
 _NUMBER = struct.Struct(">I")
 _ENTRY_BYTES = _NUMBER.size + DIGEST_BYTES
 NO_DIGEST = bytes(DIGEST_BYTES)
@@ -44,16 +44,59 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """When a share came into the live flow of the unit."""
+    """A share in the live flow of the unit."""
 
     joined: int
-    """The first offset that it was offered."""
+    """The first offset that the live flow offered it."""
     taken: int
-    """What the unit had taken before."""
+    """What the unit had taken then less what the share had: admitted - this - the share's own `taken` is in flight.
+
+    Negative when the share had taken more, before it was suspended.
+    """
     number: int
     """How the unit's holdings name the share."""
     suspended: str | None = None
     """The error code for which the share was left out; it takes nothing since."""
+    recoveries: int = 0
+    """The last recovery that the ledger told of."""
+    backfilled: int = 0
+    """Records that backfill had forwarded."""
+    stopped: int | None = None
+    """When suspended: the first offset that it was not offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilling:
+    """A share that reads the registry below the live flow, or waits for its turn to do so."""
+
+    number: int
+    """How the unit's holdings name the share."""
+    position: int = 0
+    """The first offset that it has not read."""
+    end: int = 0
+    """Where it was to read to when this was written; the live flow moves it on."""
+    sent: int = 0
+    """Records forwarded so far."""
+    suspended: str | None = None
+    """The error code for which it was left out."""
+    recoveries: int = 0
+    """The last recovery that the ledger told of."""
+    again: bool = False
+    """Whether it was in the live flow before: then `position` is where it was suspended."""
+
+    @property
+    def remaining(self) -> int:
+        """Offsets still to read: at least as many as records."""
+        return max(0, self.end - self.position)
+
+    @property
+    def percent(self) -> float:
+        """How much of the way is done, from 0 to 100."""
+        return 100.0 if self.position >= self.end else 100.0 * self.position / self.end
+
+
+Place = Joined | Backfilling
+"""Where a share is in the unit."""
 
 
 @dataclass(slots=True)
@@ -91,9 +134,9 @@ def encode_totals(totals: Totals) -> StateRecord:
     return UNIT_KEY, _json(asdict(totals))
 
 
-def encode_joined(share: ShareName, joined: Joined | None) -> StateRecord:
-    """The state record of a share's place in the live flow; None: the line has let it go."""
-    return _JOIN + share.encode(), None if joined is None else _json(asdict(joined))
+def encode_place(share: ShareName, place: Place | None) -> StateRecord:
+    """The state record of where a share is; None: the line has let it go."""
+    return _PLACE + share.encode(), None if place is None else _json(asdict(place))
 
 
 def encode_counts(share: ShareName, counts: Counts) -> StateRecord:
@@ -109,10 +152,11 @@ def encode_holders(key: bytes, holders: Iterable[tuple[int, bytes]]) -> StateRec
 
 def decode_holders(packed: bytes) -> list[tuple[int, bytes]]:
     """(share number, hash) of everyone who holds a record."""
-    return [
-        (_NUMBER.unpack_from(packed, at)[0], packed[at + _NUMBER.size : at + _ENTRY_BYTES])
-        for at in range(0, len(packed), _ENTRY_BYTES)
-    ]
+    found = []
+    for at in range(0, len(packed), _ENTRY_BYTES):
+        digest = packed[at + _NUMBER.size : at + _ENTRY_BYTES]
+        found.append((_NUMBER.unpack_from(packed, at)[0], NO_DIGEST if digest == NO_DIGEST else digest))
+    return found  # one object for all that are equal: memory
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -122,8 +166,10 @@ class UnitState:
     totals: Totals = Totals()
     joins: dict[ShareName, Joined] = field(default_factory=dict)
     """Shares in the live flow, also suspended ones."""
+    backfills: dict[ShareName, Backfilling] = field(default_factory=dict)
+    """Shares that have not joined it yet, or not again, also suspended ones."""
     counts: dict[ShareName, Counts] = field(default_factory=dict)
-    """The books of every share that ever joined."""
+    """The books of every share that was ever in the unit."""
     held: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     """Share number -> record key -> hash of the last cut."""
 
@@ -132,6 +178,23 @@ class UnitState:
         """Records taken from the registry."""
         return self.totals.taken
 
+    def place(self, share: ShareName) -> Place | None:
+        """Where a share is; None when it is not in the unit, or not any more."""
+        return self.joins.get(share) or self.backfills.get(share)
+
+    def has(self, share: ShareName) -> bool:
+        """Whether the line may still write into a share's topic."""
+        return share in self.joins or share in self.backfills
+
+    def put(self, share: ShareName, place: Place | None) -> None:
+        """Put a share in another place, or nowhere."""
+        self.joins.pop(share, None)
+        self.backfills.pop(share, None)
+        if isinstance(place, Joined):
+            self.joins[share] = place
+        elif place is not None:
+            self.backfills[share] = place
+
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take in the next state record."""
         kind, name = key[:2], key[2:]
@@ -139,18 +202,20 @@ class UnitState:
             self._hold(name, value)
         elif key == UNIT_KEY:
             self.totals = Totals(**json.loads(value or b"{}"))
-        elif kind == _JOIN:
-            self._join(ShareName(name.decode()), value)
+        elif kind == _PLACE:
+            self._place(ShareName(name.decode()), value)
         elif kind == _COUNT:
             self.counts[ShareName(name.decode())] = Counts(**json.loads(value or b"{}"))
 
-    def _join(self, share: ShareName, value: bytes | None) -> None:
+    def _place(self, share: ShareName, value: bytes | None) -> None:
+        gone = self.place(share)
         if value is None:
-            gone = self.joins.pop(share, None)
             if gone is not None:
                 self.held.pop(gone.number, None)
+            self.put(share, None)
             return
-        self.joins[share] = Joined(**json.loads(value))
+        fields = json.loads(value)
+        self.put(share, Backfilling(**fields) if "position" in fields else Joined(**fields))
 
     def _hold(self, key: bytes, packed: bytes | None) -> None:
         holders = dict(decode_holders(packed or b""))
@@ -162,6 +227,7 @@ class UnitState:
 
     def forget_strangers(self) -> None:
         """Drop what is held by shares that are no longer in the flow: their entries fade from the topic over time."""
-        known = {joined.number for joined in self.joins.values()}
+        places: list[Place] = [*self.joins.values(), *self.backfills.values()]
+        known = {place.number for place in places}
         for number in [number for number in self.held if number not in known]:
             del self.held[number]

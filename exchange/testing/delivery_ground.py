@@ -40,6 +40,7 @@ STATE = names.delivery_topic(TYPE)
 EIGHT = ("credit_code", "name", "established", "region", "status", "authority_code", "approved", "entity_type")
 """The fields of a share as departments ask for it."""
 _WAIT_SECONDS = 60.0
+_WORKER = "deliver-test"
 
 Outgoing = tuple[str, bytes, bytes | None, int, Headers | None]
 """(topic, key, value, partition, headers)."""
@@ -61,7 +62,8 @@ class DeliveryGround:
         self.schema = self.schemas.latest(TYPE)
         self.connection = Connection.of(kafka.admin_settings())
         self.admin = Admin(self.connection)
-        self.worker: subprocess.Popen[bytes] | None = None
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        """By worker id."""
         self._encode = Codec(self.schema.schema).encode
         self._frame = frame(self.schema.id)
         self._shares: dict[str, tuple[dict[str, Any], Codec]] = {}
@@ -132,9 +134,14 @@ class DeliveryGround:
             except BufferError:
                 self._producer.poll(0.1)
 
-    def start(self) -> None:
-        """Start the worker unless it runs."""
-        if self.worker is not None:
+    @property
+    def worker(self) -> subprocess.Popen[bytes] | None:
+        """The first worker, if it runs."""
+        return self.workers.get(_WORKER)
+
+    def start(self, worker: str = _WORKER) -> None:
+        """Start a worker unless it runs."""
+        if worker in self.workers:
             return
         settings = self._kafka.settings(names.DELIVERY, self._folder / "delivery.secret")
         own = {
@@ -144,19 +151,22 @@ class DeliveryGround:
             "EXCHANGE_KAFKA__PASSWORD_FILE": str(self._folder / "delivery.secret"),
             "EXCHANGE_MASTER_SECRET_FILE": str(self._folder / "master.secret"),
             "EXCHANGE_METRICS__PORT": "0",
-            "EXCHANGE_WORKER_ID": "deliver-test",
+            "EXCHANGE_WORKER_ID": worker,
         }
         with (self._folder / "worker.log").open("ab") as log:
             command = [sys.executable, "-m", "exchange", "deliver"]
-            self.worker = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
+            self.workers[worker] = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
 
-    def stop(self, how: int = signal.SIGTERM) -> int:
-        """End the worker; its exit status."""
-        assert self.worker is not None
-        self.worker.send_signal(how)
-        status = self.worker.wait(_WAIT_SECONDS)
-        self.worker = None
-        return status
+    def stop(self, how: int = signal.SIGTERM, worker: str = _WORKER) -> int:
+        """End a worker; its exit status."""
+        process = self.workers.pop(worker)
+        process.send_signal(how)
+        return process.wait(_WAIT_SECONDS)
+
+    def stop_all(self) -> None:
+        """End every worker at once, whatever it does."""
+        for worker in list(self.workers):
+            self.stop(signal.SIGKILL, worker)
 
     def read(self, topic: str) -> list[Message]:
         """Everything that is committed in a topic, each partition in its order."""
@@ -198,7 +208,7 @@ class DeliveryGround:
         """Wait until something holds. Raises ExchangeError with the end of the worker's log when it does not."""
         deadline = Deadline.after(seconds)
         while not holds():
-            if deadline.passed or (self.worker is not None and self.worker.poll() is not None):
+            if deadline.passed or any(process.poll() is not None for process in self.workers.values()):
                 raise ExchangeError("E_INTERNAL", f"it did not come to that:\n{self.log()[-4000:]}")
             threading.Event().wait(0.05)
 

@@ -13,7 +13,7 @@ from exchange.broker.evidence import Evidence
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import HandedOver, Receipts
 from exchange.clock import Deadline
-from exchange.delivery.state import Counts, Joined, Totals, encode_counts, encode_joined, encode_totals
+from exchange.delivery.state import Counts, Joined, Totals, encode_counts, encode_place, encode_totals
 from exchange.embedded.kafka import EmbeddedKafka
 from exchange.handover.receipt import Receipt
 from exchange.handover.receipt import encode as encode_receipt
@@ -72,7 +72,7 @@ class Scene:
 
     def join(self, *partitions: int) -> None:
         for partition in partitions or range(PARTITIONS):
-            key, value = encode_joined(self.share, Joined(0, 0, 1))
+            key, value = encode_place(self.share, Joined(0, 0, 1))
             self.write((names.delivery_topic(TYPE), key, value, partition))
 
     def admitted(self, count: int, taken_by_delivery: int, next_offset: int = 0) -> None:
@@ -284,7 +284,7 @@ def test_an_admission_line_that_is_behind_breaks_with_cause_exchange(scene: Scen
 
 def test_a_suspended_share_breaks_with_cause_exchange(scene: Scene) -> None:
     scene.join()
-    key, value = encode_joined(scene.share, Joined(0, 0, 1, "E_SHARE_UNWRITABLE"))
+    key, value = encode_place(scene.share, Joined(0, 0, 1, "E_SHARE_UNWRITABLE"))
     scene.write((names.delivery_topic(TYPE), key, value, 1))
     scene.expect("exchange")
     scene.join(1)

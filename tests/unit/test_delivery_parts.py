@@ -18,7 +18,7 @@ from exchange.delivery.state import (
     UnitState,
     encode_counts,
     encode_holders,
-    encode_joined,
+    encode_place,
     encode_totals,
 )
 from exchange.errors import ExchangeError
@@ -120,8 +120,8 @@ def test_state_is_what_its_records_say():
     state = UnitState()
     for key, value in [
         encode_totals(totals),
-        encode_joined(share, joined),
-        encode_joined(other, Joined(0, 0, 2)),
+        encode_place(share, joined),
+        encode_place(other, Joined(0, 0, 2)),
         encode_counts(share, Counts(5, 4, 1)),
         encode_holders(b"k1", [(1, NO_DIGEST), (2, b"12345678")]),
         encode_holders(b"k2", [(2, b"87654321")]),
@@ -138,10 +138,10 @@ def test_state_is_what_its_records_say():
 def test_share_that_was_let_go_holds_nothing():
     state = UnitState()
     records = [
-        encode_joined(ShareName("a"), Joined(0, 0, 1)),
+        encode_place(ShareName("a"), Joined(0, 0, 1)),
         encode_counts(ShareName("a"), Counts(1, 1)),
         encode_holders(b"k", [(1, NO_DIGEST)]),
-        encode_joined(ShareName("a"), None),
+        encode_place(ShareName("a"), None),
         encode_holders(b"late", [(1, NO_DIGEST)]),
     ]
     for key, value in records:

@@ -18,8 +18,8 @@ def test_books_of_all_units_are_shown_together_until_a_unit_goes_elsewhere(monke
     monkeypatch.setattr(report_module, "_PUBLISH_SECONDS", 0.0)
     report = Report(SystemClock())
     first, second = UnitState(counts={"s": Counts(3, 2, 1)}), UnitState(counts={"s": Counts(4, 4), "t": Counts(1, 1)})
-    report.committed(UnitId(TYPE, 0), first, Counts(), None)
-    report.committed(UnitId(TYPE, 1), second, Counts(), None)
+    report.committed(UnitId(TYPE, 0), first, (Counts(), Counts()), None)
+    report.committed(UnitId(TYPE, 1), second, (Counts(), Counts()), None)
     report.publish()
     assert shown()[("s", "taken")] == 7
     assert metrics.BOOKS_DIFFERENCE.read()[(TYPE, "s")] == 0

@@ -166,10 +166,10 @@ class Flow:
 
     def _current(self, entry: ShareEntry) -> Place:
         """The place of a share, entered if it is new and taken up again if it was mended."""
+        self._state.counts.setdefault(entry.share, Counts())
         place = self._state.place(entry.share)
         if place is None:
             self._state.totals = totals = replace(self._state.totals, numbers=self._state.totals.numbers + 1)
-            self._state.counts.setdefault(entry.share, Counts())
             return self._put(entry.share, Backfilling(totals.numbers, 0, totals.next, recoveries=entry.recoveries))
         if place.recoveries >= entry.recoveries:
             return place

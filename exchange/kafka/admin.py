@@ -1,12 +1,12 @@
 """Looking at and changing Kafka's topics, rights, secrets, quotas and offsets. One per process: keep it alive."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -28,11 +28,16 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.kafka.errors import error_of, translate
+from exchange.kafka.group_offsets import GroupOffsets
 
 _REQUEST_SECONDS = 30.0
+_TRY_SECONDS = 5.0
+"""How long one node is asked: the client would wait for a lost one until the whole request is over."""
+_PAUSE_SECONDS = 0.1
 _TOPICS_PER_CALL = 150
 _ACLS_PER_CALL = 500
 _SCRAM_ITERATIONS = 8192
@@ -88,6 +93,10 @@ def _answer(future: "Future[_Result]", doing: str) -> _Result:
         raise ExchangeError("E_KAFKA_UNREACHABLE", f"{doing}: no answer in {_REQUEST_SECONDS:.0f} s") from None
 
 
+def _try_seconds() -> float:
+    return min(_TRY_SECONDS, _REQUEST_SECONDS)
+
+
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
     return (items[at : at + size] for at in range(0, len(items), size))
 
@@ -97,6 +106,7 @@ class Admin:
 
     def __init__(self, connection: Connection) -> None:
         self._client = AdminClient(connection.config())
+        self._groups = GroupOffsets(connection)
 
     # brokers
 
@@ -193,31 +203,41 @@ class Admin:
 
     def committed(self, group: str, partitions: Iterable[tuple[str, int]] | None = None) -> dict[tuple[str, int], int]:
         """The committed offsets of a group; partitions without a commit are absent."""
-        wanted = None if partitions is None else [TopicPartition(topic, number) for topic, number in partitions]
-        request = ConsumerGroupTopicPartitions(group, wanted)
-        future = next(iter(self._client.list_consumer_group_offsets([request]).values()))
-        try:
-            found = _answer(future, f"reading the offsets of {group}").topic_partitions
-        except KafkaException as error:
-            if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise translate(error, f"reading the offsets of {group}") from None
-        return {
-            (p.topic, p.partition): p.offset
-            for p in found
-            if p.error is None and p.offset > _OFFSET_ABSENT and p.offset >= 0
-        }
+        return self._groups.committed(group, partitions, Deadline.after(_REQUEST_SECONDS))
 
     def _offsets(self, specs: Mapping[tuple[str, int], OffsetSpec], doing: str) -> dict[tuple[str, int], OffsetAt]:
         if not specs:
             return {}
         request = {TopicPartition(topic, number): spec for (topic, number), spec in specs.items()}
-        futures = self._client.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED)
-        found = {}
-        for place, future in futures.items():
-            info = _wait(future, doing)
-            found[(place.topic, place.partition)] = OffsetAt(info.offset, info.timestamp)
-        return found
+
+        def ask() -> dict[tuple[str, int], OffsetAt]:
+            futures = self._client.list_offsets(
+                request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_try_seconds()
+            )
+            found = {}
+            for place, future in futures.items():
+                info = _wait(future, doing)
+                if info.offset == _OFFSET_ABSENT:  # the client's word, without an error, for a leader that is gone
+                    raise ExchangeError("E_KAFKA_UNREACHABLE", f"{doing}: a partition has no leader")
+                found[(place.topic, place.partition)] = OffsetAt(info.offset, info.timestamp)
+            return found
+
+        return self._again(ask)
+
+    def _again(self, ask: Callable[[], _Result]) -> _Result:
+        """The answer of a leader: of its successor when it was lost, which may take some seconds."""
+        deadline = Deadline.after(_REQUEST_SECONDS)
+        while True:
+            try:
+                return ask()
+            except ExchangeError as error:
+                if error.code != "E_KAFKA_UNREACHABLE" or deadline.passed:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+            try:
+                self.brokers(_try_seconds())  # else the client goes on asking the leader that it remembers
+            except ExchangeError:
+                pass
 
     @staticmethod
     def _unless(harmless: int, future: "Future[Any]", doing: str) -> None:

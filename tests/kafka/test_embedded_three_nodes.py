@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from exchange.clock import Deadline
@@ -145,6 +145,28 @@ def test_no_acknowledged_record_is_lost_doubled_or_moved_when_each_node_is_kille
         assert sorted(number for partition in found for number in partition) == list(range(writer.sure))
         assert all(partition == sorted(partition) for partition in found)
         print(f"{writer.topic}: {writer.sure} records, longest gap {writer.longest_gap:.1f} s")
+
+
+def test_offsets_are_told_while_a_node_is_gone(three_nodes: EmbeddedKafka, unique: str) -> None:
+    admin = _admin(three_nodes)
+    places = [(unique, partition) for partition in range(_PARTITIONS)]
+    admin.create_topics([NewTopicSpec(unique, _PARTITIONS, {})], 3)
+    producer = IdempotentProducer(_connection(three_nodes))
+    producer.send(unique, b"one", b"one")
+    producer.flush(Deadline.after(30))
+    groups = [f"{unique}-{letter}" for letter in "abcd"]  # their coordinators are on different nodes
+    for group in groups:
+        consumer = Consumer(_connection(three_nodes).config(group_id=group))
+        consumer.commit(offsets=[TopicPartition(unique, 0, 7)], asynchronous=False)
+        consumer.close()
+    assert sum(admin.end_offsets(places).values()) == 1
+    three_nodes.kill_node(2)
+    assert sum(admin.end_offsets(places).values()) == 1
+    assert sum(at.offset for at in admin.newest(places).values() if at.offset >= 0) == 0
+    for group in groups:
+        assert admin.committed(group) == {(unique, 0): 7}
+    assert 2 not in three_nodes.pids
+    three_nodes.start_node(2)
 
 
 def test_all_topics_are_kept_three_times(three_nodes: EmbeddedKafka, unique: str) -> None:

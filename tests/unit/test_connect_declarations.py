@@ -138,7 +138,11 @@ def test_a_file_that_is_still_written_waits(tmp_path: Path) -> None:
     assert reader.waiting
 
 
-@pytest.mark.parametrize("content", [None, b"\x1f\x8bnot gzip", gzip.compress(b"a,b\n1,2\n" * 999)[:-20]])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"\x1f\x8bnot gzip", gzip.compress(b"a,b\n1,2\n" * 999)[:-20]],
+    ids=["no file", "no gzip", "cut off"],
+)
 def test_a_file_that_cannot_be_read_is_an_error_with_a_code(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "rows.csv.gz"
     if content is not None:

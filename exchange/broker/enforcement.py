@@ -32,6 +32,7 @@ from exchange.broker.succession import SettleSuccession
 from exchange.clock import Clock, Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Acl, NewTopicSpec
+from exchange.kafka.topics import TOMBSTONES_KEPT
 from exchange.ledger.command import Command
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
 from exchange.names import Department, GrantId, ShareName
@@ -42,6 +43,8 @@ _SHARE_PREFIX = "share."
 _COMMAND_SECONDS = 20.0
 _SETTLE_SECONDS = 10.0
 _SHOWN_SECONDS = 0.02
+_ENDS: tuple[Command, ...] = (EndExpired(), SettleSuccession(), EndOverlaps())
+"""What ends by time."""
 _log = get_logger("exchange.enforcement")
 T = TypeVar("T")
 
@@ -128,6 +131,11 @@ def bootstrap(kafka: Topics, secrets: Mapping[str, str], replication: int) -> No
     kafka.grant(own_acls())
 
 
+def falls_due(state: LedgerState, now: datetime) -> bool:
+    """Whether time alone has ended something: a grant, an overlap, a department."""
+    return any(command(state, now) for command in _ENDS)
+
+
 class Reconciler:
     """Keeps Kafka in line with the ledger. Used by one thread of the leader."""
 
@@ -180,7 +188,7 @@ class Reconciler:
         1. What a grant no longer explains is taken away, topics before groups; also between the steps that take long.
         2. Topics are made, a share's before the ledger tells the line of it.
         3. Rights are given, and only then the ledger says that the grant is active.
-        4. A suspended share whose recovery is ordered is mended; one whose topic is lost is replaced.
+        4. A suspended share whose recovery is ordered is mended; one that is lost, or too far behind, is replaced.
         5. A share without grants is deleted in the ledger; its topic goes when the line has let it go.
         """
         if self._known is None or self._ledger.read(_to_recover):
@@ -233,9 +241,8 @@ class Reconciler:
         self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
 
     def _end(self) -> None:
-        self._say(EndExpired())
-        self._say(SettleSuccession())
-        self._say(EndOverlaps())
+        for command in _ENDS:
+            self._say(command)
 
     def _take_rights(self) -> None:
         known = self._seen()
@@ -286,13 +293,18 @@ class Reconciler:
         known = self._seen()
         for share in self._ledger.read(_to_recover):
             topic = names.share_topic(share.share)
-            if topic in known.topics:
+            if topic in known.topics and not self._is_old(share):
                 spec = share_spec(share.share, share.terms.record_type, self._layout.partitions)
                 self._watch.mend({topic: spec.config})
                 self._say(RecoverShare(share.share))
             else:
                 self._say(ReplaceShare(share.share))
             _log.info("enforcement.share-mended", share=share.share, lost=topic not in known.topics)
+
+    def _is_old(self, share: ShareEntry) -> bool:
+        """Whether the registry may no longer hold every tombstone since the share was suspended."""
+        since = share.suspended_since
+        return since is not None and self._watch.clock.now() - since >= TOMBSTONES_KEPT
 
     def _limit(self) -> None:
         registered = self._ledger.read(

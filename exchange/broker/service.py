@@ -25,7 +25,7 @@ from exchange.broker import satisfaction
 from exchange.broker.books import Account, books, publish, quarantine
 from exchange.broker.demands import clocks, demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
-from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap
+from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
 from exchange.broker.evidence import Evidence
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
@@ -201,7 +201,7 @@ class BrokerService:
             if due:
                 reconciler.look()
                 looked = time.monotonic()
-            if due or seq != seen:
+            if due or seq != seen or self._store.read(lambda state: falls_due(state, self.clock.now())):
                 # Events that came meanwhile, also its own, make the next pass.
                 seen = seq if reconciler.reconcile() else -1
                 if seen < 0:

@@ -29,6 +29,7 @@ from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, fa
 from exchange.broker.evidence import Evidence
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
+from exchange.broker.heads import HeadLog
 from exchange.broker.quarantine import Quarantine
 from exchange.broker.seams import EXCHANGE
 from exchange.catalogue.check import check as check_catalogue
@@ -195,9 +196,11 @@ class BrokerService:
             Watch(self.clock, self._lines.in_flow, self._limit, partial(set_topic_settings, self._super)),
         )
         seen, looked = -1, float("-inf")
+        head = HeadLog(self.clock)
         while self._store.leader and not self._stop.is_set():
             due = time.monotonic() - looked >= _ENFORCE_SECONDS
             seq = self._store.wait(seen, 0 if due else _FOLLOW_SECONDS)
+            self._store.read(head.note)
             if due:
                 reconciler.look()
                 looked = time.monotonic()

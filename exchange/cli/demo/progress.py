@@ -16,7 +16,7 @@ from exchange.cli.demo.flow import Counts, look
 from exchange.cli.demo.platform import Platform
 from exchange.cli.demo.story import FILE_SOURCE
 from exchange.clock import Deadline
-from exchange.errors import ExchangeError
+from exchange.errors import Action, ExchangeError
 
 _PAUSE_SECONDS = 1.0
 """As often as the broker service of the demo looks at the books."""
@@ -40,17 +40,28 @@ def follow(platform: Platform, operator: ApiClient, sources: Sources, before: Co
         last: Counts | None = None
         while not stop.is_set():
             platform.children.check()
-            counts = look(operator, platform.places, connectors)
-            bars.show(counts.since(before))
-            if _complete(counts, expected, before) and counts.still and counts == last:
-                return counts
-            if counts != last:
-                deadline = Deadline.after(_STALLED_SECONDS)
+            counts = _look(operator, platform, connectors)
+            if counts is not None:
+                bars.show(counts.since(before))
+                if _complete(counts, expected, before) and counts.still and counts == last:
+                    return counts
+                if counts != last:
+                    deadline = Deadline.after(_STALLED_SECONDS)
+                last = counts
             if deadline.passed:
                 raise ExchangeError("E_EMBEDDED", f"nothing moves any more; logs: {platform.places.logs}")
-            last = counts
             time.sleep(_PAUSE_SECONDS)
     raise KeyboardInterrupt
+
+
+def _look(operator: ApiClient, platform: Platform, connectors: Mapping[str, str]) -> Counts | None:
+    """The counts; None while nobody leads, as after the loss of a Kafka node."""
+    try:
+        return look(operator, platform.places, connectors)
+    except ExchangeError as error:
+        if error.entry.action is not Action.RETRY:
+            raise
+        return None
 
 
 def _expected(

@@ -119,7 +119,7 @@ class AdmissionUnit:
         passage = self._passage(messages[0].topic())
         passage.misplaced = self._misplaced(messages)
         passage.today = self._rules.today()
-        take, registry, partition = passage.take, self._registry, self._partition
+        take, produce, registry, partition = passage.take, output.produce, self._registry, self._partition
         beats = admitted = unchanged = superseded = 0
         for message in messages:
             key, value = message.key(), message.value()
@@ -137,7 +137,10 @@ class AdmissionUnit:
                 continue
             if not isinstance(entered, Dropped):
                 admitted += 1
-                _produce(output, registry, value, key, partition, entered)
+                try:
+                    produce(registry, value, key, partition, headers=entered)
+                except BufferError:
+                    _produce(output, registry, value, key, partition, entered)
             elif entered is Dropped.UNCHANGED:
                 unchanged += 1
             else:

@@ -96,7 +96,7 @@ def up(
             min=256, help="Java heap of a node in megabytes; 512 for one node, 288 for three.", show_default=False
         ),
     ] = None,
-    wait: Annotated[float, typer.Option(min=1, help="Seconds to wait until it answers.")] = 60.0,
+    wait: Annotated[float, typer.Option(min=1, help="Seconds to wait until it answers.")] = 120.0,
     as_json: AsJson = False,
 ) -> None:
     """Start it in the background and return when it answers. Nodes that run already are left as they are.

@@ -51,6 +51,8 @@ class Progress:
     """How often the share has been read from its beginning, the present time included."""
     resyncing: bool = False
     """Whether rows of former readings are still to be swept."""
+    topic: str = field(default="", compare=False)
+    """Which share it is about: a grant that is amended goes on in another one."""
     current_at: datetime | None = field(default=None, compare=False)
     """When all that stood in the partition had last been applied; before that, when the present reading began."""
 
@@ -77,6 +79,7 @@ class ProgressTable:
             metadata,
             Column("grant_id", Text, primary_key=True),
             Column("partition_number", Integer, primary_key=True, autoincrement=False),
+            Column("topic", Text, nullable=False),
             Column("next_offset", BigInteger, nullable=False),
             Column("upserted", BigInteger, nullable=False),
             Column("deleted", BigInteger, nullable=False),

@@ -149,18 +149,21 @@ class SqlTarget:
         with self._reached(), self._engine.connect() as connection:
             return self._progress.all(connection, grant)
 
-    def begin(self, grant: GrantId, partitions: Iterable[int], now: datetime) -> dict[int, Progress]:
-        """Where to read on in each partition. One that was not read for too long is to be read again from its start."""
+    def begin(self, grant: GrantId, topic: str, partitions: Iterable[int], now: datetime) -> dict[int, Progress]:
+        """Where to read on in each partition of a share's topic.
+
+        One that was not read for too long is to be read again from its start, and so is another share of the grant.
+        """
         found = {}
         with self._reached(), self._engine.begin() as connection:
             for partition in sorted(partitions):
                 stored = self._progress.locked(connection, grant, partition)
-                progress = stored or Progress(current_at=now)
-                stale = progress.stale(now, self._kept)
-                if stale:
-                    progress.read_again(now)
-                if stale or stored is None:
-                    self._progress.note(connection, (grant, partition), progress, now, known=stored is not None)
+                progress = stored or Progress(topic=topic, current_at=now)
+                other = progress.topic != topic
+                if other or progress.stale(now, self._kept):
+                    progress.read_again(now, end=0 if other else None)
+                    progress.topic = topic
+                self._progress.note(connection, (grant, partition), progress, now, known=stored is not None)
                 found[partition] = progress
         return found
 

@@ -60,6 +60,11 @@ class GrantFinder:
         """Whether the grant may still be read."""
         return bool(self._get(f"/v1/grants/{grant.grant}", {})["active"])
 
+    def topic_of(self, grant: ActiveGrant) -> str | None:
+        """The topic that the grant is to be read from now; it changes when the grant is amended."""
+        topic: str | None = self._get(f"/v1/grants/{grant.grant}", {})["topic"]
+        return topic
+
     def wait(
         self, demander: Department, record_type: RecordType, provider: str | None, stop: threading.Event
     ) -> ActiveGrant | None:

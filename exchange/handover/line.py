@@ -54,6 +54,8 @@ class Steps:
     producer: IdempotentProducer
     faults: Faults
     clock: Clock
+    moved: Callable[[], bool]
+    """Whether the grant has gone on in another share. Asked all the time: cheap."""
 
 
 class HandoverLine:
@@ -78,7 +80,7 @@ class HandoverLine:
         """When each partition was last noted to be current; absent before it is."""
 
     def run(self, stop: threading.Event, once: bool = False) -> None:
-        """Work until `stop` is set; with `once` only until the share has been read to its end.
+        """Work until `stop` is set or the grant goes on in another share; with `once` only until its end is reached.
 
         Raises ExchangeError for what waiting won't mend, such as the end of the grant.
         """
@@ -108,12 +110,15 @@ class HandoverLine:
                 return
             for partition in reader.ended():
                 self._complete(reader, partition, stop)
+            if self._steps.moved():
+                return
             if once and not received and reader.caught_up:
                 return
 
     def _begin(self, partitions: list[int]) -> dict[int, int]:
         """Where to read each partition from; called when the group gives it to us."""
-        found = self._steps.target.begin(self._owner.grant.grant, partitions, self._steps.clock.now())
+        grant = self._owner.grant
+        found = self._steps.target.begin(grant.grant, grant.topic, partitions, self._steps.clock.now())
         for partition, progress in found.items():
             self._readings[partition] = progress.reading
             self._current.pop(partition, None)

@@ -1,6 +1,7 @@
 """A sink at work: wait for its grant, open its table, hand over until told to stop."""
 
 import threading
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ _PAUSE_SECONDS = 1.0
 _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
 _LONGEST_PAUSE_SECONDS = 15.0
+_LOOK_SECONDS = 60.0
 _log = structlog.get_logger("exchange.handover")
 
 
@@ -47,19 +49,43 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
     """
     stop = run.stop
     with GrantFinder(settings.api) as finder:
-        grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
-        if grant is None:
-            return
-        _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
-        for patience in range(_PATIENCE, -1, -1):
-            try:
-                _hand_over(connector, sink, settings, (grant, finder), run)
+        patience = _PATIENCE
+        while not stop.is_set():
+            grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
+            if grant is None:
                 return
+            _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
+            try:
+                moved = _hand_over(connector, sink, settings, (grant, finder), run)
             except ExchangeError as error:
                 judged = judge(error, grant, finder)
                 if not is_refusal(judged) or not patience or stop.is_set():
                     raise judged from None
-            stop.wait(_PAUSE_SECONDS)
+                patience -= 1
+                stop.wait(_PAUSE_SECONDS)
+                continue
+            if not moved:
+                return
+            patience = _PATIENCE
+
+
+class _Watch:
+    """Looks now and then whether a grant has gone on in another share."""
+
+    def __init__(self, grant: ActiveGrant, finder: GrantFinder) -> None:
+        self._grant = grant
+        self._finder = finder
+        self._looked = time.monotonic()
+        self.moved = False
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            try:
+                self.moved = self._finder.topic_of(self._grant) != self._grant.topic
+            except ExchangeError as error:
+                _log.info("handover.grant_unknown", stage="handover.receive", code=error.code)
+        return self.moved
 
 
 def _hand_over(
@@ -68,7 +94,8 @@ def _hand_over(
     settings: Settings,
     granted: tuple[ActiveGrant, GrantFinder],
     run: Run,
-) -> None:
+) -> bool:
+    """Hand over until told to stop (False), or until the grant goes on in another share (True)."""
     grant, finder = granted
     connection = Connection.of(settings.kafka)
     with ExitStack() as stack:
@@ -87,8 +114,10 @@ def _hand_over(
             producer,
             Faults(connector.name, sink.record_type),
             run.clock,
+            _Watch(grant, finder),
         )
         HandoverLine(Owner(connector.department, sink.record_type, grant), steps).run(run.stop, run.once)
+        return steps.moved()
 
 
 def _prepare(target: SqlTarget, stop: threading.Event) -> None:

@@ -111,7 +111,7 @@ class Desk:
         self._admin = admin
         self._codec = Codec(SCHEMA)
 
-    def open(self, admin: Admin, **share_config: str) -> None:
+    def open(self, admin: Admin, active: bool = True, **share_config: str) -> None:
         """Make the topics, give the rights and activate the grant. share_config: what is different from a usual one."""
         share = topic_config(TopicKind.SHARE) | {name.replace("_", "."): value for name, value in share_config.items()}
         receipts, faults = receipt_topic(self.grant), faults_topic(self.department)
@@ -119,7 +119,8 @@ class Desk:
         admin.create_topics([NewTopicSpec(receipts, 1, topic_config(TopicKind.RECEIPT))], 1)
         admin.create_topics([NewTopicSpec(faults, 1, topic_config(TopicKind.FAULTS))], 1)
         admin.grant([*self.reads(self.department), Acl(self.department, "topic", faults, "write")])
-        self.activate()
+        if active:
+            self.activate()
 
     def reads(self, principal: str) -> list[Acl]:
         """The rights of who reads the share."""
@@ -181,6 +182,12 @@ class Desk:
         """The department's database; every statement is a transaction."""
         address = self.settings.connector.database.get_secret_value().replace("+psycopg", "")
         return psycopg.connect(address, autocommit=True)
+
+    def tables(self) -> set[str]:
+        """What tables there are."""
+        question = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        with self.connect() as connection:
+            return {name for (name,) in connection.execute(question)}
 
     def rows(self) -> list[tuple[Any, ...]]:
         """(credit code, name) of the table."""

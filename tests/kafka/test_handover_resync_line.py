@@ -12,11 +12,12 @@ from exchange.clock import Deadline
 from exchange.embedded.child import ChildProcess, Command
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.embedded.processes import exchange_command
+from exchange.handover import start
 from exchange.kafka.admin import Acl, Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.partitioner import partition_of
 from exchange.kafka.topics import TOMBSTONES_KEPT
-from exchange.names import Department, faults_topic, grant_group
+from exchange.names import Department, ShareName, faults_topic, grant_group, share_topic
 from exchange.testing.sink_ground import PARTITIONS, TOKEN, BrokerService, Desk, Running
 
 pytestmark = pytest.mark.kafka
@@ -118,6 +119,23 @@ def test_a_sink_that_lost_its_table_reads_the_share_again_whatever_its_group_say
         connection.execute("DROP TABLE companies, exchange_progress, exchange_rows")
     desk.run()
     assert desk.rows() == [("A", "one"), ("B", "two")]
+
+
+def test_a_running_sink_follows_its_grant_into_another_share(
+    desk: Desk, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "_LOOK_SECONDS", 0.2)
+    desk.send(desk.company("A", "one"), desk.company("B", "two"), desk.company("C", "three"))
+    with Running(desk) as running:
+        running.until(lambda: "companies" in desk.tables() and len(desk.rows()) == 3)
+        desk.topic = share_topic(ShareName(f"{desk.department}-next"))
+        desk.open(admin, active=False)
+        desk.send(desk.company("A", "cut again"), desk.company("D", "four"))
+        desk.activate()
+        running.until(lambda: desk.rows() == [("A", "cut again"), ("D", "four")])
+    assert running.ended is None
+    done = desk.handed_over()
+    assert (done.upserted, done.deleted, done.faulty) == (5, 2, 0)
 
 
 def test_a_sink_killed_again_and_again_in_a_resync_ends_with_the_share_and_exact_counts(

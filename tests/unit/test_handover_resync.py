@@ -38,8 +38,8 @@ class Sink:
         self.reported: list[Refusal] = []
         self.reading = 1
 
-    def begin(self, now: datetime = NOW, partition: int = 0) -> Progress:
-        found = self.target.begin(self.grant, [partition], now)[partition]
+    def begin(self, now: datetime = NOW, partition: int = 0, topic: str = "share.s") -> Progress:
+        found = self.target.begin(self.grant, topic, [partition], now)[partition]
         self.reading = found.reading
         return found
 
@@ -230,3 +230,14 @@ def test_a_second_resync_sweeps_what_the_first_one_saw(sink: Sink) -> None:
         sink.read(*found, now=now)
         sink.complete(now)
     assert sink.rows() == [("b", "n")]
+
+
+def test_a_grant_that_goes_on_in_another_share_is_read_from_its_beginning_and_all_of_it_is_counted(sink: Sink) -> None:
+    found = sink.begin(topic="share.next")
+    assert (found.next_offset, found.counted_to, found.resyncing) == (0, 0, True)
+    sink.read(row(0, "a", "other cut"), row(1, "d"))
+    progress = sink.complete()
+    assert sink.rows() == [("a", "other cut"), ("d", "n")]
+    assert progress is not None
+    assert (progress.upserted, progress.deleted) == (5, 2)
+    assert sink.begin(topic="share.next").next_offset == 2

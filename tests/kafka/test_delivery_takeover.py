@@ -1,0 +1,119 @@
+"""Workers that are killed, stay away or freeze: how long a grantee waits, and that a woken zombie commits nothing."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from exchange.embedded.kafka import EmbeddedKafka
+from exchange.kafka.reader import PartitionTail
+from exchange.names import ShareName, share_topic
+from exchange.testing.delivery_ground import DeliveryGround
+from exchange.testing.delivery_versions import CITY, IN_CITY, Versions, by_key, told
+
+pytestmark = pytest.mark.kafka
+FIRST, SECOND = "deliver-1", "deliver-2"
+BUSY = 3.0
+"""How much longer a loaded machine may take than the promise says."""
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeliveryGround]:
+    """A Kafka of our own with two shares and two workers."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka-takeover")).start() as kafka:
+        found = DeliveryGround(tmp_path_factory.mktemp("ground"), kafka)
+        found.allow_own()
+        found.share("all")
+        found.share("city", scope=CITY)
+        for worker in (FIRST, SECOND):
+            found.start(worker)
+        found.until(lambda: found.joined("all", "city"))
+        yield found
+        found.stop_all()
+
+
+class Reader(threading.Thread):
+    """A `read_committed` reader of a share that notes when each partition gave it records."""
+
+    def __init__(self, ground: DeliveryGround) -> None:
+        super().__init__(daemon=True)
+        self._places = [(str(share_topic(ShareName("all"))), partition) for partition in range(ground.partitions)]
+        self._tail = PartitionTail(ground.connection, self._places)
+        self._ended = threading.Event()
+        self.times: dict[int, list[float]] = {partition: [] for _, partition in self._places}
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            for message in self._tail.poll(0.05):
+                self.times[message.partition()].append(time.monotonic())
+
+    def longest_gap(self) -> float:
+        """Seconds, over both partitions. Ends the reading."""
+        self._ended.set()
+        self.join()
+        self._tail.close()
+        return max(later - earlier for times in self.times.values() for earlier, later in pairwise(times))
+
+
+def write_until(ground: DeliveryGround, versions: Versions, partitions_at: list[int]) -> None:
+    """Go on writing until both partitions have been taken beyond what stands there now and a little more."""
+    while not all(state.taken > before for state, before in zip(ground.states(), partitions_at, strict=True)):
+        versions.grow(20)
+
+
+def taken(ground: DeliveryGround) -> list[int]:
+    return [state.taken for state in ground.states()]
+
+
+@pytest.mark.parametrize(("stays_away", "promised"), [(False, 3.0), (True, 12.0)])
+def test_grantee_waits_no_longer_than_promised(
+    ground: DeliveryGround, stays_away: bool, promised: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for worker in (FIRST, SECOND):
+        ground.start(worker)
+    versions = Versions(ground, first=10_000 * (1 + stays_away))
+    write_until(ground, versions, taken(ground))
+    reader = Reader(ground)
+    reader.start()
+    write_until(ground, versions, taken(ground))
+    ground.stop(signal.SIGKILL, FIRST)
+    if not stays_away:
+        ground.start(FIRST)
+    for _ in range(2):
+        write_until(ground, versions, taken(ground))
+    gap = reader.longest_gap()
+    with capsys.disabled():
+        print(f"\nlongest gap of a reader, worker {'stays away' if stays_away else 'restarted at once'}: {gap:.1f} s")
+    assert gap < promised * BUSY
+
+
+def test_woken_zombie_commits_nothing(ground: DeliveryGround) -> None:
+    for worker in (FIRST, SECOND):
+        ground.start(worker)
+    before = {share: len(ground.received(share)) for share in ("all", "city")}
+    stood = taken(ground)
+    versions = Versions(ground, first=50_000)
+    write_until(ground, versions, stood)
+    versions.grow(2_000)
+    ground.workers[FIRST].send_signal(signal.SIGSTOP)
+    versions.grow(400)
+    ground.until(lambda: sum(taken(ground)) == sum(stood) + versions.count)
+    ground.workers[FIRST].send_signal(signal.SIGCONT)
+    woken = taken(ground)
+    versions.grow(400)
+    ground.until(lambda: sum(taken(ground)) == sum(stood) + versions.count)
+    write_until(ground, versions, woken)
+    ground.until(lambda: sum(taken(ground)) == sum(stood) + versions.count)
+
+    for share, region in (("all", None), ("city", IN_CITY)):
+        expected = {key: seen for key, found in versions.written.items() if (seen := told(found, region))}
+        found = by_key(ground.received(share))
+        assert {key: seen for key, seen in found.items() if key in versions.written} == expected
+        books = ground.books(share)
+        assert books.difference == 0
+        assert books.forwarded + books.retracted == len(ground.received(share)) > before[share]
+    for worker in (FIRST, SECOND):
+        assert ground.stop(worker=worker) == 0

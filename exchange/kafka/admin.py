@@ -10,6 +10,7 @@ from confluent_kafka import (
     IsolationLevel,
     KafkaError,
     KafkaException,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (
@@ -43,6 +44,7 @@ _ACLS_PER_CALL = 500
 _SCRAM_ITERATIONS = 8192
 _OFFSET_ABSENT = -1001
 _Result = TypeVar("_Result")
+_UNSEEN = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -131,6 +133,22 @@ class Admin:
         except KafkaException as error:
             raise translate(error, "listing topics") from None
         return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def writable(self, topics: Iterable[str]) -> set[str]:
+        """Those of `topics` that exist and that this principal may write, as Kafka itself judges it."""
+        found = set()
+        for chunk in _chunks(sorted(topics), _TOPICS_PER_CALL):
+            asked = self._client.describe_topics(TopicCollection(list(chunk)), include_authorized_operations=True)
+            for name, future in asked.items():
+                try:
+                    allowed = _answer(future, f"looking at {name}").authorized_operations or ()
+                except KafkaException as error:
+                    if error_of(error).code() not in _UNSEEN:
+                        raise translate(error, f"looking at {name}") from None
+                    continue
+                if AclOperation.WRITE in allowed:
+                    found.add(name)
+        return found
 
     def create_topics(self, specs: Sequence[NewTopicSpec], replication: int) -> None:
         """Make topics; one that exists already is left as it is."""

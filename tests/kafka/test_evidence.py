@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 from exchange import names
 from exchange.admission.state import BOOKS_KEY, Books, encode
 from exchange.broker.books import books
+from exchange.broker.commands_shares import OrderRecovery, RecoverShare
 from exchange.broker.demands import grant_state
 from exchange.broker.evidence import Evidence
 from exchange.broker.evidence_lines import LineStates
@@ -287,7 +288,14 @@ def test_a_suspended_share_breaks_with_cause_exchange(scene: Scene) -> None:
     key, value = encode_place(scene.share, Joined(0, 0, 1, "E_SHARE_UNWRITABLE"))
     scene.write((names.delivery_topic(TYPE), key, value, 1))
     scene.expect("exchange")
-    scene.join(1)
+    assert scene.bus.ledger.state.shares[scene.share].suspended == "E_SHARE_UNWRITABLE"
+    scene.bus.ledger.execute(OrderRecovery(scene.grant.grant))
+    scene.bus.ledger.execute(RecoverShare(scene.share))
+    scene.look()
+    assert scene.causes == {"exchange"}  # the line has not taken it up yet
+    for partition in range(PARTITIONS):
+        key, value = encode_place(scene.share, Joined(0, 0, 1, recoveries=1))
+        scene.write((names.delivery_topic(TYPE), key, value, partition))
     scene.expect()
 
 

@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.embedded.postgres import EmbeddedPostgres
@@ -76,3 +78,17 @@ def kafka_settings_for(
 def unique() -> str:
     """A word of this test alone, in kebab case, to keep its topics, groups, departments and record types apart."""
     return f"t{secrets.token_hex(4)}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """A file stays on one process, and so do all files that share the running province: it is started once."""
+    return ProvinceTogether(config, log)
+
+
+class ProvinceTogether(LoadFileScheduling):
+    """Files as units, but those of the province are one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "province" if "/test_province_" in file else file

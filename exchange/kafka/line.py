@@ -270,14 +270,16 @@ class Line:
         if not built or self._members.assigned is None:
             return
         try:
-            committed = self._members.committed({place for slot in built for place in slot.unknown()})
+            unknown = {place for slot in built for place in slot.unknown()}
+            committed = self._members.committed(unknown)
+            beginnings = self._members.beginnings(unknown - committed.keys())
         except ExchangeError as error:
             _log.warning("line.offsets_unknown", line=self._name, code=error.code)
             for slot in built:
                 slot.since = now + _AGAIN_SECONDS
             return
         for slot in built:
-            if self._guarded(slot, lambda slot=slot: slot.locate(committed, self._members)):  # type: ignore[misc]
+            if self._guarded(slot, lambda slot=slot: slot.locate(committed, beginnings)):  # type: ignore[misc]
                 slot.state = SlotState.READY
                 self._reread = True
 

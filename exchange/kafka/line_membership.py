@@ -41,6 +41,8 @@ _CONSUMER = {
     "check.crcs": False,
 }
 """Measured values; `fetch.queue.backoff.ms` alone is worth a factor of three."""
+_EARLIEST = -2
+"""Kafka's time of the first record of a partition, whatever its time is."""
 _TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
 _OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
@@ -182,9 +184,22 @@ class Membership:
                 raise translate(place.error, "reading committed offsets")
         return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
 
-    def low(self, place: Place) -> int:
-        """The first offset that still stands in a partition. Raises ExchangeError."""
-        return self._watermarks(place)[0]
+    def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that still stands in each partition. Raises ExchangeError.
+
+        All in one request: each would wait until the fetch is answered that the broker is holding back for us.
+        """
+        asked = [TopicPartition(*place, _EARLIEST) for place in places]
+        if not asked:
+            return {}
+        try:
+            found = self._consumer.offsets_for_times(asked, timeout=_CALL_SECONDS)
+        except KafkaException as error:
+            raise translate(error, "reading the beginnings of partitions") from None
+        for place in found:
+            if place.error is not None:
+                raise translate(place.error, "reading the beginnings of partitions")
+        return {(place.topic, place.partition): place.offset for place in found}
 
     def behind(self, positions: Mapping[Place, int]) -> dict[Place, int]:
         """How far each position is from the end of its partition, as last fetched; markers are counted too."""
@@ -196,13 +211,6 @@ class Membership:
                 continue
             if high >= 0:
                 found[place] = max(0, high - position)
-        return found
-
-    def _watermarks(self, place: Place) -> tuple[int, int]:
-        try:
-            found: tuple[int, int] = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
-        except KafkaException as error:
-            raise translate(error, "reading the ends of a partition") from None
         return found
 
     def close(self) -> None:

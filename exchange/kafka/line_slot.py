@@ -12,7 +12,7 @@ from exchange import names
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
-from exchange.kafka.line_membership import Membership, Place
+from exchange.kafka.line_membership import Place
 from exchange.kafka.message import Message
 from exchange.kafka.producer import TransactionalProducer
 from exchange.kafka.unit import Unit, UnitFactory, UnitId
@@ -89,16 +89,16 @@ class Slot:
         """Inputs whose positions are still to be found."""
         return {(topic, self.id.partition) for topic in self.topics} - self.positions.keys()
 
-    def locate(self, committed: Mapping[Place, int], members: Membership) -> None:
+    def locate(self, committed: Mapping[Place, int], beginnings: Mapping[Place, int]) -> None:
         """Take up the committed offsets; an input without one is read from its beginning, if the unit is fresh.
 
-        Raises ExchangeError: E_OFFSET_LOST if it is not, E_KAFKA_*.
+        Raises ExchangeError(E_OFFSET_LOST) if it is not.
         """
         assert self.unit is not None
         for place in self.unknown():
             if place not in committed and not self.unit.fresh():
                 raise ExchangeError("E_OFFSET_LOST", f"{place[0]}/{place[1]}")
-            self.positions[place] = committed[place] if place in committed else members.low(place)
+            self.positions[place] = committed[place] if place in committed else beginnings[place]
         self.positions = {place: offset for place, offset in self.positions.items() if place[0] in self.topics}
 
     def begin(self) -> None:

@@ -85,6 +85,10 @@ class Province:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop everything; once more does nothing."""
         self._stack.close()
         self.platform.__exit__(None, None, None)
 

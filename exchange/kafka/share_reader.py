@@ -42,7 +42,9 @@ class ShareReader:
         self._consumer = Consumer(
             connection.config(
                 group_id=group,
-                group_instance_id=member,
+                # Of each topic a member of its own: a static member that comes back with another subscription is
+                # given its old partitions without a rebalance.
+                group_instance_id=f"{member}.{topic}",
                 group_protocol="classic",
                 partition_assignment_strategy="range",
                 session_timeout_ms=6000,

@@ -1,1 +1,1 @@
-"""What tests, the demo and connector authors need beside the product: generated people, hostile records, conformance."""
+"""What tests and the demo need beside the product: generated people, hostile records, grounds to run parts on."""

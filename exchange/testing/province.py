@@ -92,12 +92,16 @@ class Province:
         self._stack.close()
         self.platform.__exit__(None, None, None)
 
-    def stop(self, child: str) -> None:
-        """Stop a process, gracefully; it stays away until `restart`."""
+    @contextmanager
+    def away(self, child: str) -> Iterator[None]:
+        """While this lasts, a process is away: stopped gracefully, and started again at the end."""
         self.platform.children.stop(child)
+        try:
+            yield
+        finally:
+            self._start_again(child)
 
-    def restart(self, child: str) -> None:
-        """Start a process that was stopped."""
+    def _start_again(self, child: str) -> None:
         if child == "deliver":
             self.platform.start_delivery()
         elif child == "admit":

@@ -98,13 +98,12 @@ def test_who_stands_still_breaks_the_freshness_until_it_goes_on(
     third, two_thirds = (float(Fraction(number, 3)) for number in (1, 2))
     assert agreed_rate(province, tmp_path / "before") == {"strict": two_thirds, "weighted": two_thirds}
 
-    province.stop(child)
-    change_a_company(province)
-    province.wait(lambda: causes(province) == {cause}, f"a breach by the {cause} alone")
-    assert province.grant("taxation")["state"] == "breached"
-    assert agreed_rate(province, tmp_path / "broken") == {"strict": third, "weighted": third}
+    with province.away(child):
+        change_a_company(province)
+        province.wait(lambda: causes(province) == {cause}, f"a breach by the {cause} alone")
+        assert province.grant("taxation")["state"] == "breached"
+        assert agreed_rate(province, tmp_path / "broken") == {"strict": third, "weighted": third}
 
-    province.restart(child)
     province.wait(lambda: not causes(province), "freshness again")
     assert province.grant("taxation")["state"] == "serving"
     assert agreed_rate(province, tmp_path / "restored") == {"strict": two_thirds, "weighted": two_thirds}

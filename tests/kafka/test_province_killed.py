@@ -141,12 +141,11 @@ def test_a_source_that_lost_its_last_page_repeats_nothing_behind_admission(provi
         "market-regulation", "UPDATE registrations SET capital_amount = capital_amount + 1 WHERE region = '340100'"
     )
     province.settle()
-    province.stop(connector)
-    admitted = Counter(versions(province, registry_topic(COMPANIES)))
-    entries = province.books(COMPANIES)["entries"]
+    with province.away(connector):
+        admitted = Counter(versions(province, registry_topic(COMPANIES)))
+        entries = province.books(COMPANIES)["entries"]
+        state.write_bytes(before_the_page)
 
-    state.write_bytes(before_the_page)
-    province.restart(connector)
     province.settle()
     again = province.books(COMPANIES)["entries"]
     ((page,),) = province.sql("market-regulation", "SELECT count(*) FROM registrations WHERE region = '340100'")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 _ACCOUNT = "nobody"
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _PR_CAPBSET_READ = 23
@@ -44,6 +46,8 @@ def become(account: tuple[int, int], passing: bool) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if capability is not None:
         libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Without it access(2), by which PostgreSQL looks for its own programs, forgets the capability.
+        libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)

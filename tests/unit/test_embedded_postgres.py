@@ -1,5 +1,6 @@
 """The embedded PostgreSQL keeps departments apart, survives kills, and leaves no process behind."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 from exchange.clock import Deadline
+from exchange.embedded import postgres as postgres_module
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 
@@ -135,3 +137,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ExchangeError, match=r"E_EMBEDDED: .*file/data cannot be used"):
         EmbeddedPostgres(tmp_path / "file" / "data").start()
+
+
+def test_programs_in_a_closed_folder_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, the account that PostgreSQL runs under has to pass through a virtual environment under root's home."""
+    programs = postgres_module._binary("postgres").parents[1]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(programs, closed / "pginstall", symlinks=True)
+    monkeypatch.setattr(postgres_module, "_binary", lambda name: closed / "pginstall" / "bin" / name)
+    with EmbeddedPostgres(tmp_path / "server") as server:
+        assert server.database("register").startswith("postgresql+psycopg://register:")

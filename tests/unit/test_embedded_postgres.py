@@ -141,10 +141,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_programs_in_a_closed_folder_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root, the account that PostgreSQL runs under has to pass through a virtual environment under root's home."""
-    programs = postgres_module._binary("postgres").parents[1]
+    package = postgres_module._binary("postgres").parents[2]
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    shutil.copytree(programs, closed / "pginstall", symlinks=True)
-    monkeypatch.setattr(postgres_module, "_binary", lambda name: closed / "pginstall" / "bin" / name)
+    for part in package.parent.glob(f"{package.name}*"):  # its libraries lie beside it
+        shutil.copytree(part, closed / part.name, symlinks=True)
+    installed = closed / postgres_module._binary("postgres").relative_to(package.parent).parent
+    monkeypatch.setattr(postgres_module, "_binary", lambda name: installed / name)
     with EmbeddedPostgres(tmp_path / "server") as server:
         assert server.database("register").startswith("postgresql+psycopg://register:")

@@ -59,7 +59,8 @@ class ShareReader:
                 fetch_wait_max_ms=100,
                 fetch_queue_backoff_ms=5,
                 queued_min_messages=1000,
-                queued_max_messages_kbytes=4096,
+                queued_max_messages_kbytes=1024,
+                fetch_max_bytes=2_000_000,  # a sink shares a department's small machine
             )
         )
         self._at_end: set[int] = set()

@@ -17,7 +17,7 @@ from exchange.errors import ExchangeError
 from exchange.kafka.admin import Admin, NewTopicSpec
 from exchange.kafka.connection import Connection
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 
 _PARENT = """
 import json, sys, time

@@ -25,7 +25,7 @@ _IDENTIFIERS: Mapping[str, Callable[[str], str | None]] = {
     "region": region.error_code,
 }
 _REPEATED = frozenset({"credit-code", "region", "organisation-code"})
-"""Identifiers that recur in a field: what was found valid is remembered. Never those of persons."""
+"""Identifiers that recur in a field that is not the key: what was found valid is remembered. Never those of persons."""
 _REMEMBERED = 4_096
 _PLAIN = frozenset({"credit-code", "resident-id", "organisation-code"})
 """Identifiers that stand in a key as they are: no character of theirs needs percent-encoding."""
@@ -59,8 +59,9 @@ def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]
     lines = ["def check(key, value, today):"]
     lines.append(f" {''.join(name + ', ' for name in names.values())}= avro(value, {record.FRAME_BYTES})")
     lines += _key_lines(schema, names)
-    for number, rule in enumerate(probed):
-        lines += _rule_lines(rule, names[rule.name], number, code_sets, scope)
+    for rule in probed:
+        recurs = rule.identifier in _REPEATED and not rule.personal and schema.natural_key != (rule.name,)
+        lines += _rule_lines(rule, names[rule.name], recurs, code_sets, scope)
     exec("\n".join(lines), scope)  # noqa: S102 - generated from our own reviewed schemas
     check: Check = scope["check"]
     return check
@@ -84,7 +85,7 @@ def _is_checked(rule: FieldRule) -> bool:
 
 
 def _rule_lines(
-    rule: FieldRule, value: str, number: int, code_sets: Mapping[str, frozenset[str]], scope: dict[str, Any]
+    rule: FieldRule, value: str, recurs: bool, code_sets: Mapping[str, frozenset[str]], scope: dict[str, Any]
 ) -> list[str]:
     """Lines that check one field. An identifier or a code is never empty, so one test does for both."""
     there = f"{value} is not None and " if _is_nullable(rule.type) else ""
@@ -92,17 +93,17 @@ def _rule_lines(
     if rule.required and _is_nullable(rule.type):
         lines = [f" if {value} is None: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
     if rule.identifier:
-        scope[f"verdict{number}"] = verdict = _IDENTIFIERS[rule.identifier]
-        found = f"verdict{number}({value}.decode())"
-        if rule.identifier in _REPEATED and not rule.personal:
-            scope[f"known{number}"] = _Remembered(verdict)
-            found = f"known{number}[{value}]"
+        scope[f"verdict_{value}"] = verdict = _IDENTIFIERS[rule.identifier]
+        found = f"verdict_{value}({value}.decode())"
+        if recurs:
+            scope[f"known_{value}"] = _Remembered(verdict)
+            found = f"known_{value}[{value}]"
         return [*lines, f" if {there}(code := {found}): refuse(code, {rule.name!r})"]
     if rule.code_set:
         if rule.code_set not in code_sets:
             raise ExchangeError("E_SCHEMA", f"field {rule.name}: there is no code set {rule.code_set}")
-        scope[f"codes{number}"] = frozenset(code.encode() for code in code_sets[rule.code_set])
-        return [*lines, f" if {there}{value} not in codes{number}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
+        scope[f"codes_{value}"] = frozenset(code.encode() for code in code_sets[rule.code_set])
+        return [*lines, f" if {there}{value} not in codes_{value}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
     if _is_date(rule.type):
         plausible = f"{EARLIEST_DAY} <= {value} <= today"
         return [*lines, f" if {there}not {plausible}: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]

@@ -44,8 +44,9 @@ class Passage:
         self.misplaced: frozenset[bytes] = frozenset()
         """New keys of the batch that belong into another partition."""
         self.today = 0
-        self._unsealer = unsealer
-        self._admitter = admitter
+        self._owns = source.owns
+        self._check_of = unsealer.check_of
+        self._admit = admitter.admit
 
     def take(self, key: bytes | None, value: bytes | None, message: Message) -> Headers | Dropped:
         """The headers with which the record enters the registry, or why it does not. Raises ExchangeError for bad ones.
@@ -55,13 +56,12 @@ class Passage:
         headers = receive(key, value, message.headers(), self.inbox)
         assert key is not None
         if value is not None:
-            check = self._unsealer.check_of(value)
-            check(key, value, self.today)
-        if not self.inbox.owns(key):
+            self._check_of(value)(key, value, self.today)
+        if not self._owns(key):
             raise ExchangeError("E_KEY_NOT_OWNED")
         if key in self.misplaced and value is not None:
             raise ExchangeError("E_KEY_PARTITION")
-        return self._admitter.admit(key, value, headers, message.offset())
+        return self._admit(key, value, headers, message.offset())
 
 
 class AdmissionUnit:
@@ -117,12 +117,13 @@ class AdmissionUnit:
 
     def _pass(self, messages: Sequence[Message], output: Output) -> None:
         passage = self._passage(messages[0].topic())
-        passage.misplaced = self._misplaced(messages)
+        keys = [message.key() for message in messages]
+        passage.misplaced = self._misplaced(keys)
         passage.today = self._rules.today()
         take, produce, registry, partition = passage.take, output.produce, self._registry, self._partition
         beats = admitted = unchanged = superseded = 0
-        for message in messages:
-            key, value = message.key(), message.value()
+        for key, message in zip(keys, messages, strict=True):
+            value = message.value()
             if value is None and key == HEARTBEAT_KEY:
                 beats += 1
                 continue
@@ -185,10 +186,10 @@ class AdmissionUnit:
             found = self._passages[topic] = Passage(source, self._unsealer, admitter)
         return found
 
-    def _misplaced(self, messages: Sequence[Message]) -> frozenset[bytes]:
+    def _misplaced(self, keys: Sequence[bytes | None]) -> frozenset[bytes]:
         """New keys that belong into another partition. A key that the memory knows came the right way once."""
         known = self._memory.known
-        new = {key for message in messages if (key := message.key()) is not None and key not in known}
+        new = {key for key in keys if key is not None and key not in known}
         places = partitions_of_keys(new, self._partitions)
         return frozenset(key for key, place in places.items() if place != self._partition)
 

@@ -12,7 +12,20 @@ from typing import Any
 from exchange.avro import strict
 from exchange.avro.check_lines import close_run, day, open_run, string, wide
 from exchange.avro.recode import Recoder
-from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Schema, Union, least_size, parse
+from exchange.avro.schema import (
+    Array,
+    Enum,
+    Fixed,
+    Map,
+    Node,
+    Primitive,
+    Record,
+    Schema,
+    Union,
+    decimal_bytes,
+    least_size,
+    parse,
+)
 from exchange.avro.source import Module, Place, stands_alone
 from exchange.avro.unions import has_ambiguous_union
 from exchange.errors import ExchangeError
@@ -177,7 +190,7 @@ class _CheckWriter:
             case "bytes", None:
                 return [*close, f"{indent}n = SHORT[b[p]]", f"{indent}p = p + n if n else block_end(b, p)"], False
             case "bytes", _:
-                return [*close, f"{indent}p = {self._decimals(node)}(b, p)"], False
+                return [*close, *self._decimal(node, indent)], False
             case kind, None:
                 end = "int_end" if kind == "int" else "long_end"
                 slow = f"p = {end}(b, p)"
@@ -201,6 +214,16 @@ class _CheckWriter:
                 return wide(indent, end, 8)
             case _:
                 return [f"{indent}p = {end}(b, p)"]
+
+    def _decimal(self, node: Primitive, indent: str) -> list[str]:
+        """A decimal over bytes: inline when it is shorter than the longest and no byte of it can be superfluous."""
+        assert node.logical is not None
+        shorter = f"1 < n <= {decimal_bytes(node.logical.precision)} and 0 < b[p + 1] < 255"
+        return [
+            f"{indent}n = SHORT[b[p]]",
+            f"{indent}if {shorter}: p += n",
+            f"{indent}else: p = {self._decimals(node)}(b, p)",
+        ]
 
     def _decimals(self, node: Primitive | Fixed) -> str:
         assert node.logical is not None

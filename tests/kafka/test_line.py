@@ -2,127 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from exchange.clock import Deadline
 from exchange.embedded.kafka import EmbeddedKafka
 from exchange.errors import ExchangeError
-from exchange.kafka.admin import Admin, NewTopicSpec
+from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
-from exchange.kafka.line import Line
-from exchange.kafka.message import Message
-from exchange.kafka.producer import IdempotentProducer
-from exchange.kafka.reader import read_to_end
-from exchange.kafka.unit import Output, Unit
-from exchange.names import Department, RecordType, TopicName, inbox_topic, registry_topic
+from exchange.testing.line_ground import PARTITIONS, Bus, running, until
 
 pytestmark = pytest.mark.kafka
-PARTITIONS = 2
-
-
-class Copies:
-    """Copies an inbox to the registry, and counts what it copied in a state record."""
-
-    def __init__(self, bus: "Bus", partition: int) -> None:
-        self.bus = bus
-        self.partition = partition
-        self.count = 0
-        self.asked = False
-
-    def restore(self) -> None:
-        for message in self.bus.read(self.bus.state, self.partition):
-            self.count = int(message.value() or b"0")
-
-    def fresh(self) -> bool:
-        return True
-
-    def pending(self) -> bool:
-        return self.bus.wants.is_set() and not self.asked
-
-    def process(self, messages: Sequence[Message], output: Output) -> None:
-        if not messages:
-            self.asked = True
-        for message in messages:
-            if message.key() == b"poison" and self.bus.poison.is_set():
-                raise ValueError("poison")
-            if message.key() != b"wide":
-                output.produce(self.bus.output, message.value(), message.key(), self.partition)
-            elif self.bus.narrow not in self.bus.left_out:
-                output.produce(self.bus.narrow, bytes(range(256)), message.key(), self.partition)
-            self.count += 1
-
-    def seal(self, output: Output) -> None:
-        output.produce(self.bus.state, b"%d" % self.count, b"n", self.partition)
-
-    def committed(self) -> None:
-        self.bus.commits += 1
-
-
-@dataclass
-class Bus:
-    """The topics of one test, and what its units are told."""
-
-    connection: Connection
-    admin: Admin
-    name: str
-    departments: list[str] = field(default_factory=lambda: ["first"])
-    wants: threading.Event = field(default_factory=threading.Event)
-    poison: threading.Event = field(default_factory=threading.Event)
-    left_out: set[str] = field(default_factory=set)
-    built: int = 0
-    commits: int = 0
-
-    def __post_init__(self) -> None:
-        self.record_type = RecordType(f"population.{self.name}")
-        self.output = registry_topic(self.record_type)
-        self.state = f"exchange.admission.{self.record_type}"
-        self.narrow = f"share.{self.name}.narrow"
-        self.group = f"line.{self.name}"
-        self.make(self.output, self.state, self.inbox("first"))
-        self.admin.create_topics([NewTopicSpec(self.narrow, PARTITIONS, {"max.message.bytes": "100"})], 1)
-
-    def inbox(self, department: str) -> TopicName:
-        return inbox_topic(self.record_type, Department(department))
-
-    def make(self, *topics: str) -> None:
-        self.admin.create_topics([NewTopicSpec(topic, PARTITIONS, {}) for topic in topics], 1)
-
-    def send(self, keys: Sequence[bytes], department: str = "first") -> None:
-        producer = IdempotentProducer(self.connection)
-        for number, key in enumerate(keys):
-            producer.send(self.inbox(department), key, b"%d" % number)
-        producer.flush(Deadline.after(30))
-        producer.close()
-
-    def read(self, topic: str, partition: int | None = None) -> list[Message]:
-        places = range(PARTITIONS) if partition is None else [partition]
-        return list(read_to_end(self.connection, [(topic, place) for place in places], Deadline.after(30)))
-
-    def keys(self) -> list[bytes | None]:
-        return sorted((message.key() for message in self.read(self.output)), key=lambda key: key or b"")
-
-    def counted(self) -> int:
-        latest = {message.partition(): int(message.value() or b"0") for message in self.read(self.state)}
-        return sum(latest.values())
-
-    def topics(self) -> list[TopicName]:
-        return [self.inbox(department) for department in self.departments]
-
-    def unit(self, record_type: RecordType, partition: int) -> Unit:
-        assert record_type == self.record_type
-        self.built += 1
-        return Copies(self, partition)
-
-    def refused(self, record_type: RecordType, partition: int, topics: frozenset[str]) -> None:
-        self.left_out |= topics
-
-    def line(self, worker: str = "one") -> Line:
-        return Line(self.connection, "admission", self.group, worker, self)
 
 
 @pytest.fixture
@@ -130,26 +21,6 @@ def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
     """A Kafka of one test, which may kill it."""
     with EmbeddedKafka(tmp_path).start() as kafka:
         yield kafka
-
-
-@contextmanager
-def running(line: Line) -> Iterator[threading.Thread]:
-    stop = threading.Event()
-    thread = threading.Thread(target=line.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = Deadline.after(seconds)
-    while not holds():
-        assert not deadline.passed, "it did not come to that in time"
-        threading.Event().wait(0.02)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 from exchange import record
 from exchange.avro.checker import compile_check
-from exchange.avro.record_schema import FieldRule, RecordSchema
+from exchange.avro.record_schema import EXPIRES_AT, FieldRule, RecordSchema
 from exchange.errors import ExchangeError
 from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
 
@@ -105,7 +105,8 @@ def _rule_lines(
         scope[f"codes_{value}"] = frozenset(code.encode() for code in code_sets[rule.code_set])
         return [*lines, f" if {there}{value} not in codes_{value}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
     if _is_date(rule.type):
-        plausible = f"{EARLIEST_DAY} <= {value} <= today"
+        latest = "" if rule.name == EXPIRES_AT else " <= today"
+        plausible = f"{EARLIEST_DAY} <= {value}{latest}"
         return [*lines, f" if {there}not {plausible}: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]
     return [*lines, f" if not {value}: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
 

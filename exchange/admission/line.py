@@ -11,6 +11,7 @@ import structlog
 from exchange import names
 from exchange.admission import state as books_state
 from exchange.admission.admit import Admitter, Dropped, Times
+from exchange.admission.expire import Admit, Ended, Ends, PeriodAdmitter, Periods, Sweeper
 from exchange.admission.inboxes import Inbox
 from exchange.admission.memory import Memory
 from exchange.admission.receive import receive
@@ -30,6 +31,8 @@ from exchange.record import Headers
 from exchange.stages import Stage
 
 _log = structlog.get_logger("exchange.admission")
+SWEPT_AT_ONCE = 5_000
+"""Records whose period is over that leave in one transaction."""
 _FULL_SECONDS = 0.1
 
 Reader = Callable[[TopicName, int], Iterable[Message]]
@@ -39,7 +42,7 @@ Reader = Callable[[TopicName, int], Iterable[Message]]
 class Passage:
     """The steps of admission, for the records of one inbox."""
 
-    def __init__(self, source: Inbox, unsealer: Unsealer, admitter: Admitter) -> None:
+    def __init__(self, source: Inbox, unsealer: Unsealer, admitter: Admit) -> None:
         self.inbox = source
         self.misplaced: frozenset[bytes] = frozenset()
         """New keys of the batch that belong into another partition."""
@@ -48,7 +51,7 @@ class Passage:
         self._check_of = unsealer.check_of
         self._admit = admitter.admit
 
-    def take(self, key: bytes | None, value: bytes | None, message: Message) -> Headers | Dropped:
+    def take(self, key: bytes | None, value: bytes | None, message: Message) -> Headers | Dropped | Ended:
         """The headers with which the record enters the registry, or why it does not. Raises ExchangeError for bad ones.
 
         Receive, unseal, check, admit; a withdrawal has nothing to unseal.
@@ -80,6 +83,7 @@ class AdmissionUnit:
         self._memory = Memory()
         self._unsealer = Unsealer(record_type, rules.schemas.by_id, rules.code_sets)
         self._times = Times(rules.clock)
+        self._periods = Periods(Ends(rules.schemas.by_id), rules.clock) if rules.schema(record_type).expires else None
         self._ledger_seq = -1
         self._passages: dict[str, Passage] = {}
         self._counted = Books()
@@ -88,7 +92,8 @@ class AdmissionUnit:
 
     def restore(self) -> None:
         """Rebuild the memory from the registry and the books from the state."""
-        self._memory.fill(self._read(self._registry, self._partition))
+        registry = self._read(self._registry, self._partition)
+        self._memory.fill(registry if self._periods is None else self._periods.watch(registry))
         self._beaten_ms = self._memory.beaten_ms
         for message in self._read(self._state, self._partition):
             value = message.value()
@@ -101,7 +106,10 @@ class AdmissionUnit:
         return True
 
     def pending(self) -> bool:
-        """Whether the registry partition is due for a heartbeat, however busy it is: a share of it may be quiet."""
+        """Whether records have ended, or a heartbeat is due, however busy the partition is: a share may be quiet."""
+        return self._beat_due() or (self._periods is not None and self._periods.due())
+
+    def _beat_due(self) -> bool:
         return self._beaten_ms is not None and self._now_ms() - self._beaten_ms >= self._rules.heartbeat_ms
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
@@ -111,9 +119,20 @@ class AdmissionUnit:
                 self._pass(run, output)
         elif messages:
             self._pass(messages, output)
-        elif self.pending():
-            _produce(output, self._registry, None, HEARTBEAT_KEY, self._partition, None)
-            self._beaten_ms = self._now_ms()
+        else:
+            self._sweep(output)
+            if self._beat_due():
+                _produce(output, self._registry, None, HEARTBEAT_KEY, self._partition, None)
+                self._beaten_ms = self._now_ms()
+
+    def _sweep(self, output: Output) -> None:
+        """Withdraw what has ended."""
+        if self._periods is None:
+            return
+        sweeper = Sweeper(self._periods, self._memory.known, self._type.encode(), self._rules.clock)
+        for key, headers in sweeper.sweep(SWEPT_AT_ONCE):
+            _produce(output, self._registry, None, key, self._partition, headers)
+            self.books.expired += 1
 
     def _pass(self, messages: Sequence[Message], output: Output) -> None:
         passage = self._passage(messages[0].topic())
@@ -129,14 +148,10 @@ class AdmissionUnit:
                 continue
             try:
                 entered = take(key, value, message)
-            except ExchangeError as error:
+            except Exception as error:
                 self._divert(message, passage.inbox, error, output)
                 continue
-            except Exception as error:
-                _log.error("admission.fault", record_type=self._type, code="E_INTERNAL", at=place_of(error))
-                self._divert(message, passage.inbox, ExchangeError("E_INTERNAL", type(error).__name__), output)
-                continue
-            if not isinstance(entered, Dropped):
+            if isinstance(entered, list):
                 admitted += 1
                 try:
                     produce(registry, value, key, partition, headers=entered)
@@ -144,8 +159,11 @@ class AdmissionUnit:
                     _produce(output, registry, value, key, partition, entered)
             elif entered is Dropped.UNCHANGED:
                 unchanged += 1
-            else:
+            elif entered is Dropped.SUPERSEDED:
                 superseded += 1
+            elif isinstance(entered, Ended):
+                admitted += 1
+                _produce(output, registry, None, key, partition, entered.headers)
         if admitted and self._beaten_ms is None:
             self._beaten_ms = self._now_ms()
         self.books.taken += len(messages) - beats
@@ -161,7 +179,7 @@ class AdmissionUnit:
     def committed(self) -> None:
         """Show what the transaction made durable."""
         now, before = self.books, self._counted
-        for outcome in ("admitted", "unchanged", "superseded"):
+        for outcome in ("admitted", "unchanged", "superseded", "expired"):
             count = getattr(now, outcome) - getattr(before, outcome)
             metrics.count_records(Stage.ADMISSION_ADMIT, outcome, self._type, count)
         metrics.count_records(Stage.ADMISSION_RECEIVE, "taken", self._type, now.taken - before.taken)
@@ -182,7 +200,8 @@ class AdmissionUnit:
         found = self._passages.get(topic)
         if found is None:
             source = self._rules.inbox(TopicName(topic))
-            admitter = Admitter(source, self._memory.known, self._times)
+            plain = Admitter(source, self._memory.known, self._times)
+            admitter = plain if self._periods is None else PeriodAdmitter(plain, self._periods, source.source)
             found = self._passages[topic] = Passage(source, self._unsealer, admitter)
         return found
 
@@ -193,7 +212,11 @@ class AdmissionUnit:
         places = partitions_of_keys(new, self._partitions)
         return frozenset(key for key, place in places.items() if place != self._partition)
 
-    def _divert(self, message: Message, source: Inbox, error: ExchangeError, output: Output) -> None:
+    def _divert(self, message: Message, source: Inbox, error: Exception, output: Output) -> None:
+        """Put a record aside. A fault of ours is none of the record, but it must not stop the line either."""
+        if not isinstance(error, ExchangeError):
+            _log.error("admission.fault", record_type=self._type, code="E_INTERNAL", at=place_of(error))
+            error = ExchangeError("E_INTERNAL", type(error).__name__)
         self.books.quarantine(source.provider, error.code)
         headers = quarantine_headers(message, error)
         _produce(output, source.quarantine, message.value(), message.key(), -1, headers)

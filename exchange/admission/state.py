@@ -13,7 +13,10 @@ BOOKS_KEY = b"n|"
 
 @dataclass(slots=True)
 class Books:
-    """Counts since the beginning. taken = admitted + unchanged + superseded + quarantined; heartbeats never count."""
+    """Counts since the beginning. taken = admitted + unchanged + superseded + quarantined; heartbeats never count.
+
+    What has ended by itself was not taken from an inbox, but stands in the registry beside what was admitted.
+    """
 
     taken: int = 0
     admitted: int = 0
@@ -24,6 +27,13 @@ class Books:
     """Quarantined records by error code."""
     by_provider: dict[str, dict[str, int]] = field(default_factory=dict)
     """The same by provider, then by code."""
+    expired: int = 0
+    """Records that admission withdrew because their period was over."""
+
+    @property
+    def entered(self) -> int:
+        """What was written into the registry, and delivery has to take."""
+        return self.admitted + self.expired
 
     @property
     def difference(self) -> int:
@@ -44,6 +54,7 @@ class Books:
         self.unchanged += other.unchanged
         self.superseded += other.superseded
         self.quarantined += other.quarantined
+        self.expired += other.expired
         _merge(self.by_code, other.by_code)
         for provider, codes in other.by_provider.items():
             _merge(self.by_provider.setdefault(provider, {}), codes)
@@ -61,6 +72,8 @@ def encode(books: Books) -> bytes:
     """The value of the state record."""
     found: dict[str, Any] = {name: getattr(books, name) for name in _COUNTS}
     found |= {"by_code": books.by_code, "by_provider": books.by_provider}
+    if books.expired:
+        found["expired"] = books.expired
     return json.dumps(found, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -75,6 +88,7 @@ def decode(value: bytes) -> Books:
                 str(provider): {str(code): int(count) for code, count in codes.items()}
                 for provider, codes in found["by_provider"].items()
             },
+            expired=int(found.get("expired", 0)),  # absent where none of them ever expired
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExchangeError("E_REGISTRY_DAMAGED", f"books of admission: {type(error).__name__}") from None

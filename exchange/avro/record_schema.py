@@ -2,7 +2,7 @@
 
 A registry schema carries these attributes. Record: `recordType`, `naturalKey` (list of fields), `provider`
 (`{"rule": …, "field": …}`), `personal` (default true), `meaningZh`. Field: `doc` (meaning in English), `meaningZh`,
-`standard`, `codeSet`, `identifier`, `sharing`, `personal`, `required`.
+`standard`, `codeSet`, `identifier`, `sharing`, `personal`, `required`. A field `expires_at` says when a record ends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,10 @@ PROVIDER_RULES = ("prefix", "first-character", "issuer", "sole")
 code; a part of the licence identifier; one department of the catalogue provides the whole type."""
 IDENTIFIERS = ("resident-id", "credit-code", "organisation-code", "licence-id", "region")
 SHARINGS = ("unconditional", "conditional", "not-shared")
+EXPIRES_AT = "expires_at"
+"""The field that says when admission withdraws a record: a date, its last day; or a timestamp, the moment; or null."""
+MOMENTS = ("date", "timestamp-millis", "timestamp-micros")
+"""Logical types of a day or a moment that is the same everywhere."""
 _KEY_SAFE = "!$&'()*+,:;=@"
 """Characters of a key that stay as they are beside letters, digits and `-._~` (RFC 3986 path segments)."""
 
@@ -58,6 +62,11 @@ class RecordSchema:
             if rule.name == name:
                 return rule
         raise ExchangeError("E_UNKNOWN_FIELD", f"{self.record_type} has no field {name}")
+
+    @property
+    def expires(self) -> bool:
+        """Whether records of the type may end by themselves."""
+        return any(rule.name == EXPIRES_AT for rule in self.fields)
 
     def key_of(self, values: Sequence[str]) -> bytes:
         """The Kafka key of a record whose natural key fields hold `values` (in the order of `natural_key`).
@@ -139,6 +148,8 @@ def _lint(record: RecordSchema, root: Record) -> None:
         node = fields.get(part)
         if not isinstance(node, Primitive) or node.kind != "string" or node.logical:
             raise ExchangeError("E_SCHEMA", f"{record.record_type}: key field {part} is a string that is never null")
+    if EXPIRES_AT in fields and not _is_moment(fields[EXPIRES_AT]):
+        raise ExchangeError("E_SCHEMA", f"{record.record_type}: {EXPIRES_AT} is a date or a timestamp, or null")
     if record.provider_rule in ("first-character", "issuer"):
         if record.provider_field not in fields:
             raise ExchangeError("E_SCHEMA", f"{record.record_type}: provider.field names a field")
@@ -154,3 +165,9 @@ def _is_text(node: Node) -> bool:
     if isinstance(node, Union):
         return node.nullable is not None and _is_text(node.nullable[1])
     return isinstance(node, Primitive) and node.kind == "string"
+
+
+def _is_moment(node: Node) -> bool:
+    if isinstance(node, Union):
+        return node.nullable is not None and _is_moment(node.nullable[1])
+    return isinstance(node, Primitive) and node.logical is not None and node.logical.name in MOMENTS

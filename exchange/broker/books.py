@@ -1,7 +1,8 @@
 """The books: counts that the lines wrote in the transactions that did what they count, and whether their sums close.
 
 Per record type, at admission: taken = admitted + unchanged + superseded + quarantined.
-Per share: taken = forwarded + retracted + out of scope + unchanged + quarantined; in flight = admitted − taken.
+Per share: taken = forwarded + retracted + out of scope + unchanged + quarantined; in flight = admitted + expired −
+taken: what admission withdraws because its period is over comes from no inbox, but is delivered like all else.
 """
 
 from collections import Counter
@@ -39,7 +40,10 @@ class Account:
     record_type: RecordType
     share: ShareName | None
     entries: Mapping[str, int]
-    """`taken` and what became of it; `in_flight` is what admission has admitted and delivery has not taken."""
+    """`taken` and what became of it; `in_flight` is what admission has written and delivery has not taken.
+
+    Of admission also `expired`, which is no part of its sum.
+    """
     difference: int
     """0 when the sum closes."""
     by_code: Mapping[str, int] = field(default_factory=dict)
@@ -89,6 +93,7 @@ def publish(accounts: Iterable[Account], put_aside: Mapping[tuple[str, ...], flo
 
 def _admission(name: RecordType, units: list[Unit]) -> Account:
     entries = {entry: sum(getattr(unit.admission, entry) for unit in units) for entry in ("taken", *_ADMISSION)}
+    entries["expired"] = sum(unit.admission.expired for unit in units)
     entries["in_flight"] = sum(unit.in_flight for unit in units)
     codes: Counter[str] = Counter()
     for unit in units:

@@ -58,16 +58,16 @@ class Unit:
 
     @property
     def in_flight(self) -> int:
-        """Records admitted that delivery has not taken: counted on both sides."""
-        return self.admission.admitted - self.delivery.taken
+        """Records of the registry that delivery has not taken: counted on both sides."""
+        return self.admission.entered - self.delivery.taken
 
     def share_in_flight(self, share: ShareName) -> int:
-        """Records admitted since the share joined that it has not been offered."""
+        """Records that entered the registry since the share joined and that it has not been offered."""
         joined = self.delivery.joins.get(share)
         counts = self.delivery.counts.get(share)
         if joined is None or joined.suspended is not None:
             return 0
-        return self.admission.admitted - joined.taken - (counts.taken if counts else 0)
+        return self.admission.entered - joined.taken - (counts.taken if counts else 0)
 
 
 class LineStates:

@@ -49,6 +49,8 @@ def _show(account: dict[str, Any]) -> None:
         if entries.get(name) is not None
     )
     lines = [f"{entries['taken']:,} taken = {parts}", _still(account)]
+    if entries.get("expired"):
+        lines[-1] += f", {entries['expired']:,} expired"
     if share is not None:
         lines[-1] += f", {account['handed_over']:,} handed over"
     note = "closes" if account["difference"] == 0 else f"does NOT close: {account['difference']:+,}"

@@ -2,8 +2,10 @@
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from exchange import names
@@ -14,7 +16,7 @@ from exchange.broker.enforcement import bootstrap
 from exchange.broker.enforcement_wanted import share_spec, wanted
 from exchange.catalogue.load import load
 from exchange.clock import Deadline
-from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.producer import IdempotentProducer
@@ -158,3 +160,20 @@ class FaultGround:
     def ends(self, topic: TopicName) -> dict[tuple[str, int], int]:
         """Where the partitions of a topic end now."""
         return self.admin.end_offsets([(topic, partition) for partition in range(PARTITIONS)])
+
+
+@contextmanager
+def running(folder: Path, nodes: int, workers: tuple[int, ...] = WORKERS) -> Iterator[FaultGround]:
+    """A Kafka, the shares of the first hour, and so many workers of each line; all of it is ended at the end."""
+    with EmbeddedKafka(folder / "kafka", KafkaOptions(nodes=nodes)).start() as kafka:
+        (folder / "workers").mkdir()
+        children = Workers(folder / "workers")
+        try:
+            ground = FaultGround(kafka, children)
+            ground.grant(*(one for one in SHARES if not one.late))
+            for number in workers:
+                for line in ("admit", "deliver"):
+                    ground.start_worker(line, number)
+            yield ground
+        finally:
+            children.close()

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exchange.clock import Deadline
@@ -67,6 +68,10 @@ class Workers:
         with self._lock:
             return name in self._running and self._running[name].poll() is None
 
+    def ended(self) -> dict[str, int]:
+        """How often a process ended without being killed by us, by name and status."""
+        return dict(Counter(f"{name} {status}" for name, status in self.ends))
+
     def log(self, name: str) -> str:
         """What a process has written in all its lives."""
         file = self.folder / f"{name}.log"
@@ -118,11 +123,26 @@ class Workers:
         if status != 0:
             self._due[name] = time.monotonic() + _FEWEST_SECONDS
 
-    def until(self, holds: "object", seconds: float, what: str) -> None:
-        """Wait until `holds()`. Raises ExchangeError(E_INTERNAL) with the ends of the logs when it does not in time."""
-        assert callable(holds)
+    def until(self, holds: Callable[[], object], seconds: float, what: str) -> None:
+        """Wait until `holds()`; that Kafka does not answer means that it does not hold yet.
+
+        Raises ExchangeError(E_INTERNAL) with the ends of the logs when it does not in time.
+        """
         deadline = Deadline.after(seconds)
-        while not holds():
+        while not _holds(holds):
             if deadline.passed:
                 raise ExchangeError("E_INTERNAL", f"{what} did not come:\n{self.tails()}")
             self._over.wait(0.1)
+
+    def pause(self, seconds: float) -> None:
+        """Let a fault last."""
+        self._over.wait(seconds)
+
+
+def _holds(question: Callable[[], object]) -> bool:
+    try:
+        return bool(question())
+    except ExchangeError as error:
+        if error.code != "E_KAFKA_UNREACHABLE":
+            raise
+        return False

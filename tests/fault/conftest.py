@@ -1,24 +1,28 @@
 """An independent recount of what admission and delivery made of a plan: its own reader, its own Avro, its own sums."""
 
 import json
+import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import fastavro
 import pytest
+import structlog
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from exchange.names import RecordType
 from exchange.settings import KafkaSettings
 from exchange.testing.fault_ground import PARTITIONS, SHARES, FaultGround, Granted
 from exchange.testing.fault_plan import INBOXES, PROVIDERS, Plan
 
 RESIDENT_ID = re.compile(rb"3499\d{13}[\dX]")
-Seen = list[tuple[int, Any]]
-"""(sequence, cut or None) of one key, in order."""
+Seen = list[tuple[int, int | None]]
+"""(sequence, hash of the cut, None for a tombstone) of one key, in order."""
 
 
 class Found(NamedTuple):
@@ -35,10 +39,10 @@ class Found(NamedTuple):
         return int(dict(self.headers)["ce_sequence"])
 
 
-def read(settings: KafkaSettings, topic: str) -> Iterator[Found]:
-    """Everything committed in a topic, each partition in its order; heartbeats left out."""
+def consumer(settings: KafkaSettings) -> Consumer:
+    """A `read_committed` reader without a group."""
     assert settings.password_file is not None
-    consumer = Consumer(
+    return Consumer(
         {
             "bootstrap.servers": settings.bootstrap_servers,
             "security.protocol": settings.security_protocol,
@@ -50,14 +54,20 @@ def read(settings: KafkaSettings, topic: str) -> Iterator[Found]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 5,
+            "log_level": 0,
         }
     )
-    count = len(consumer.list_topics(topic, 20).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(count)])
+
+
+def read(settings: KafkaSettings, topic: str) -> Iterator[Found]:
+    """Everything committed in a topic, each partition in its order; heartbeats left out."""
+    reading = consumer(settings)
+    count = len(reading.list_topics(topic, 20).topics[topic].partitions)
+    reading.assign([TopicPartition(topic, partition, 0) for partition in range(count)])
     behind = set(range(count))
     try:
         while behind:
-            for message in consumer.consume(1000, 1.0):
+            for message in reading.consume(1000, 0.05):
                 error = message.error()
                 if error is None and message.key() != b"~":
                     yield Found(
@@ -66,7 +76,7 @@ def read(settings: KafkaSettings, topic: str) -> Iterator[Found]:
                 elif error is not None and error.code() == KafkaError._PARTITION_EOF:
                     behind.discard(message.partition())
     finally:
-        consumer.close()
+        reading.close()
 
 
 def last_json(settings: KafkaSettings, topic: str) -> dict[tuple[bytes, int], Any]:
@@ -92,14 +102,14 @@ class Recount:
         self.examples: dict[str, str] = {}
         self._ground, self._plan, self._granted_at = ground, plan, granted_at
         self._settings = ground.kafka.admin_settings()
-        self._versions: dict[str, dict[bytes, Seen]] = {record_type: {} for record_type in INBOXES}
+        self._versions: dict[str, dict[bytes, list[int]]] = {record_type: {} for record_type in INBOXES}
         self._key_of: dict[int, bytes] = {}
         self._place: dict[bytes, tuple[int, dict[int, int]]] = {}
 
     def run(self) -> "Recount":
         for number in range(self._plan.size):
             version = self._plan.version(number)
-            self._versions[version.record_type].setdefault(version.key, []).append((version.sequence, version.row))
+            self._versions[version.record_type].setdefault(version.key, []).append(version.sequence)
             self._key_of[version.sequence] = version.key
         for record_type in INBOXES:
             self._registry(record_type)
@@ -112,27 +122,35 @@ class Recount:
         self.faults[what] += 1
         self.examples.setdefault(what, str(example))
 
+    def _row(self, sequence: int) -> dict[str, Any] | None:
+        """The row of a version, from the plan again: 300,000 of them at a time would fill the memory."""
+        return self._plan.version(sequence - 1).row
+
     def _registry(self, record_type: str) -> None:
         decode = reader(self._ground.schemas.latest(record_type).schema)
         found: dict[bytes, Seen] = {}
         for record in read(self._settings, f"registry.{record_type}"):
+            sequence = record.sequence
             row = None if record.value is None else decode(record.value)
-            found.setdefault(record.key, []).append((record.sequence, row))
+            if record.key == self._key_of.get(sequence) and row != self._row(sequence):
+                self._wrong(f"registry {record_type}: wrong value", f"sequence {sequence}")
+            found.setdefault(record.key, []).append((sequence, None))
             partition, offsets = self._place.setdefault(record.key, (record.partition, {}))
             offsets[record.sequence] = record.offset
             if partition != record.partition:
                 self._wrong(f"registry {record_type}: a key in two partitions")
             self.sums[f"registry {record_type}"] += 1
-        self._compare(f"registry {record_type}", found, self._versions[record_type])
+        all_of = self._versions[record_type].items()
+        self._compare(f"registry {record_type}", found, {key: [(one, None) for one in seen] for key, seen in all_of})
 
-    def _admission_books(self, record_type: str) -> None:
+    def _admission_books(self, record_type: RecordType) -> None:
         total: Counter[str] = Counter()
         for books in last_json(self._settings, f"exchange.admission.{record_type}").values():
             total.update(
                 {name: books[name] for name in ("taken", "admitted", "unchanged", "superseded", "quarantined")}
             )
-        published = sum(1 for _ in read(self._settings, INBOXES[record_type]))  # type: ignore[index]
-        diverted = sum(1 for _ in read(self._settings, f"quarantine.{PROVIDERS[record_type]}"))  # type: ignore[index]
+        published = sum(1 for _ in read(self._settings, INBOXES[record_type]))
+        diverted = sum(1 for _ in read(self._settings, f"quarantine.{PROVIDERS[record_type]}"))
         self.sums[f"inbox {record_type}"] = published
         registry = self.sums[f"registry {record_type}"]
         wanted = {"taken": published, "admitted": registry, "quarantined": diverted}
@@ -141,15 +159,16 @@ class Recount:
         if diverted or total["unchanged"] + total["superseded"] != published - registry:
             self._wrong(f"books of admission {record_type} are open", (dict(total), diverted))
 
-    def _expected(self, one: Granted, seen: Seen) -> tuple[Seen, Counter[str]]:
+    def _expected(self, one: Granted, sequences: Iterable[int]) -> tuple[Seen, Counter[str]]:
         """What a grantee has to see of these versions, and what the books have to say of them."""
         personal = one.record_type.startswith("population.")
-        held: Any = None
+        held: int | None = None
         expected: Seen = []
         counts: Counter[str] = Counter()
-        for sequence, row in seen:
+        for sequence in sequences:
+            row = self._row(sequence)
             shown = row is not None and (not one.regions or row["region"] in one.regions)
-            cut = tuple(row[name] for name in one.fields) if row is not None and shown else None
+            cut = hash(tuple(row[name] for name in one.fields)) if row is not None and shown else None
             if cut is None and held is None:
                 counts["out_of_scope"] += 1
             elif personal and cut == held:
@@ -167,6 +186,9 @@ class Recount:
         got: Counter[str] = Counter()
         for record in read(self._settings, f"share.{one.share}"):
             key = self._key_of[record.sequence]
+            if key not in self._place:
+                self._wrong(f"share {one.share}: not in the registry")
+                continue
             if aliases.setdefault(key, record.key) != record.key or (not one.pseudonymous and record.key != key):
                 self._wrong(f"share {one.share}: wrong key")
             if record.partition != self._place[key][0]:
@@ -178,13 +200,16 @@ class Recount:
             row = None if record.value is None else decode(record.value)
             if row is not None and set(row) != set(one.fields):
                 self._wrong(f"share {one.share}: other fields")
-            found.setdefault(key, []).append((record.sequence, row and tuple(row[name] for name in one.fields)))
+            cut = None if row is None else hash(tuple(row[name] for name in one.fields))
+            found.setdefault(key, []).append((record.sequence, cut))
             got["retracted" if row is None else "forwarded"] += 1
         if len(set(aliases.values())) != len(aliases):
             self._wrong(f"share {one.share}: one key for two records")
         expected: dict[bytes, Seen] = {}
         counts: Counter[str] = Counter()
         for key, seen in self._versions[one.record_type].items():
+            if key not in self._place:
+                continue  # told of as missing from the registry
             expected[key], more = (
                 self._late(one, key, seen, found.get(key, [])) if one.late else self._expected(one, seen)
             )
@@ -192,13 +217,13 @@ class Recount:
         self._compare(f"share {one.share}", found, {key: seen for key, seen in expected.items() if seen})
         self._delivery_books(one, counts, got)
 
-    def _late(self, one: Granted, key: bytes, seen: Seen, found: Seen) -> tuple[Seen, Counter[str]]:
+    def _late(self, one: Granted, key: bytes, seen: list[int], found: Seen) -> tuple[Seen, Counter[str]]:
         """What a share that began in the middle has to see: from some version on, none older than the newest then."""
         partition, offsets = self._place[key]
         granted = self._granted_at[f"registry.{one.record_type}", partition]
-        newest = max((at for at, (sequence, _) in enumerate(seen) if offsets[sequence] < granted), default=0)
-        first = found[0][0] if found else seen[-1][0]
-        starts = [at for at in range(newest, len(seen)) if seen[at][0] <= first] or [newest]
+        newest = max((at for at, sequence in enumerate(seen) if offsets.get(sequence, granted) < granted), default=0)
+        first = found[0][0] if found else seen[-1]
+        starts = [at for at in range(newest, len(seen)) if seen[at] <= first] or [newest]
         tries = [self._expected(one, seen[start:]) for start in reversed(starts)]
         return next((one_try for one_try in tries if one_try[0] == found), tries[0])
 
@@ -247,33 +272,52 @@ class Recount:
         return "\n".join(("recount", *lines, *(wrong or ["  nothing wrong"])))
 
 
-def have_joined(ground: FaultGround, late: bool) -> bool:
-    """Whether the shares, with or without the late ones, are in the live flow of every partition."""
-    settings = ground.kafka.admin_settings()
-    for record_type in INBOXES:
-        state = last_json(settings, f"exchange.delivery.{record_type}")
-        for one in SHARES:
-            places = [state.get((b"j|" + one.share.encode(), partition)) for partition in range(PARTITIONS)]
-            due = one.record_type == record_type and (late or not one.late)
-            if due and any(not place or "joined" not in place for place in places):
-                return False
-    return True
+class Progress:
+    """How far the lines are by their own books, followed while they are at work."""
 
+    def __init__(self, ground: FaultGround) -> None:
+        self._ground = ground
+        kinds = ("admission", "delivery")
+        topics = [f"exchange.{kind}.{record_type}" for kind in kinds for record_type in INBOXES]
+        self._books: dict[tuple[str, bytes, int], Any] = {}
+        self._tail = consumer(ground.kafka.admin_settings())
+        self._tail.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(PARTITIONS)])
 
-def is_done(ground: FaultGround, plan: Plan) -> bool:
-    """Whether every version was published, taken by admission and by every share, by the lines' own books."""
-    if ground.published < plan.size:
-        return False
-    settings = ground.kafka.admin_settings()
-    for record_type, inbox in INBOXES.items():
-        taken = sum(books["taken"] for books in last_json(settings, f"exchange.admission.{record_type}").values())
-        admitted = sum(books["admitted"] for books in last_json(settings, f"exchange.admission.{record_type}").values())
-        if taken != sum(ground.ends(inbox).values()):
+    def _follow(self) -> None:
+        while found := self._tail.consume(5_000, 0.1):
+            for message in found:
+                if message.error() is None and message.key()[:2] in (b"n|", b"j|"):
+                    value = message.value()
+                    place = (message.topic(), message.key(), message.partition())
+                    self._books[place] = None if value is None else json.loads(value)
+
+    def _sum(self, kind: str, record_type: str, name: str) -> int:
+        books = (self._books.get((f"exchange.{kind}.{record_type}", b"n|", part)) for part in range(PARTITIONS))
+        return sum(one[name] for one in books if one)
+
+    def joined(self, late: bool) -> bool:
+        """Whether the shares, with or without the late ones, are in the live flow of every partition."""
+        self._follow()
+        places = [
+            self._books.get((f"exchange.delivery.{one.record_type}", b"j|" + one.share.encode(), partition))
+            for one in SHARES
+            for partition in range(PARTITIONS)
+            if late or not one.late
+        ]
+        return all(place and "joined" in place for place in places)
+
+    def done(self, plan: Plan) -> bool:
+        """Whether every version was published, taken by admission and by every share."""
+        if self._ground.published < plan.size or not self.joined(late=True):
             return False
-        state = last_json(settings, f"exchange.delivery.{record_type}")
-        if sum(state.get((b"n|", partition), {"taken": 0})["taken"] for partition in range(PARTITIONS)) != admitted:
-            return False
-    return have_joined(ground, late=True)
+        return all(
+            self._sum("admission", record_type, "taken") == sum(self._ground.ends(inbox).values())
+            and self._sum("delivery", record_type, "taken") == self._sum("admission", record_type, "admitted")
+            for record_type, inbox in INBOXES.items()
+        )
+
+    def close(self) -> None:
+        self._tail.close()
 
 
 @pytest.fixture(scope="session")
@@ -282,18 +326,16 @@ def recount() -> type[Recount]:
 
 
 @pytest.fixture(scope="session")
-def done() -> Callable[[FaultGround, Plan], bool]:
-    return is_done
-
-
-@pytest.fixture(scope="session")
-def joined() -> Callable[[FaultGround, bool], bool]:
-    return have_joined
+def progress() -> Callable[[FaultGround], AbstractContextManager[Progress]]:
+    return lambda ground: closing(Progress(ground))
 
 
 @pytest.fixture
 def out(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Faults and numbers are shown as they happen, whether the test fails or not."""
+    """Faults and numbers are shown as they happen, whether the test fails or not; what our client says of them is not."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with capfd.disabled():
         sys.stdout.flush()
         yield
+    structlog.configure(**before)

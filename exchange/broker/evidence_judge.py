@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 GRANTEE = "grantee"
 EXCHANGE_CAUSE = "exchange"
 PROVIDER = "provider"
+CAUSES = (GRANTEE, EXCHANGE_CAUSE, PROVIDER)
 
 
 @dataclass(frozen=True, slots=True)

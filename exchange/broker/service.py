@@ -27,6 +27,7 @@ from exchange.broker.demands import clocks, demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
 from exchange.broker.evidence import Evidence
+from exchange.broker.evidence_judge import CAUSES
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
 from exchange.broker.heads import HeadLog
@@ -307,6 +308,8 @@ def publish_demands(state: LedgerState, now: datetime) -> None:
     states = Counter(demand_state(state, demand, now).value for demand in state.demands.values())
     metrics.DEMANDS.replace({(one.value,): float(states[one.value]) for one in DemandState})
     metrics.DEMANDS_OVERDUE.replace(_overdue(state, now))
+    broken = Counter(cause for grant in state.grants.values() if grant.active for cause in grant.breaches)
+    metrics.GRANTS_IN_BREACH.replace({(cause,): float(broken[cause]) for cause in CAUSES})
 
 
 def _strict(state: LedgerState, now: datetime, by: str) -> dict[tuple[str, ...], float]:

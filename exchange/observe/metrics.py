@@ -33,6 +33,7 @@ DEPARTMENT_SATISFACTION = _gauge(
 )
 DEMANDS = _gauge("demands", "Demands by state", "state")
 DEMANDS_OVERDUE = _gauge("demands_overdue", "Demands past a statutory clock", "clock", "department")
+GRANTS_IN_BREACH = _gauge("grants_in_breach", "Active grants with an open breach of this cause", "cause")
 SOURCE_SILENCE = _gauge(
     "source_silence_seconds", "Since the last record or heartbeat of a source", "record_type", "department"
 )

@@ -7,17 +7,15 @@ import structlog
 from exchange import names
 from exchange.admission.line import AdmissionUnit
 from exchange.admission.rules import Rules
-from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.message import Message
-from exchange.kafka.reader import read_to_end
+from exchange.kafka.restoring import restored
 from exchange.kafka.unit import Unit
 from exchange.names import RecordType, TopicName
 
 _log = structlog.get_logger("exchange.admission")
-_RESTORE_SECONDS = 900.0
 
 
 class AdmissionFactory:
@@ -49,4 +47,4 @@ class AdmissionFactory:
             _log.error("admission.unwritable", record_type=record_type, partition=partition, topics=sorted(topics))
 
     def _read(self, topic: TopicName, partition: int) -> Iterable[Message]:
-        return read_to_end(self._connection, [(topic, partition)], Deadline.after(_RESTORE_SECONDS))
+        return restored(self._connection, topic, partition)

@@ -14,13 +14,14 @@ import structlog
 from exchange.delivery.backfill import Cursor, Pass
 from exchange.delivery.cut import Holdings
 from exchange.delivery.cutter import Cutter
-from exchange.delivery.permit import Share
+from exchange.delivery.permit import Inherited, Share
 from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.state import Backfilling, Counts, Joined, Place, UnitState
 from exchange.delivery.wanted import Shares
 from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
 from exchange.kafka.unit import Output, UnitId
+from exchange.ledger.ownership import owned_by
 from exchange.ledger.state import ShareEntry
 from exchange.names import ShareName, TopicName, share_topic
 
@@ -96,8 +97,8 @@ class Flow:
         for share in shares:
             (live if share.share in self._state.joins else self._waiting).append(share)
         self.live = self._cutter(live)
-        waiting = {share.share for share in self._waiting}
-        kept = [share for share in self.backfilled.shares if share.share in waiting]
+        passing = {share.share for share in self.backfilled.shares}
+        kept = [share for share in self._waiting if share.share in passing]
         self.backfilled = self._cutter(kept)
         if not kept:
             self._next_pass()
@@ -206,7 +207,13 @@ class Flow:
         keyed = personal or terms.pseudonymous or "pseudonym" in dict(terms.masks).values()
         secret = self._master.of_share(entry.share, entry.master_version) if keyed else None
         followed = isinstance(place, Backfilling) and not place.again
-        return Share(entry.share, place.number, terms, entry.schema_id, entry.schema, personal, secret, followed)
+        cut = (entry.schema_id, entry.schema, personal, secret, followed)
+        return Share(entry.share, place.number, terms, *cut, self._inherited(entry))
+
+    def _inherited(self, entry: ShareEntry) -> Inherited | None:
+        if entry.heritage is None or self._writers.rules is None:
+            return None
+        return Inherited(entry.heritage.heirs, owned_by(self._writers.rules, [entry.heritage]))
 
     def _cutter(self, shares: Iterable[Share]) -> Cutter:
         return Cutter(shares, self._writers, self._state, self.holdings, self._unit.partition)

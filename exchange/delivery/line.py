@@ -15,7 +15,6 @@ from exchange.delivery.flow import Flow
 from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.receive import untaken
 from exchange.delivery.report import Report
-from exchange.delivery.restore import restore
 from exchange.delivery.state import (
     Counts,
     StateRecord,
@@ -32,6 +31,7 @@ from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
 from exchange.kafka.cursor import PartitionCursor
 from exchange.kafka.message import Message
+from exchange.kafka.restoring import restored
 from exchange.kafka.unit import Output, UnitId
 from exchange.names import RecordType, TopicName, delivery_topic, registry_topic, share_topic
 
@@ -91,7 +91,10 @@ class DeliveryUnit:
 
     def restore(self) -> None:
         """Read the state to its end. Raises ExchangeError when Kafka cannot be read."""
-        restore(self._parts.connection, self._unit, self._state)
+        unit = self._unit
+        for message in restored(self._parts.connection, delivery_topic(unit.record_type), unit.partition):
+            self._state.apply(message.key() or b"", message.value())
+        self._state.forget_strangers()
 
     def fresh(self) -> bool:
         """Whether this unit has never done anything."""

@@ -1,14 +1,29 @@
-"""Permit: which records a share may see: those of its provider that are in its row scope."""
+"""Permit: which records a share may see: those of its provider that are in its row scope.
+
+When the provider is merged into others or split, its grants go on: what an heir submits under a key of the provider is
+the provider's. What an heir has of its own is not.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from exchange.delivery.layout import Layout
 from exchange.delivery.scopes import emit_scope
+from exchange.ledger.ownership import Owns
 from exchange.ledger.state import Terms
-from exchange.names import SchemaId, ShareName
-from exchange.record import SOURCE, source_of
+from exchange.names import Department, SchemaId, ShareName
+from exchange.record import SOURCE, Headers, source_of
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Records of a provider that was merged into others: they come from its heirs, under its keys."""
+
+    heirs: tuple[Department, ...]
+    owned: Owns
+    """Whether a key is one of the provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +41,8 @@ class Share:
     """For pseudonyms and the hash of the last cut; only shares of personal types and pseudonymous ones have one."""
     followed: bool = False
     """Whether it has never joined the live flow: until then its holdings alone tell what it has."""
+    inherited: Inherited | None = None
+    """What comes from others than the provider; None while that exists."""
 
     @property
     def tracked(self) -> bool:
@@ -41,16 +58,26 @@ class Share:
 def emit_providers(shares: Sequence[Share], env: dict[str, Any]) -> tuple[list[str], dict[ShareName, str]]:
     """Lines that test the provider of a record, once for each provider, and the name of the result for each share.
 
-    Admission alone writes the header `ce_source`; it stands among the first in the local `h`.
+    Admission alone writes the header `ce_source`; it stands among the first in the local `h`. The key is the local `k`.
     """
     lines: list[str] = []
     names: dict[str, str] = {}
-    for provider in sorted({share.terms.provider for share in shares}):
+    inherited = {share.terms.provider: share.inherited for share in shares}
+    for provider in sorted(inherited):
         constant = f"S{len(names)}"
         env[constant] = (SOURCE, source_of(provider))
         names[provider] = f"s{len(names)}"
-        lines.append(f"{names[provider]} = {constant} in h")
+        test, heritage = f"{constant} in h", inherited[provider]
+        if heritage is not None:
+            env[f"I{constant}"] = partial(comes_by_heritage, heritage)
+            test += f" or I{constant}(k, h)"
+        lines.append(f"{names[provider]} = {test}")
     return lines, {share.share: names[share.terms.provider] for share in shares}
+
+
+def comes_by_heritage(heritage: Inherited, key: bytes, headers: Headers) -> bool:
+    """Whether a record is the provider's, but comes from one of its heirs."""
+    return any((SOURCE, source_of(heir)) in headers for heir in heritage.heirs) and heritage.owned(key)
 
 
 def emit_permit(share: Share, layout: Layout, provider: str, env: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from exchange.delivery.cut import Holdings
 from exchange.delivery.forward import headers_of, key_of
-from exchange.delivery.permit import Share
+from exchange.delivery.permit import Share, comes_by_heritage
 from exchange.names import share_topic
 from exchange.record import SOURCE, Headers, source_of
 
@@ -29,7 +29,7 @@ class Retractor:
         counts = []
         self._holdings.changed.add(key)
         for holder in self._shares:
-            due = holder.lets_go(key) if holder.held is not None else holder.source in headers
+            due = holder.lets_go(key) if holder.held is not None else holder.is_of_provider(key, headers)
             if due:
                 produce(holder.topic, None, holder.key(key), self._partition, headers=holder.headers(headers))
             counts.append((0, int(due), 0))
@@ -39,10 +39,17 @@ class Retractor:
 class _Holder:
     def __init__(self, share: Share, holdings: Holdings) -> None:
         self.topic = share_topic(share.share)
-        self.source = (SOURCE, source_of(share.terms.provider))
+        self._source = (SOURCE, source_of(share.terms.provider))
+        self._inherited = share.inherited
         self.held = holdings.held.setdefault(share.number, {}) if share.tracked else None
         self.key = key_of(share) or _same
         self.headers = headers_of(share) or _same_headers
+
+    def is_of_provider(self, key: bytes, headers: Headers) -> bool:
+        """Whether the withdrawn record was the provider's."""
+        if self._source in headers:
+            return True
+        return self._inherited is not None and comes_by_heritage(self._inherited, key, headers)
 
     def lets_go(self, key: bytes) -> bool:
         return self.held is not None and self.held.pop(key, None) is not None

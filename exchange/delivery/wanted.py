@@ -1,9 +1,11 @@
 """What the ledger wants delivered, as the line reads it between batches."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exchange.ledger.follower import LedgerFollower
-from exchange.ledger.state import ShareEntry
+from exchange.ledger.ownership import heirs
+from exchange.ledger.state import Heritage, LedgerState, ShareEntry
 from exchange.names import RecordType, ShareName
 
 Shares = Mapping[ShareName, ShareEntry | None]
@@ -37,9 +39,18 @@ class LedgerShares:
         state = self._follower.state
         found: dict[RecordType, dict[ShareName, ShareEntry | None]] = {}
         for name, entry in state.shares.items():
-            found.setdefault(entry.terms.record_type, {})[name] = None if entry.deleted else entry
+            found.setdefault(entry.terms.record_type, {})[name] = None if entry.deleted else _inherited(entry, state)
         for record_type, shares in found.items():
             if shares != self.shares(record_type):
                 self._shares[record_type] = shares
         offered = {resource.record_type for resource in state.resources.values()}
         self._record_types = frozenset(offered | self._shares.keys())
+
+
+def _inherited(entry: ShareEntry, state: LedgerState) -> ShareEntry:
+    """The share, with those who speak for its provider when that was merged into others."""
+    successors = heirs(entry.terms.provider, state)
+    if not successors:
+        return entry
+    provider = state.departments[entry.terms.provider]
+    return replace(entry, heritage=Heritage(successors, provider.credit_code, provider.owns))

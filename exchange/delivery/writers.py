@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.avro.lock import SchemaRepository
+from exchange.avro.record_schema import RecordSchema
 from exchange.delivery.cut import Holdings, compile_cut
 from exchange.delivery.permit import Share
 from exchange.errors import ExchangeError
@@ -19,6 +20,8 @@ class Writers:
     """Whether its records are about natural persons."""
     versions: Mapping[SchemaId, Mapping[str, Any]]
     """Schema id -> Avro schema."""
+    rules: RecordSchema | None = None
+    """What the newest version says of keys and providers."""
     _verdicts: dict[ShareName, bool] = field(default_factory=dict, repr=False)
 
     def schema(self, schema_id: SchemaId) -> Mapping[str, Any]:
@@ -56,6 +59,6 @@ def writers_of(schemas: SchemaRepository) -> dict[RecordType, Writers]:
         locked = schemas.versions(record_type)
         record = schemas.latest(record_type).record
         found[record_type] = Writers(
-            record is None or record.personal, {version.id: version.schema for version in locked}
+            record is None or record.personal, {version.id: version.schema for version in locked}, record
         )
     return found

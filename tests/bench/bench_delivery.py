@@ -32,7 +32,7 @@ from exchange.testing.delivery_ground import EIGHT, PROVIDER, REGISTRY, TYPE, De
 BOUND_MICROSECONDS = 14.0
 PARTITIONS = 4
 WARM_UP = 20_000
-_SHARE = names.ShareName("bench")
+SHARE = names.ShareName("bench")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _FETCHED_SECONDS = 2.0
 
@@ -95,7 +95,7 @@ class Bench:
     def cut_alone(self, records: int) -> float:
         """CPU microseconds a record of the generated function, over distinct records."""
         terms = Terms(TYPE, PROVIDER, EIGHT)
-        share = Share(_SHARE, 1, terms, names.FIRST_LEDGER_SCHEMA_ID, self._ground.cut_schema(_SHARE), False)
+        share = Share(SHARE, 1, terms, names.FIRST_LEDGER_SCHEMA_ID, self._ground.cut_schema(SHARE), False)
         cut = compile_cut(self._ground.schema.id, self._ground.schema.schema, [share], Holdings(), 0)
         batch = [_Consumed(value, key, about) for _, key, value, _, about in self._backlog(records)]
         began = time.process_time()
@@ -110,7 +110,7 @@ class Bench:
 
     def _held(self) -> int:
         """Offsets of the share so far: records and the few markers of transactions."""
-        places = [(str(names.share_topic(_SHARE)), partition) for partition in range(PARTITIONS)]
+        places = [(str(names.share_topic(SHARE)), partition) for partition in range(PARTITIONS)]
         return sum(self._ground.admin.end_offsets(places).values())
 
 
@@ -136,9 +136,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder) / "kafka").start() as kafka:
         ground = DeliveryGround(Path(folder), kafka, PARTITIONS)
         ground.allow_own()
-        ground.share(_SHARE)
+        ground.share(SHARE)
         ground.start()
-        ground.until(lambda: ground.joined(_SHARE))
+        ground.until(lambda: ground.joined(SHARE))
         bench = Bench(ground, kafka.pid)
         bench.round(WARM_UP)
         rounds = []
@@ -151,7 +151,7 @@ def main() -> int:
         alone = statistics.median(bench.cut_alone(20_000) for _ in range(asked.rounds))
         print(f"median {median:.2f} µs ({min(costs):.2f}-{max(costs):.2f}), of which: the cut {alone:.2f},", end=" ")
         print(f"the rest of the line's thread {own - alone:.2f}, the client's threads {median - own:.2f}")
-        books = ground.books(_SHARE)
+        books = ground.books(SHARE)
         print(f"books: {books.taken} taken, {books.forwarded} forwarded, difference {books.difference}")
         ground.stop()
     return int(median > BOUND_MICROSECONDS or books.difference != 0)

@@ -1,0 +1,94 @@
+"""CPU of a worker that rebuilds its state from Kafka after `kill -9`: `python tests/bench/bench_restart.py`.
+
+Real workers on the embedded Kafka, fetching included: user and system time of the process from its start until it is
+ready, without what a start on empty topics takes. Admission remembers every key of the registry; delivery remembers for
+each key who holds it (one scoped share). Ends with status 1 when a restart costs more than 20 s of CPU per 10^6 keys.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import bench_admission
+import bench_delivery
+
+from exchange.embedded.kafka import EmbeddedKafka
+from exchange.ledger.state import Condition
+from exchange.testing.admission_ground import AdmissionGround
+from exchange.testing.delivery_ground import EIGHT, DeliveryGround
+
+BOUND_SECONDS = 20.0
+MILLION = 1_000_000
+PARTITIONS = 4
+_CHUNK = 100_000
+
+
+def admission(folder: Path, kafka: EmbeddedKafka, keys: int) -> Callable[[], float]:
+    """Fills a registry; the result kills the worker, starts it again and gives the CPU seconds until it is ready."""
+    ground = AdmissionGround(folder, kafka, PARTITIONS)
+
+    def start() -> float:
+        ground.start("restart")
+        assert ground.worker is not None
+        return bench_admission.cpu_seconds(ground.worker.pid)
+
+    empty = start()
+    bench = bench_admission.Bench(ground)
+    for _ in range(keys // _CHUNK):
+        bench.round(_CHUNK)
+
+    def again() -> float:
+        ground.stop(signal.SIGKILL)
+        return start() - empty
+
+    return again
+
+
+def delivery(folder: Path, kafka: EmbeddedKafka, keys: int) -> Callable[[], float]:
+    """The same for delivery, with one scoped share that holds every record."""
+    ground = DeliveryGround(folder, kafka, PARTITIONS)
+    ground.allow_own()
+    everywhere = Condition("region", "prefix", ("3",))
+    ground.share(bench_delivery.SHARE, EIGHT, scope=(everywhere,))
+
+    def start() -> float:
+        seen = ground.log().count("line.restored") if (folder / "worker.log").exists() else 0
+        ground.start()
+        ground.until(lambda: ground.log().count("line.restored") - seen == PARTITIONS)
+        assert ground.worker is not None
+        return bench_delivery.cpu_seconds(Path(f"/proc/{ground.worker.pid}/stat"))
+
+    empty = start()
+    ground.until(lambda: ground.joined(bench_delivery.SHARE))
+    bench = bench_delivery.Bench(ground, kafka.pid)
+    for _ in range(keys // _CHUNK):
+        bench.round(_CHUNK)
+
+    def again() -> float:
+        ground.stop(signal.SIGKILL)
+        return start() - empty
+
+    return again
+
+
+def main() -> int:
+    """Print every restart of both lines."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("-n", type=int, default=500_000, help="keys")
+    arguments.add_argument("--rounds", type=int, default=3)
+    asked = arguments.parse_args()
+    worst = 0.0
+    for fill in (admission, delivery):
+        with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder) / "kafka").start() as kafka:
+            restart = fill(Path(folder), kafka, asked.n)
+            costs = sorted(restart() * MILLION / asked.n for _ in range(asked.rounds))
+            worst = max(worst, costs[-1])
+            print(f"{fill.__name__}: {', '.join(f'{cost:.1f}' for cost in costs)} s of CPU per 10^6 keys", flush=True)
+    return int(worst > BOUND_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """Leadership by a consumer group: whoever owns the only partition of a topic leads. Kafka does the election."""
 
+import time
 from typing import Any
 
 import structlog
@@ -7,7 +8,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection, log_client_error
-from exchange.kafka.errors import error_of, translate
+from exchange.kafka.errors import error_of
 
 _log = structlog.get_logger("exchange.kafka")
 _CONSUMER = {
@@ -21,6 +22,9 @@ _CONSUMER = {
     "auto.offset.reset": "latest",
     "allow.auto.create.topics": False,
 }
+_OUTAGE_SECONDS = 120.0
+"""How long after Kafka was away a lost membership is taken for a consequence of that."""
+_TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
 
 
 class Leadership:
@@ -33,22 +37,44 @@ class Leadership:
         """Whether the partition is ours, as far as the last poll knew."""
         self._topic = topic
         self._fatal: KafkaError | None = None
-        self._consumer = Consumer(
-            connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error) | _CONSUMER
+        self._troubled = -_OUTAGE_SECONDS
+        self._config = connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error)
+        self._join()
+
+    def _join(self) -> None:
+        self._consumer = Consumer(self._config | _CONSUMER)
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_away, on_lost=self._on_away
         )
-        self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_away, on_lost=self._on_away)
 
     def poll(self, seconds: float = 0.0) -> bool:
         """Serve the group; whether we lead. Raises ExchangeError(E_WORKER_TWIN) when a twin has taken our id."""
+        error = None
         try:
             message = self._consumer.poll(seconds)
-        except KafkaException as error:
-            raise translate(error, "leading") from None
+            error = message.error() if message is not None else None
+        except KafkaException as raised:
+            error = error_of(raised)
+        if error is not None and (error.fatal() or error.code() in _TWIN):
+            self._fatal = error
+        elif error is not None:
+            _log.warning("kafka.leadership", error=error.name())
         if self._fatal is not None:
-            raise translate(self._fatal, "leading")
-        if message is not None and message.error() is not None:
-            _log.warning("kafka.leadership", error=message.error().name())
+            self._come_back(self._fatal)
         return self.owned
+
+    def _come_back(self, error: KafkaError) -> None:
+        """Join again after an outage of Kafka; otherwise a twin has our id.
+
+        Shortly after an outage we may have fenced ourselves: a request to join whose answer was lost gave our id to a
+        member that nobody is. A real twin fences the one that came back once more, with no outage to excuse it.
+        """
+        if time.monotonic() - self._troubled > _OUTAGE_SECONDS:
+            raise ExchangeError("E_WORKER_TWIN", error.name())
+        _log.warning("kafka.join_again", error=error.name())
+        self._troubled, self._fatal, self.owned = -_OUTAGE_SECONDS, None, False
+        self._consumer.close()
+        self._join()
 
     def confirm(self) -> bool:
         """Whether the group's coordinator agrees, now, that the partition is ours.
@@ -71,8 +97,10 @@ class Leadership:
             raise ExchangeError("E_INTERNAL", f"closing twice: {type(error).__name__}") from None
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
+        if error.fatal() or error.code() in _TWIN:
             self._fatal = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._troubled = time.monotonic()
         log_client_error(error)
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:

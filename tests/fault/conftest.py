@@ -3,10 +3,9 @@
 import json
 import logging
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -330,12 +329,28 @@ def progress() -> Callable[[FaultGround], AbstractContextManager[Progress]]:
     return lambda ground: closing(Progress(ground))
 
 
+@pytest.fixture(scope="session")
+def read_all() -> Callable[[KafkaSettings, str], Iterator[Found]]:
+    return read
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Callable[[dict[str, Any]], Callable[[bytes], Any]]:
+    return reader
+
+
 @pytest.fixture
-def out(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Faults and numbers are shown as they happen, whether the test fails or not; what our client says of them is not."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with capfd.disabled():
-        sys.stdout.flush()
-        yield
-    structlog.configure(**before)
+def out(capfd: pytest.CaptureFixture[str]) -> Callable[[], AbstractContextManager[None]]:
+    """While it lasts, faults and numbers are shown as they happen; what our own clients say of the faults is not."""
+
+    @contextmanager
+    def told() -> Iterator[None]:
+        before = structlog.get_config()
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        try:
+            with capfd.disabled():
+                yield
+        finally:
+            structlog.configure(**before)
+
+    return told

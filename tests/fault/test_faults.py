@@ -53,19 +53,23 @@ def weather(folder: Path, kit: Any, nodes: int, rounds: int, size: int, rate: in
 
 
 @pytest.fixture
-def kit(recount: Any, progress: Any, out: None) -> Any:
-    return recount, progress
+def blow(recount: Any, progress: Any, out: Any, tmp_path: Path) -> Any:
+    def blow(**how: int) -> None:
+        with out():
+            weather(tmp_path, (recount, progress), **how)
+
+    return blow
 
 
-def test_kills_lose_double_and_reorder_nothing(tmp_path: Path, kit: Any) -> None:
-    weather(tmp_path, kit, nodes=1, rounds=3, size=5_000, rate=1_000)
+def test_kills_lose_double_and_reorder_nothing(blow: Any) -> None:
+    blow(nodes=1, rounds=3, size=5_000, rate=1_000)
 
 
 @pytest.mark.fault
-def test_rounds_of_every_fault_lose_double_and_reorder_nothing(tmp_path: Path, kit: Any) -> None:
-    weather(tmp_path, kit, nodes=1, rounds=ROUNDS, size=VERSIONS, rate=1_500)
+def test_rounds_of_every_fault_lose_double_and_reorder_nothing(blow: Any) -> None:
+    blow(nodes=1, rounds=ROUNDS, size=VERSIONS, rate=1_500)
 
 
 @pytest.mark.fault
-def test_killed_nodes_of_kafka_lose_double_and_reorder_nothing_either(tmp_path: Path, kit: Any) -> None:
-    weather(tmp_path, kit, nodes=3, rounds=ROUNDS, size=VERSIONS, rate=1_200)
+def test_killed_nodes_of_kafka_lose_double_and_reorder_nothing_either(blow: Any) -> None:
+    blow(nodes=3, rounds=ROUNDS, size=VERSIONS, rate=1_200)

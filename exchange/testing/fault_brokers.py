@@ -1,0 +1,137 @@
+"""Two broker services as processes, and callers that repeat each command until one of them says that it is done."""
+
+import itertools
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from exchange import names
+from exchange.broker.service import prepare
+from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
+from exchange.embedded.ports import HOST, free_port
+from exchange.testing.fault_workers import Workers
+
+BROKERS = ("serve-1", "serve-2")
+_ANSWER_SECONDS = 5.0
+_AGAIN_SECONDS = 0.05
+
+
+class Brokers:
+    """Two broker services on one Kafka."""
+
+    def __init__(self, kafka: EmbeddedKafka, workers: Workers) -> None:
+        self.kafka, self.workers = kafka, workers
+        self._folder = workers.folder
+        prepare(kafka.admin_settings(), self._folder)
+        self._token = secrets.token_urlsafe(32)
+        (self._folder / "operator.token").write_text(self._token, encoding="utf-8")
+        self._addresses: dict[str, str] = {}
+        for name in BROKERS:
+            self.start(name, name)
+
+    def start(self, name: str, worker_id: str) -> None:
+        """Start a broker service. Two names may have one id: twins."""
+        port = free_port(frozenset(int(address.rpartition(":")[2]) for address in self._addresses.values()))
+        self._addresses[name] = f"http://{HOST}:{port}"
+        settings = self.kafka.settings(names.BROKER, self._folder / f"{names.BROKER}.secret")
+        environment = {
+            "EXCHANGE_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+            "EXCHANGE_KAFKA__SECURITY_PROTOCOL": settings.security_protocol,
+            "EXCHANGE_KAFKA__USERNAME": names.BROKER,
+            "EXCHANGE_KAFKA__PASSWORD_FILE": str(settings.password_file),
+            "EXCHANGE_KAFKA__ADMIN_PASSWORD_FILE": str(self.kafka.admin_password_file),
+            "EXCHANGE_KAFKA__REPLICATION": str(self.kafka.replication),
+            "EXCHANGE_KAFKA__PARTITIONS": "1",
+            "EXCHANGE_HTTP__PORT": str(port),
+            "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(self._folder / "operator.token"),
+            "EXCHANGE_WORKER_ID": worker_id,
+        }
+        self.workers.start(name, [sys.executable, "-m", "exchange", "serve"], environment)
+
+    def call(self, name: str, method: str, path: str, **rest: Any) -> httpx.Response | None:
+        """The answer of a broker service to the operator; None when there is none in time."""
+        headers = {"Authorization": f"Bearer {self._token}", **rest.pop("headers", {})}
+        try:
+            return httpx.request(
+                method,
+                self._addresses[name] + path,
+                headers=headers,
+                timeout=_ANSWER_SECONDS,
+                trust_env=False,
+                **rest,
+            )
+        except httpx.TransportError:
+            return None
+
+    def head(self, name: str) -> dict[str, Any]:
+        """What a broker service says of the ledger's end; empty when it says nothing."""
+        answer = self.call(name, "GET", "/v1/ledger/head")
+        return dict(answer.json()) if answer is not None and answer.is_success else {}
+
+    def leader(self) -> str | None:
+        """The broker service that leads; None when none says so."""
+        return next((name for name in BROKERS if self.head(name).get("leader")), None)
+
+
+@contextmanager
+def two_brokers(folder: Path) -> Iterator[Brokers]:
+    """A Kafka of one node and two broker services; all of it is ended at the end."""
+    with EmbeddedKafka(folder / "kafka", KafkaOptions(nodes=1)).start() as kafka:
+        (folder / "workers").mkdir()
+        children = Workers(folder / "workers")
+        try:
+            brokers = Brokers(kafka, children)
+            children.until(lambda: brokers.leader() is not None, 90, "a leader")
+            yield brokers
+        finally:
+            children.close()
+
+
+class Caller(threading.Thread):
+    """Issues tokens one after the other; each command is repeated with its key until a broker service takes it."""
+
+    def __init__(self, brokers: Brokers, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._brokers = brokers
+        self._over = threading.Event()
+        self.acknowledged: list[tuple[float, str, str, str]] = []
+        """When (monotonic), by which broker service, the key of the command and the token that it made."""
+        self.refused: set[str] = set()
+        """Codes of answers that no repetition mends."""
+
+    def run(self) -> None:
+        """Call until `close`."""
+        for number in itertools.count():
+            key = f"{self.name}-{number}"
+            for name in itertools.cycle(BROKERS):
+                if self._over.is_set():
+                    return
+                if self._taken(name, key):
+                    break
+                self._over.wait(_AGAIN_SECONDS)
+
+    def _taken(self, name: str, key: str) -> bool:
+        answer = self._brokers.call(
+            name, "POST", "/v1/tokens", json={"role": "auditor"}, headers={"Idempotency-Key": key}
+        )
+        if answer is None:
+            return False
+        if answer.is_success:
+            self.acknowledged.append((time.monotonic(), name, key, answer.json()["id"]))
+            return True
+        code = answer.json().get("code", str(answer.status_code))
+        if code not in ("E_NOT_LEADER", "E_KAFKA_UNREACHABLE"):
+            self.refused.add(code)
+        return False
+
+    def close(self) -> None:
+        """Stop calling."""
+        self._over.set()
+        self.join()

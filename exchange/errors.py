@@ -99,6 +99,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "send the time of submission in UTC"),
     ("E_FIELD_REQUIRED", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a field that must say something is empty",
      "fill the field that the message names"),
+    ("E_FIELD_FORM", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a number or code has not the form that the schema declares",
+     "write the field that the message names as its form says; `exchange schemas show <record-type> --json` has it"),
     ("E_CODE_UNKNOWN", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a value is not in its code set",
      "use a code of the list that the message names"),
     ("E_DATE_IMPLAUSIBLE", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a date lies in the future or before 1840",

@@ -3,12 +3,13 @@
 From the rules of a schema one function is generated, as `dataclasses` does: a line a rule, no walk over rules a record.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from exchange import record
 from exchange.avro.checker import compile_check
-from exchange.avro.record_schema import EXPIRES_AT, FieldRule, RecordSchema
+from exchange.avro.record_schema import FieldRule, RecordSchema
 from exchange.errors import ExchangeError
 from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
 
@@ -27,7 +28,7 @@ _IDENTIFIERS: Mapping[str, Callable[[str], str | None]] = {
 _REPEATED = frozenset({"credit-code", "region", "organisation-code"})
 """Identifiers that recur in a field that is not the key: what was found valid is remembered. Never those of persons."""
 _REMEMBERED = 4_096
-_PLAIN = frozenset({"credit-code", "resident-id", "organisation-code"})
+_PLAIN = frozenset({"credit-code", "resident-id", "organisation-code", "licence-id", "region"})
 """Identifiers that stand in a key as they are: no character of theirs needs percent-encoding."""
 
 
@@ -67,8 +68,9 @@ def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]
     return check
 
 
-def _refuse(code: str, field: str) -> None:
-    raise ExchangeError(code, f"field {field}")
+def _refuse(code: str, field: str, wanted: str = "") -> None:
+    """`wanted` names what the schema asks for: a code set. Never the value."""
+    raise ExchangeError(code, f"field {field}: {wanted}" if wanted else f"field {field}")
 
 
 def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
@@ -81,7 +83,8 @@ def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
 
 
 def _is_checked(rule: FieldRule) -> bool:
-    return bool(rule.identifier or rule.code_set or _is_date(rule.type)) or (rule.required and _is_text(rule.type))
+    has_rule = rule.identifier or rule.code_set or rule.form or _is_date(rule.type)
+    return bool(has_rule) or (rule.required and _is_text(rule.type))
 
 
 def _rule_lines(
@@ -103,9 +106,13 @@ def _rule_lines(
         if rule.code_set not in code_sets:
             raise ExchangeError("E_SCHEMA", f"field {rule.name}: there is no code set {rule.code_set}")
         scope[f"codes_{value}"] = frozenset(code.encode() for code in code_sets[rule.code_set])
-        return [*lines, f" if {there}{value} not in codes_{value}: refuse('E_CODE_UNKNOWN', {rule.name!r})"]
+        said = f"{rule.name!r}, {f'not in {rule.code_set}'!r}"
+        return [*lines, f" if {there}{value} not in codes_{value}: refuse('E_CODE_UNKNOWN', {said})"]
+    if rule.form:
+        scope[f"form_{value}"] = re.compile(rule.form).fullmatch
+        return [*lines, f" if {there}not form_{value}({value}.decode()): refuse('E_FIELD_FORM', {rule.name!r})"]
     if _is_date(rule.type):
-        latest = "" if rule.name == EXPIRES_AT else " <= today"
+        latest = "" if rule.future else " <= today"
         plausible = f"{EARLIEST_DAY} <= {value}{latest}"
         return [*lines, f" if {there}not {plausible}: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]
     return [*lines, f" if not {value}: refuse('E_FIELD_REQUIRED', {rule.name!r})"]

@@ -2,9 +2,11 @@
 
 A registry schema carries these attributes. Record: `recordType`, `naturalKey` (list of fields), `provider`
 (`{"rule": …, "field": …}`), `personal` (default true), `meaningZh`. Field: `doc` (meaning in English), `meaningZh`,
-`standard`, `codeSet`, `identifier`, `sharing`, `personal`, `required`. A field `expires_at` says when a record ends.
+`standard`, `codeSet`, `identifier`, `form` (a regular expression for the whole text), `future` (a date that may lie in
+the future), `sharing`, `personal`, `required`. A field `expires_at` says when a record ends.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,9 @@ EXPIRES_AT = "expires_at"
 """The field that says when admission withdraws a record: a date, its last day; or a timestamp, the moment; or null."""
 MOMENTS = ("date", "timestamp-millis", "timestamp-micros")
 """Logical types of a day or a moment that is the same everywhere."""
+_TEXTS = ("doc", "meaningZh", "standard", "codeSet", "identifier", "form", "sharing")
+_OF_TEXTS = ("codeSet", "identifier", "form")
+"""Rules of a text, of which a field has one at most."""
 _KEY_SAFE = "!$&'()*+,:;=@"
 """Characters of a key that stay as they are beside letters, digits and `-._~` (RFC 3986 path segments)."""
 
@@ -38,6 +43,10 @@ class FieldRule:
     standard: str
     code_set: str
     identifier: str
+    form: str
+    """What the whole text has to match, as a regular expression; empty: anything."""
+    future: bool
+    """Whether a date may lie in the future, as the end of a period does."""
     sharing: str
     personal: bool
     required: bool
@@ -115,18 +124,10 @@ def record_schema(schema: dict[str, Any]) -> RecordSchema:
 
 def _rule(type_: RecordType, item: Field, personal: bool) -> FieldRule:
     raw = item.attributes
-    texts = {key: raw.get(key, "") for key in ("doc", "meaningZh", "standard", "codeSet", "identifier", "sharing")}
-    for key, text in texts.items():
-        if not isinstance(text, str):
-            raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: {key} is a text")
-    if not texts["doc"] or not texts["meaningZh"]:
-        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: every field has a doc and a meaningZh")
-    if texts["identifier"] not in ("", *IDENTIFIERS):
-        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: identifier is one of {', '.join(IDENTIFIERS)}")
-    if texts["sharing"] not in ("", *SHARINGS):
-        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: sharing is one of {', '.join(SHARINGS)}")
-    if (texts["codeSet"] or texts["identifier"]) and not _is_text(item.type):
-        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: a code or an identifier is a string")
+    texts = {key: raw.get(key, "") for key in _TEXTS}
+    future = raw.get("future", item.name == EXPIRES_AT)
+    if fault := _text_fault(texts, item) or _date_fault(future, item):
+        raise ExchangeError("E_SCHEMA", f"{type_}.{item.name}: {fault}")
     return FieldRule(
         name=item.name,
         type=raw["type"],
@@ -135,10 +136,37 @@ def _rule(type_: RecordType, item: Field, personal: bool) -> FieldRule:
         standard=texts["standard"],
         code_set=texts["codeSet"],
         identifier=texts["identifier"],
+        form=texts["form"],
+        future=future,
         sharing=texts["sharing"],
         personal=bool(raw.get("personal", personal)),
         required=bool(raw.get("required", not _is_nullable(item.type))),
     )
+
+
+def _text_fault(texts: Mapping[str, Any], item: Field) -> str | None:
+    """What is wrong with the attributes of a field that are texts."""
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            return f"{key} is a text"
+    if not texts["doc"] or not texts["meaningZh"]:
+        return "every field has a doc and a meaningZh"
+    if texts["identifier"] not in ("", *IDENTIFIERS):
+        return f"identifier is one of {', '.join(IDENTIFIERS)}"
+    if texts["sharing"] not in ("", *SHARINGS):
+        return f"sharing is one of {', '.join(SHARINGS)}"
+    rules = [key for key in _OF_TEXTS if texts[key]]
+    if len(rules) > 1 or (rules and not _is_text(item.type)):
+        return f"a string has one of {', '.join(_OF_TEXTS)}, others have none"
+    if not _is_form(texts["form"]):
+        return "form is a regular expression that no empty text matches"
+    return None
+
+
+def _date_fault(future: Any, item: Field) -> str | None:
+    if not isinstance(future, bool) or ("future" in item.attributes and not _is_moment(item.type)):
+        return "future is true or false, and of dates only"
+    return None
 
 
 def _lint(record: RecordSchema, root: Record) -> None:
@@ -165,6 +193,14 @@ def _is_text(node: Node) -> bool:
     if isinstance(node, Union):
         return node.nullable is not None and _is_text(node.nullable[1])
     return isinstance(node, Primitive) and node.kind == "string"
+
+
+def _is_form(text: str) -> bool:
+    """Whether `text` is empty or a regular expression, which an empty value does not match."""
+    try:
+        return not text or re.fullmatch(text, "") is None
+    except re.error:
+        return False
 
 
 def _is_moment(node: Node) -> bool:

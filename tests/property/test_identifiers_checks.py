@@ -6,7 +6,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import ric, uscc
-from stdnum.iso7064 import mod_11_2
+from stdnum.iso7064 import mod_11_2, mod_37_36
 
 from exchange.identifiers import CHECKS, credit_code, licence_id, organisation_code, region, resident_id
 
@@ -38,6 +38,34 @@ def test_resident_ids_are_valid_as_python_stdnum_computes_them(text: str) -> Non
     assert resident_id.error_code(text) is None
     assert ric.calc_check_digit(text) == text[17]
     assert mod_11_2.is_valid(text)
+
+
+LICENCE_IDS = st.builds(
+    lambda definer, number, issuer, serial, version: (f"{definer}{number:03d}", issuer, serial, f"{version:03d}"),
+    CREDIT_CODES,
+    st.integers(0, 999),
+    CREDIT_CODES,
+    st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=32),
+    st.integers(1, 999),
+)
+
+
+@given(LICENCE_IDS, st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+def test_licence_ids_are_valid_as_python_stdnum_computes_them(parts: tuple[str, ...], other: str) -> None:
+    check = licence_id.check_character("".join(parts))
+    assert mod_37_36.calc_check_digit("".join(parts)) == check
+    text = ".".join((licence_id.ROOT, *parts, other))
+    assert licence_id.error_code(text) == (None if other == check else "E_LICENCE_ID_CHECK_DIGIT")
+
+
+@given(LICENCE_IDS, st.data())
+def test_one_wrong_character_of_a_licence_serial_is_found(parts: tuple[str, ...], data: st.DataObject) -> None:
+    definer, issuer, serial, version = parts
+    at = data.draw(st.integers(0, len(serial) - 1))
+    wrong = serial[:at] + data.draw(st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")) + serial[at + 1 :]
+    check = licence_id.check_character("".join(parts))
+    text = ".".join((licence_id.ROOT, definer, issuer, wrong, version, check))
+    assert (licence_id.error_code(text) is None) == (wrong == serial)
 
 
 @given(CREDIT_CODES, st.integers(8, 17), st.sampled_from(credit_code.ALPHABET))

@@ -30,6 +30,7 @@ def registration(*more: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+DATE = {"type": "int", "logicalType": "date"}
 NAME = {"name": "name", "type": ["null", "string"], "default": None, "doc": "name", "meaningZh": "名称"}
 
 
@@ -117,6 +118,12 @@ def test_a_removed_file_is_found(folder: Path) -> None:
         {"fields": [*registration()["fields"], {**NAME, "identifier": "passport"}]},
         {"fields": [*registration()["fields"], {**NAME, "sharing": "perhaps"}]},
         {"fields": [*registration()["fields"], {**NAME, "type": ["null", "int"], "codeSet": "GB/T 3304"}]},
+        {"fields": [*registration()["fields"], {**NAME, "form": "[0-9"}]},
+        {"fields": [*registration()["fields"], {**NAME, "form": "[0-9]*"}]},
+        {"fields": [*registration()["fields"], {**NAME, "form": "[0-9]+", "identifier": "region"}]},
+        {"fields": [*registration()["fields"], {**NAME, "type": ["null", "int"], "form": "[0-9]+"}]},
+        {"fields": [*registration()["fields"], {**NAME, "future": True}]},
+        {"fields": [*registration()["fields"], {**NAME, "type": ["null", DATE], "future": "yes"}]},
     ],
 )
 def test_lint_refuses(folder: Path, change: dict[str, Any]) -> None:

@@ -72,6 +72,24 @@ def test_licence_identifier_of_wrong_form_is_refused(wrong: str) -> None:
     assert set(licence_id.mask("9" * 60)) == {"*"}
 
 
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U",
+        "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.002.S",
+        "1.2.156.3005.2.11100000000013338W087.11370800MB28559184.37080001202411010001.001.3",
+    ],
+)
+def test_public_samples_of_licence_identifiers_are_valid(sample: str) -> None:
+    """From a ministry's description of its interface and a test of one: no document stands behind them."""
+    assert licence_id.error_code(sample) is None
+
+
+def test_licence_identifier_that_names_a_region_as_issuer_is_refused() -> None:
+    """Some cities write one; whose licence it is could not be told from it."""
+    assert licence_id.error_code(licence(issuer="340100")) == "E_LICENCE_ID_FORM"
+
+
 def test_licence_identifier_of_no_body_is_refused() -> None:
     wrong = ISSUER[:-1] + ("2" if ISSUER[-1] != "2" else "3")
     assert credit_code.error_code(wrong)

@@ -146,21 +146,17 @@ def _rule(type_: RecordType, item: Field, personal: bool) -> FieldRule:
 
 def _text_fault(texts: Mapping[str, Any], item: Field) -> str | None:
     """What is wrong with the attributes of a field that are texts."""
-    for key, text in texts.items():
-        if not isinstance(text, str):
-            return f"{key} is a text"
-    if not texts["doc"] or not texts["meaningZh"]:
-        return "every field has a doc and a meaningZh"
-    if texts["identifier"] not in ("", *IDENTIFIERS):
-        return f"identifier is one of {', '.join(IDENTIFIERS)}"
-    if texts["sharing"] not in ("", *SHARINGS):
-        return f"sharing is one of {', '.join(SHARINGS)}"
+    if odd := [key for key, text in texts.items() if not isinstance(text, str)]:
+        return f"{odd[0]} is a text"
     rules = [key for key in _OF_TEXTS if texts[key]]
-    if len(rules) > 1 or (rules and not _is_text(item.type)):
-        return f"a string has one of {', '.join(_OF_TEXTS)}, others have none"
-    if not _is_form(texts["form"]):
-        return "form is a regular expression that no empty text matches"
-    return None
+    faults = {
+        "every field has a doc and a meaningZh": not texts["doc"] or not texts["meaningZh"],
+        f"identifier is one of {', '.join(IDENTIFIERS)}": texts["identifier"] not in ("", *IDENTIFIERS),
+        f"sharing is one of {', '.join(SHARINGS)}": texts["sharing"] not in ("", *SHARINGS),
+        f"a string has one of {', '.join(_OF_TEXTS)}, others have none": len(rules) > (1 if _is_text(item.type) else 0),
+        "form is a regular expression that no empty text matches": not _is_form(texts["form"]),
+    }
+    return next((fault for fault, found in faults.items() if found), None)
 
 
 def _date_fault(future: Any, item: Field) -> str | None:

@@ -30,8 +30,11 @@ class Brokers:
         self.kafka, self.workers = kafka, workers
         self._folder = workers.folder
         prepare(kafka.admin_settings(), self._folder)
-        self._token = secrets.token_urlsafe(32)
-        (self._folder / "operator.token").write_text(self._token, encoding="utf-8")
+        token = secrets.token_urlsafe(32)
+        (self._folder / "operator.token").write_text(token, encoding="utf-8")
+        self._http = httpx.Client(
+            headers={"Authorization": f"Bearer {token}"}, timeout=_ANSWER_SECONDS, trust_env=False
+        )
         self._addresses: dict[str, str] = {}
         for name in BROKERS:
             self.start(name, name)
@@ -57,16 +60,8 @@ class Brokers:
 
     def call(self, name: str, method: str, path: str, **rest: Any) -> httpx.Response | None:
         """The answer of a broker service to the operator; None when there is none in time."""
-        headers = {"Authorization": f"Bearer {self._token}", **rest.pop("headers", {})}
         try:
-            return httpx.request(
-                method,
-                self._addresses[name] + path,
-                headers=headers,
-                timeout=_ANSWER_SECONDS,
-                trust_env=False,
-                **rest,
-            )
+            return self._http.request(method, self._addresses[name] + path, **rest)
         except httpx.TransportError:
             return None
 
@@ -127,7 +122,7 @@ class Caller(threading.Thread):
             self.acknowledged.append((time.monotonic(), name, key, answer.json()["id"]))
             return True
         code = answer.json().get("code", str(answer.status_code))
-        if code not in ("E_NOT_LEADER", "E_KAFKA_UNREACHABLE"):
+        if code not in ("E_NOT_LEADER", "E_KAFKA_UNREACHABLE", "E_WORKER_TWIN"):
             self.refused.add(code)
         return False
 

@@ -18,6 +18,8 @@ FEW_ROUNDS = 5
 """Up to so many rounds there are kills at once only."""
 _PATIENCE_SECONDS = 240.0
 _NODE_EVERY = 4
+_ONE_WAIT_SECONDS = 0.5
+"""A fault may come so long after the last record before it."""
 
 Offsets = dict[tuple[str, int], int]
 
@@ -47,6 +49,10 @@ class Storm:
             if number == (self.rounds + 1) // 2:
                 self.grant_late()
             act()
+
+    def since(self, moment: float) -> float:
+        """Seconds from the begin of the storm to a moment of the monotonic clock."""
+        return moment - self._began
 
     def grant_late(self) -> None:
         """Grant the shares that are started in the middle."""
@@ -83,18 +89,21 @@ class Storm:
         self.counts[kind] += 1
         now = time.monotonic()
         self.times.append((now, kind))
-        at = now - self._began
-        print(f"fault seed={self.seed} round={self._round}/{self.rounds} at={at:.1f}s {what}", flush=True)  # noqa: T201
+        at = f"{self.since(now):.1f}s"
+        print(f"fault seed={self.seed} round={self._round}/{self.rounds} at={at} {what}", flush=True)  # noqa: T201
 
 
-def waits_after(storm: Storm, gaps: list[tuple[float, float]]) -> Mapping[str, float]:
-    """The longest wait of a reader by the kind of fault that was the last before its end.
+def waits_after(storm: Storm, gaps: list[tuple[float, float]]) -> Mapping[str, str]:
+    """The longest wait of a reader by the fault that was the last before it began: seconds, and from and to when.
 
     gaps: begin and end of each wait, on the monotonic clock.
     """
-    longest: dict[str, float] = {}
+    longest: dict[str, tuple[float, float]] = {}
     for begin, end in gaps:
-        before = [kind for at, kind in storm.times if at < end]
+        before = [kind for at, kind in storm.times if at < begin + _ONE_WAIT_SECONDS]
         kind = before[-1] if before else "nothing"
-        longest[kind] = max(longest.get(kind, 0.0), end - begin)
-    return dict(sorted(longest.items(), key=lambda item: -item[1]))
+        longest[kind] = max(longest.get(kind, (0.0, 0.0)), (begin, end), key=lambda gap: gap[1] - gap[0])
+    ordered = sorted(longest.items(), key=lambda item: item[1][0] - item[1][1])
+    return {
+        kind: f"{end - begin:.1f} ({storm.since(begin):.0f}-{storm.since(end):.0f})" for kind, (begin, end) in ordered
+    }

@@ -92,6 +92,11 @@ def reader(schema: dict[str, Any]) -> Callable[[bytes], Any]:
     return lambda value: fastavro.schemaless_reader(BytesIO(value[5:]), parsed, None)
 
 
+def cut_of(row: dict[str, Any], fields: tuple[str, ...]) -> int:
+    """Stands for the values of these fields."""
+    return hash(tuple(row[name] for name in fields))
+
+
 class Recount:
     """Everything that is wrong is a line in `faults`; what was counted stands in `sums`."""
 
@@ -104,12 +109,21 @@ class Recount:
         self._versions: dict[str, dict[bytes, list[int]]] = {record_type: {} for record_type in INBOXES}
         self._key_of: dict[int, bytes] = {}
         self._place: dict[bytes, tuple[int, dict[int, int]]] = {}
+        self._fields = {
+            record_type: tuple(field["name"] for field in ground.schemas.latest(record_type).schema["fields"])
+            for record_type in INBOXES
+        }
+        # By sequence: 300,000 rows would fill the memory, and their making is slow.
+        self._rows: list[int | None] = [None] * (plan.size + 1)
+        self._cuts: dict[str, list[int | None]] = {one.share: [None] * (plan.size + 1) for one in SHARES}
 
     def run(self) -> "Recount":
         for number in range(self._plan.size):
             version = self._plan.version(number)
             self._versions[version.record_type].setdefault(version.key, []).append(version.sequence)
             self._key_of[version.sequence] = version.key
+            if version.row is not None:
+                self._note(version.sequence, version.record_type, version.row)
         for record_type in INBOXES:
             self._registry(record_type)
             self._admission_books(record_type)
@@ -121,17 +135,20 @@ class Recount:
         self.faults[what] += 1
         self.examples.setdefault(what, str(example))
 
-    def _row(self, sequence: int) -> dict[str, Any] | None:
-        """The row of a version, from the plan again: 300,000 of them at a time would fill the memory."""
-        return self._plan.version(sequence - 1).row
+    def _note(self, sequence: int, record_type: RecordType, row: dict[str, Any]) -> None:
+        """What registry and shares have to hold of a version that is not a withdrawal."""
+        self._rows[sequence] = cut_of(row, self._fields[record_type])
+        for one in SHARES:
+            if one.record_type == record_type and (not one.regions or row["region"] in one.regions):
+                self._cuts[one.share][sequence] = cut_of(row, one.fields)
 
-    def _registry(self, record_type: str) -> None:
+    def _registry(self, record_type: RecordType) -> None:
         decode = reader(self._ground.schemas.latest(record_type).schema)
         found: dict[bytes, Seen] = {}
         for record in read(self._settings, f"registry.{record_type}"):
             sequence = record.sequence
-            row = None if record.value is None else decode(record.value)
-            if record.key == self._key_of.get(sequence) and row != self._row(sequence):
+            row = None if record.value is None else cut_of(decode(record.value), self._fields[record_type])
+            if record.key == self._key_of.get(sequence) and row != self._rows[sequence]:
                 self._wrong(f"registry {record_type}: wrong value", f"sequence {sequence}")
             found.setdefault(record.key, []).append((sequence, None))
             partition, offsets = self._place.setdefault(record.key, (record.partition, {}))
@@ -165,9 +182,7 @@ class Recount:
         expected: Seen = []
         counts: Counter[str] = Counter()
         for sequence in sequences:
-            row = self._row(sequence)
-            shown = row is not None and (not one.regions or row["region"] in one.regions)
-            cut = hash(tuple(row[name] for name in one.fields)) if row is not None and shown else None
+            cut = self._cuts[one.share][sequence]
             if cut is None and held is None:
                 counts["out_of_scope"] += 1
             elif personal and cut == held:
@@ -199,7 +214,7 @@ class Recount:
             row = None if record.value is None else decode(record.value)
             if row is not None and set(row) != set(one.fields):
                 self._wrong(f"share {one.share}: other fields")
-            cut = None if row is None else hash(tuple(row[name] for name in one.fields))
+            cut = None if row is None else cut_of(row, one.fields)
             found.setdefault(key, []).append((record.sequence, cut))
             got["retracted" if row is None else "forwarded"] += 1
         if len(set(aliases.values())) != len(aliases):

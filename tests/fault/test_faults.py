@@ -40,10 +40,11 @@ def weather(folder: Path, kit: Any, nodes: int, rounds: int, size: int, rate: in
         flowed = time.monotonic()
         result = recount(ground, plan, storm.granted_at).run()
         recounted = time.monotonic()
-    waits = {kind: round(wait, 1) for kind, wait in waits_after(storm, reader.gaps).items()}
+    waits = dict(waits_after(storm, reader.gaps))
     print(
         f"{result.report()}\n  faults: {dict(sorted(storm.counts.items()))}\n"
-        f"  ended by themselves: {ground.workers.ended()}\n  longest waits of a reader, by the last fault: {waits}\n"
+        f"  ended by themselves: {ground.workers.ended()}\n"
+        f"  longest waits of a reader after each kind of fault: {waits}\n"
         f"  seed {SEED}: {rounds} rounds, {size} versions, flow {flowed - began:.0f} s, "
         f"recount {recounted - flowed:.0f} s, {sum(result.faults.values())} wrong",
         flush=True,

@@ -130,9 +130,9 @@ def load_and_trouble(folder: Path, read_all: Callable[..., Iterator[Any]], decod
             caller.start()
         trouble = Trouble(brokers, callers, report)
         acts: list[Callable[[], None]] = [
-            *[lambda: trouble.kill(0.0)] * 3,
-            *[lambda: trouble.kill(AWAY_SECONDS)] * 3,
-            *[trouble.freeze] * 2,
+            *[lambda: trouble.kill(0.0)] * 2,
+            *[lambda: trouble.kill(AWAY_SECONDS)] * 2,
+            trouble.freeze,
             trouble.twin,
             trouble.freeze_kafka,
             trouble.kill_kafka,

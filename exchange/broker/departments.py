@@ -28,7 +28,7 @@ class ApplyCatalogue:
 
     Departments and resources that are new or changed are published, resources that are gone are withdrawn; departments
     stay for ever, their validity ends. A demand that nobody could meet is matched when one resource now offers all of
-    it. Nothing when there is no difference.
+    it. Nothing when there is no difference. Raises ExchangeError(E_CATALOGUE) for a code that now means something else.
     """
 
     departments: tuple[dict[str, Any], ...]
@@ -59,6 +59,7 @@ class ApplyCatalogue:
                     successors=data["successors"],
                 )
         for data in self.resources:
+            _refuse_other_meaning(data, state)
             if state.resources.get(data["resource"]) != resource_of(data):
                 draft.say("resource-published", data["resource"], **data)
         offered = {data["resource"]: resource_of(data) for data in self.resources}
@@ -67,6 +68,16 @@ class ApplyCatalogue:
                 draft.say("resource-withdrawn", code, resource=code)
         _match(draft, list(offered.values()))
         return draft.events
+
+
+def _refuse_other_meaning(data: dict[str, Any], state: LedgerState) -> None:
+    """A code names one provider's records for ever: its inbox is read to the end, its grants say whose they are."""
+    before = state.resources.get(data["resource"])
+    if before is not None and (before.record_type, before.provider) != (data["record_type"], data["provider"]):
+        raise ExchangeError(
+            "E_CATALOGUE",
+            f"resource {before.resource} is {before.record_type} of {before.provider}: another one needs another code",
+        )
 
 
 def _match(draft: Draft, offered: list[ResourceEntry]) -> None:

@@ -18,6 +18,7 @@ from exchange.broker.evidence_untaken import FirstRecords, Peek
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
 from exchange.ledger.command import Command
+from exchange.ledger.ownership import heirs
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
 from exchange.names import Department, RecordType
 from exchange.observe import metrics
@@ -38,6 +39,8 @@ class Watched:
     share: ShareEntry
     """The one to read now."""
     demander: Department
+    providers: tuple[Department, ...]
+    """Whose records it gives: its provider's, and those of the departments that this was merged into."""
     activated: datetime
     agreed: Agreed
 
@@ -52,9 +55,9 @@ class Watched:
         return max(self.activated, self.entry.switched or self.activated)
 
     @property
-    def line(self) -> tuple[RecordType, Department]:
-        """The record type and the provider whose records it reads."""
-        return self.entry.terms.record_type, self.entry.terms.provider
+    def lines(self) -> list[tuple[RecordType, Department]]:
+        """The record type and each provider whose records it gives."""
+        return [(self.entry.terms.record_type, provider) for provider in self.providers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ class Evidence:
         sources: Sources,
         deadline: Deadline,
     ) -> Sight:
-        delivery = delivery_of(grant.share, self._lines.units(grant.line[0]))
+        delivery = delivery_of(grant.share, self._lines.units(grant.entry.terms.record_type))
         stood = began_empty = None
         if delivery.joined is not None and grant.entry.first_delivered is None:
             stood = self._stood(grant, max(grant.given, delivery.joined), ends)
@@ -146,9 +149,11 @@ class Evidence:
             untaken=untaken,
             stood=stood,
             began_empty=bool(began_empty),
-            exchange_behind=sources.behind.get(grant.line, timedelta()),
+            exchange_behind=max(sources.behind.get(line, timedelta()) for line in grant.lines),
             suspended_since=delivery.missing_since,
-            source_seen=sources.seen.get(grant.line, grant.activated),
+            source_seen=max(
+                (sources.seen[line] for line in grant.lines if line in sources.seen), default=grant.activated
+            ),
         )
 
     def _stood(self, grant: Watched, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
@@ -254,5 +259,6 @@ def _watched(state: LedgerState) -> list[Watched]:
         resource = state.resources.get(demand.resource or "")
         cycle = resource.update_cycle_seconds if resource else grant.freshness_seconds
         agreed = Agreed(timedelta(seconds=grant.freshness_seconds), timedelta(seconds=cycle))
-        found.append(Watched(grant, share, demand.demander, grant.activated, agreed))
+        providers = (grant.terms.provider, *heirs(grant.terms.provider, state))
+        found.append(Watched(grant, share, demand.demander, providers, grant.activated, agreed))
     return found

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from exchange.ledger.settled import Settled
 from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
@@ -91,6 +91,29 @@ class ResourceEntry:
     """What else the catalogue says: conditions, legal basis, update cycle in words."""
 
 
+class Provider(Protocol):
+    """What the keys of a department tell it by."""
+
+    @property
+    def credit_code(self) -> str:
+        """Its credit code."""
+        ...
+
+    @property
+    def owns(self) -> tuple[str, ...]:
+        """First characters of credit codes that it registers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heritage:
+    """A provider that was merged into others or split, and who speaks for it now."""
+
+    heirs: tuple[Department, ...]
+    credit_code: str
+    owns: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class ShareEntry:
     """A share: its terms, its schema, its topic."""
@@ -112,6 +135,8 @@ class ShareEntry:
     """How often it was mended: the line takes a suspended share up again when this has grown."""
     replaced: bool = False
     """Whether its grants get another share, because its topic is lost; no grant is given it any more."""
+    heritage: Heritage | None = None
+    """Of whom its provider's records come now, as delivery reads the ledger; None while the provider exists."""
 
 
 @dataclass(frozen=True, slots=True)

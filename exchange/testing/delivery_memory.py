@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from exchange.avro import Codec
+from exchange.avro.record_schema import RecordSchema
 from exchange.avro.subset import subset_schema
 from exchange.clock import SystemClock
 from exchange.delivery.line import DeliveryUnit, Parts
@@ -134,10 +135,16 @@ class DeliveryMemory:
     """A registry partition, a unit that reads it, and everything that was committed.
 
     full: the client's queue refuses every other produce once. most: records that a backfill fetches at once.
+    rules: what the schema says of keys and providers.
     """
 
     def __init__(
-        self, personal: bool = False, full: bool = False, master: MasterSecret = MASTER, most: int = 1_000
+        self,
+        personal: bool = False,
+        full: bool = False,
+        master: MasterSecret = MASTER,
+        most: int = 1_000,
+        rules: RecordSchema | None = None,
     ) -> None:
         connection = Connection("nowhere:1", "SASL_SSL", "SCRAM-SHA-512", "exchange-delivery", None, "")
         self.plan = Plan()
@@ -145,7 +152,7 @@ class DeliveryMemory:
         self.parts = Parts(
             connection,
             self.plan,
-            {TYPE: Writers(personal, IDS)},
+            {TYPE: Writers(personal, IDS, rules)},
             master,
             Report(SystemClock()),
             lambda _connection, _topic, _partition, start: MemoryCursor(self, start),

@@ -1,0 +1,72 @@
+"""Whose keys are whose: the provider rule of a schema, and departments that were merged into others or split.
+
+What a department owned is owned by all that took over its duties, over any number of reforms.
+"""
+
+from collections.abc import Callable, Iterable
+
+from exchange.avro.record_schema import RecordSchema
+from exchange.errors import ExchangeError
+from exchange.identifiers import licence_id
+from exchange.ledger.state import LedgerState, Provider
+from exchange.names import Department
+
+Owns = Callable[[bytes], bool]
+"""Whether a natural key belongs to somebody."""
+
+
+def took_over(department: Department, state: LedgerState) -> set[Department]:
+    """The department and all that were merged into it or split off towards it."""
+    found = {department}
+    while True:
+        more = {entry.department for entry in state.departments.values() if found & set(entry.successors)} - found
+        if not more:
+            return found
+        found |= more
+
+
+def heirs(department: Department, state: LedgerState) -> tuple[Department, ...]:
+    """All that the department was merged into or split into; empty while it exists."""
+    found: dict[Department, None] = {}
+    waiting = [department]
+    while waiting:
+        entry = state.departments.get(waiting.pop())
+        new = [one for one in (entry.successors if entry else ()) if one not in found and one != department]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return tuple(sorted(found))
+
+
+def owned_by(schema: RecordSchema, bodies: Iterable[Provider]) -> Owns:
+    """The keys that belong to any of these bodies by their form; all, when one department provides the whole type."""
+    bodies = list(bodies)
+    at = schema.natural_key.index(schema.provider_field) if schema.provider_field in schema.natural_key else 0
+    if schema.provider_rule == "sole":
+        return lambda _key: True
+    if schema.provider_rule == "first-character":
+        return _first_character(at, frozenset(ord(one) for body in bodies for one in body.owns))
+    if schema.provider_rule == "issuer":
+        return _issuer(at, frozenset(body.credit_code for body in bodies))
+    prefixes = tuple(f"{body.credit_code}/".encode() for body in bodies)
+    return lambda key: key.startswith(prefixes)
+
+
+def _first_character(at: int, characters: frozenset[int]) -> Owns:
+    if at == 0:
+        return lambda key: key[0] in characters
+    return lambda key: _part(key, at)[:1] in {bytes([one]) for one in characters}
+
+
+def _issuer(at: int, codes: frozenset[str]) -> Owns:
+    def owns(key: bytes) -> bool:
+        try:
+            return licence_id.issuer(_part(key, at).decode()) in codes
+        except (ExchangeError, ValueError):
+            return False
+
+    return owns
+
+
+def _part(key: bytes, at: int) -> bytes:
+    parts = key.split(b"/")
+    return parts[at] if at < len(parts) else b""

@@ -63,6 +63,8 @@ class DepartmentSpec(_Spec):
 
     slug: Department
     name: Annotated[str, Field(min_length=1)]
+    short_name: str = ""
+    """What everybody calls it, in Chinese; empty when that is its name."""
     name_en: Annotated[str, Field(min_length=1)]
     credit_code: str
     synthetic: bool = False

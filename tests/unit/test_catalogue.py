@@ -10,7 +10,7 @@ import pytest
 from exchange.catalogue.check import check, check_code_sets
 from exchange.catalogue.code_sets import load_code_sets
 from exchange.catalogue.load import DEPARTMENTS_FILE, RESOURCES_FILE, load
-from exchange.catalogue.model import Sharing
+from exchange.catalogue.model import Level, Sharing
 from exchange.catalogue.record_types import read_record_schemas
 from exchange.errors import ExchangeError
 from exchange.identifiers import credit_code
@@ -18,6 +18,18 @@ from exchange.identifiers import credit_code
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 TODAY = date(2026, 11, 24)
 Edit = Callable[[str, str, str], None]
+BODIES_OF_THE_PLAN = """
+省政府办公厅 省委宣传部 省网信办 省综治办 省高级人民法院 省检察院 省发展改革委 省经济和信息化委
+省教育厅 省科技厅 省公安厅 省民政厅 省司法厅 省财政厅 省人力资源社会保障厅 省国土资源厅 省环境保护厅
+省住房城乡建设厅 省交通运输厅 省农委 省水利厅 省林业厅 省商务厅 省文化厅 省卫生计生委 省国资委
+省国税局 省地税局 省工商局 省质监局 省食品药品监管局 省安监局 省新闻出版广电局 省统计局 省旅游局
+省能源局 省扶贫办 省测绘局 省气象局 省通信管理局 省邮政管理局 省证监局 省国防科工办 省供销社
+省政务服务中心
+"""
+"""As the annex of the provincial plan of 2017 names them."""
+CITIES = """
+340100 340200 340300 340400 340500 340600 340700 340800 341000 341100 341200 341300 341500 341600 341700 341800
+"""
 
 
 @pytest.fixture
@@ -50,6 +62,25 @@ def test_shipped_departments_have_valid_codes_without_warnings() -> None:
         assert credit_code.validate(one.credit_code) == one.credit_code
         assert credit_code.warnings(one.credit_code) == []
         assert one.synthetic == ("EXCH" in one.credit_code)
+
+
+def test_every_body_of_the_plan_is_there_and_somebody_has_its_duties_today() -> None:
+    departments = load(SCHEMAS / "catalogue").departments
+    by_name = {one.short_name: one for one in departments.values()}
+    names = BODIES_OF_THE_PLAN.split()
+    assert len(names) == 45
+    for name in names:
+        found = by_name[name]
+        assert found.level is Level.PROVINCE and found.region == "340000"
+        assert found.exists(date(2017, 6, 1))
+        assert found.exists(TODAY) or all(departments[slug].exists(TODAY) for slug in found.successors)
+        assert bool(found.successors) != found.exists(TODAY)
+
+
+def test_every_city_of_the_plan_is_there() -> None:
+    cities = [one for one in load(SCHEMAS / "catalogue").departments.values() if one.level is Level.CITY]
+    assert [one.region for one in cities] == CITIES.split()
+    assert all(one.credit_code[2:8] == one.region and one.exists(TODAY) for one in cities)
 
 
 def test_every_shipped_record_type_is_offered_with_all_its_fields() -> None:

@@ -25,6 +25,14 @@ def test_shipped_code_sets_have_their_codes() -> None:
     assert {"CNY", "USD", "HKD", "EUR", "JPY", "SGD"} <= code_sets["GB/T 12406"]
     assert len(code_sets["GB/T 3304"]) == 58
     assert {"01", "02", "10", "99"} <= code_sets["GB/T 4761"]
+    assert {"10", "60"} <= code_sets["GB/T 2261.3"]
+    assert {"11", "27", "80", "90"} <= code_sets["GB/T 2261.4"]
+    assert {"CHN", "HKG", "USA"} <= code_sets["GB/T 2659"]
+    assert {"11", "21", "31", "61", "90"} <= code_sets["GB/T 4658"]
+    assert {"A", "T", "01", "97"} <= code_sets["GB/T 4754"]
+    assert len(code_sets["GB/T 4754"]) == 20 + 97
+    assert {"11", "51", "71", "99"} <= code_sets["GB/T 20091"]
+    assert code_sets["licence-status"] == {"01", "02", "03", "04", "05", "06", "07", "99"}
 
 
 def test_every_code_set_names_its_version_and_source() -> None:

@@ -130,7 +130,10 @@ def _resource_data(spec: ResourceSpec) -> dict[str, Any]:
         "update_cycle_seconds": spec.update_cycle_seconds,
         "details": {
             "abstract": spec.abstract,
+            "abstract_zh": spec.abstract_zh,
             "conditions": spec.conditions,
+            "conditions_zh": spec.conditions_zh,
+            "field_conditions": {name: one.model_dump() for name, one in spec.field_conditions.items()},
             "legal_basis": spec.legal_basis,
             "not_shared_basis": dict(spec.not_shared_basis),
             "update_cycle": spec.update_cycle.value,

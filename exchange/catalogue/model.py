@@ -87,6 +87,13 @@ class DepartmentSpec(_Spec):
         return self.valid_from < (other.valid_until or date.max) and other.valid_from < (self.valid_until or date.max)
 
 
+class Condition(_Spec):
+    """Under which condition data are shared, in both languages: scope and purpose (Order 809, art. 15)."""
+
+    en: Annotated[str, Field(min_length=1)]
+    zh: Annotated[str, Field(min_length=1)]
+
+
 class ResourceSpec(_Spec):
     """What one provider offers of one record type."""
 
@@ -97,11 +104,15 @@ class ResourceSpec(_Spec):
     name: Annotated[str, Field(min_length=1)]
     name_en: Annotated[str, Field(min_length=1)]
     abstract: str = ""
+    abstract_zh: str = ""
     sharing: Sharing
     conditions: str = ""
     """Scope and purpose for which conditional data are shared (Order 809, art. 15)."""
+    conditions_zh: str = ""
     fields: Mapping[str, Sharing]
     """Every offered field and its own sharing attribute."""
+    field_conditions: Mapping[str, Condition] = {}
+    """The condition of a conditional field, where it is another one than that of the resource."""
     not_shared_basis: Mapping[str, str] = {}
     """The law that forbids sharing, for each field that is not shared, `*` for the resource as a whole."""
     update_cycle: UpdateCycle
@@ -119,15 +130,25 @@ class ResourceSpec(_Spec):
 
     @model_validator(mode="after")
     def _reasons_are_given(self) -> Self:
-        if Sharing.CONDITIONAL in (self.sharing, *self.fields.values()) and not self.conditions:
-            raise ValueError("conditional sharing needs its conditions (Order 809, art. 15)")
+        conditional = Sharing.CONDITIONAL in (self.sharing, *self.fields.values())
+        if conditional and not (self.conditions and self.conditions_zh):
+            raise ValueError("conditional sharing needs its conditions in both languages (Order 809, art. 15)")
         closed = [name for name, sharing in self.fields.items() if sharing is Sharing.NOT_SHARED]
         unfounded = [name for name in closed if not self.not_shared_basis.get(name)]
         if self.sharing is Sharing.NOT_SHARED and not self.not_shared_basis.get("*"):
             unfounded.append("*")
         if unfounded:
             raise ValueError(f"not shared without a legal basis (Order 809, art. 15): {', '.join(unfounded)}")
+        idle = [name for name in self.field_conditions if self.fields.get(name) is not Sharing.CONDITIONAL]
+        if idle:
+            raise ValueError(f"a condition of its own has only a conditional field: {', '.join(idle)}")
         return self
+
+    def condition(self, field: str) -> Condition | None:
+        """Under which condition a demand for `field` is granted; None when there is none or the field is not shared."""
+        if self.fields.get(field) is not Sharing.CONDITIONAL:
+            return None
+        return self.field_conditions.get(field) or Condition(en=self.conditions, zh=self.conditions_zh)
 
     @property
     def shareable(self) -> tuple[str, ...]:

@@ -151,8 +151,8 @@ def test_unknown_names_are_refused_by_code() -> None:
         (RESOURCES_FILE, 'entity_type = "uncond', 'entity_sort = "uncond', "has no field entity_sort"),
         (
             RESOURCES_FILE,
-            'old_number = "conditional"',
-            'old_number = "unconditional"',
+            'resident_id = "conditional"',
+            'resident_id = "unconditional"',
             "but the schema says conditional",
         ),
     ],
@@ -201,6 +201,8 @@ def test_stricter_than_the_schema_is_allowed(folder: Path, edit: Edit) -> None:
         (RESOURCES_FILE, "[resource.not_shared_basis]", "[resource.nothing]", "resource 3"),
         (RESOURCES_FILE, 'cause_class = "基本', 'cause = "基本', "not shared without a legal basis"),
         (RESOURCES_FILE, "conditions =", "abstracts =", "resource 1"),
+        (RESOURCES_FILE, "old_number = {", "name = {", "only a conditional field: name"),
+        (RESOURCES_FILE, "old_number = {", "surname = {", "only a conditional field: surname"),
         (RESOURCES_FILE, '"101001/0001"', '"102001/0001"', "is there twice"),
     ],
 )
@@ -220,6 +222,22 @@ def test_conditional_resource_needs_its_conditions(folder: Path) -> None:
     path.write_text("\n".join(line for line in lines if not line.startswith("conditions")), encoding="utf-8")
     with pytest.raises(ExchangeError, match="needs its conditions"):
         load(folder)
+
+
+def test_conditions_are_said_in_both_languages(folder: Path, edit: Edit) -> None:
+    edit(RESOURCES_FILE, 'conditions_zh = "停发或者核查死者的待遇、登记或者资格"', "")
+    with pytest.raises(ExchangeError, match="in both languages"):
+        load(folder)
+
+
+def test_condition_of_a_field_stands_before_that_of_its_resource() -> None:
+    catalogue = load(SCHEMAS / "catalogue")
+    companies, deaths = catalogue.resource("102001/0001"), catalogue.resource("101002/0001")
+    own, general = companies.condition("old_number"), deaths.condition("death_date")
+    assert own is not None and own.en != companies.conditions and own.zh != companies.conditions_zh
+    assert general is not None and (general.en, general.zh) == (deaths.conditions, deaths.conditions_zh)
+    assert companies.condition("name") is None
+    assert deaths.condition("cause_class") is None
 
 
 def test_missing_catalogue_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How far a sink has come with each partition of a share, and which records it holds. Two tables beside its own.
+"""How far a sink has come with each partition of a share, and which records it holds: two tables beside its own.
 
 A share is read from its beginning once, and then on and on. When the sink was away for longer than tombstones are kept,
 or its place in the share is gone, it reads the share again from the beginning: a new *reading*. Each record it sees is

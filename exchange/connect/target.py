@@ -21,13 +21,13 @@ from sqlalchemy import (
     Text,
     Time,
     Uuid,
-    inspect,
 )
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.types import JSON, TypeEngine
 
+from exchange.connect.columns import FollowedTable
 from exchange.connect.declare import Record
 from exchange.connect.progress import Mark, Progress, ProgressTable, RowMarks
 from exchange.connect.sql import open_engine, reason
@@ -124,25 +124,25 @@ class SqlTarget:
         schema, _, table = name.rpartition(".")
         metadata = MetaData(schema=schema or None)
         self._table = SqlTable(table, metadata, *layout.columns())
+        self._followed = FollowedTable(self._engine, self._table, layout.key)
+        self._emptied: dict[str, None] = {}
+        """Columns that the grant filled before it was amended, with the value that they get."""
         self._rows = KeyedTable(self._table, layout.key, self._engine.dialect)
         self._progress = ProgressTable(metadata)
         self._marks = RowMarks(metadata, self._engine.dialect)
 
-    def prepare(self) -> None:
-        """Make the tables that are missing. Raises ExchangeError(E_CONNECTOR) when an existing one does not fit."""
+    def prepare(self, grant: GrantId) -> None:
+        """Make the tables that are missing, and the sink's own fit for what the grant gives now.
+
+        Raises ExchangeError(E_CONNECTOR) when it does not fit, with the statement that would help.
+        """
         with self._reached():
             self._table.metadata.create_all(self._engine)
-            look = inspect(self._engine)
-            for table in (self._table, self._progress.table, self._marks.table):
-                there = {column["name"] for column in look.get_columns(table.name, schema=table.schema)}
-                missing = [column.name for column in table.columns if column.name not in there]
-                if missing:
-                    raise ExchangeError("E_CONNECTOR", f"the table {table.name} has no column {', '.join(missing)}")
-            key = look.get_pk_constraint(self._table.name, schema=self._table.schema)["constrained_columns"]
-        if set(key) != set(self._layout.key):
-            raise ExchangeError(
-                "E_CONNECTOR", f"the primary key of {self._table.name} must be {', '.join(self._layout.key)}"
-            )
+            former = self._followed.fit(grant)
+        for column in former:
+            self._table.append_column(column, replace_existing=True)
+        self._emptied = dict.fromkeys(column.name for column in former)
+        self._rows = KeyedTable(self._table, self._layout.key, self._engine.dialect)
 
     def stored(self, grant: GrantId) -> dict[int, Progress]:
         """What was done so far, by partition."""
@@ -277,7 +277,7 @@ class SqlTarget:
 
     def _values(self, change: Change) -> dict[str, Any]:
         assert change.record is not None
-        return {**change.record, **self._layout.key_values(change.key)}
+        return {**change.record, **self._layout.key_values(change.key), **self._emptied}
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

@@ -48,25 +48,25 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
     Raises ExchangeError: E_GRANT_REFUSED when the grant ends or is suspended, E_CONNECTOR when the table does not fit.
     """
     stop = run.stop
-    with GrantFinder(settings.api) as finder:
+    finder = GrantFinder(settings.api)
+    patience = _PATIENCE
+    while not stop.is_set():
+        grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
+        if grant is None:
+            return
+        _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
+        try:
+            moved = _hand_over(connector, sink, settings, (grant, finder), run)
+        except ExchangeError as error:
+            judged = judge(error, grant, finder)
+            if not is_refusal(judged) or not patience or stop.is_set():
+                raise judged from None
+            patience -= 1
+            stop.wait(_PAUSE_SECONDS)
+            continue
+        if not moved:
+            return
         patience = _PATIENCE
-        while not stop.is_set():
-            grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
-            if grant is None:
-                return
-            _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
-            try:
-                moved = _hand_over(connector, sink, settings, (grant, finder), run)
-            except ExchangeError as error:
-                judged = judge(error, grant, finder)
-                if not is_refusal(judged) or not patience or stop.is_set():
-                    raise judged from None
-                patience -= 1
-                stop.wait(_PAUSE_SECONDS)
-                continue
-            if not moved:
-                return
-            patience = _PATIENCE
 
 
 class _Watch:
@@ -102,7 +102,7 @@ def _hand_over(
         layout = Layout.of(finder.schema(grant.schema_id), _natural_key(sink, settings), grant.pseudonymous)
         target = stack.enter_context(closing(SqlTarget(sink.into.name, database(settings.connector), layout)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
-        _prepare(target, run.stop)
+        _prepare(target, grant, run.stop)
 
         def open_reader(begin: Begin) -> ShareReader:
             return ShareReader(connection, grant.topic, grant.group, settings.worker_id, begin)
@@ -120,11 +120,11 @@ def _hand_over(
         return steps.moved()
 
 
-def _prepare(target: SqlTarget, stop: threading.Event) -> None:
+def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> None:
     pause = _PAUSE_SECONDS
     while not stop.is_set():
         try:
-            target.prepare()
+            target.prepare(grant.grant)
             return
         except ExchangeError as error:
             if error.code != "E_SINK_UNREACHABLE":

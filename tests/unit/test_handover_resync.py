@@ -34,7 +34,7 @@ class Sink:
         self.address = address
         self.grant = grant
         self.target = SqlTarget("cut", address, LAYOUT)
-        self.target.prepare()
+        self.target.prepare(grant)
         self.reported: list[Refusal] = []
         self.reading = 1
 

@@ -41,9 +41,9 @@ class Example:
             return self.key.encode()
         return schema.key_of([self.values[part] for part in schema.natural_key])
 
-    def encoded(self, schema: RecordSchema) -> bytes:
-        """The framed value, as intake encodes it. Raises ExchangeError(E_ENCODE)."""
-        return record.frame(SCHEMA_ID) + Codec(schema.schema).encode(self.values)
+    def encoded(self, codec: Codec) -> bytes:
+        """The framed value, as intake encodes it by the codec of its schema. Raises ExchangeError(E_ENCODE)."""
+        return record.frame(SCHEMA_ID) + codec.encode(self.values)
 
 
 def folder_of(schemas: Path, schema: RecordSchema, kind: str) -> Path:

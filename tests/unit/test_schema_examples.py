@@ -38,10 +38,15 @@ def check_of(name: str) -> Check:
     return compile_checks(RECORD_SCHEMAS[name], CODE_SETS)
 
 
+@cache
+def codec_of(name: str) -> Codec:
+    return Codec(RECORD_SCHEMAS[name].schema)
+
+
 def admit(name: str, values: dict[str, Any]) -> None:
     """Encode as intake does, then check as admission does."""
     schema = RECORD_SCHEMAS[name]
-    value = record.frame(SCHEMA_ID) + Codec(schema.schema).encode(values)
+    value = record.frame(SCHEMA_ID) + codec_of(name).encode(values)
     check_of(name)(schema.key_of([values[part] for part in schema.natural_key]), value, TODAY)
 
 
@@ -49,7 +54,7 @@ def admit(name: str, values: dict[str, Any]) -> None:
 def test_accepted_example_passes_admission_and_comes_back_as_it_was(name: str, path: Path) -> None:
     example = read_example(RECORD_SCHEMAS[name], path)
     admit(name, example.values)
-    codec = Codec(RECORD_SCHEMAS[name].schema)
+    codec = codec_of(name)
     assert codec.decode(codec.encode(example.values)) == example.values
 
 
@@ -58,7 +63,7 @@ def test_rejected_example_is_refused_with_its_code(name: str, path: Path) -> Non
     schema = RECORD_SCHEMAS[name]
     example = read_example(schema, path)
     with pytest.raises(ExchangeError) as error:
-        check_of(name)(example.kafka_key(schema), example.encoded(schema), TODAY)
+        check_of(name)(example.kafka_key(schema), example.encoded(codec_of(name)), TODAY)
     assert error.value.code == example.code
 
 

@@ -3,10 +3,13 @@
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Self
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import SplitResult, urlencode, urlsplit
 
-import httpx
 import structlog
 
 from exchange import settings as settings_module
@@ -33,20 +36,17 @@ class ActiveGrant:
 
 
 class GrantFinder:
-    """The broker service as a grantee needs it. A context manager."""
+    """The broker service as a grantee needs it: a few questions a minute, each on a connection of its own.
 
-    def __init__(self, settings: ApiSettings, transport: httpx.BaseTransport | None = None) -> None:
+    Asked by the standard library, which a sink has in memory anyway: an HTTP client with certificates of its own would
+    take 5 MB of a department's small machine.
+    """
+
+    def __init__(self, settings: ApiSettings) -> None:
+        """Raises ExchangeError(E_SETTINGS) when there is no token, or the address is none."""
+        self._address = _address(settings.url)
         token = settings_module.secret(settings.token, settings.token_file, "the API token (EXCHANGE_API__TOKEN_FILE)")
-        headers = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(
-            base_url=settings.url, headers=headers, timeout=_TIMEOUT_SECONDS, transport=transport, trust_env=False
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     def active(self, demander: Department, record_type: RecordType, provider: str | None) -> ActiveGrant | None:
         """The one active grant, or None. Raises ExchangeError(E_CONNECTOR) when several fit and none is chosen."""
@@ -92,14 +92,33 @@ class GrantFinder:
         schema: dict[str, Any] = json.loads(self._get(f"/schemas/ids/{schema_id}", {})["schema"])
         return schema
 
-    def _get(self, path: str, params: Mapping[str, str]) -> Any:
+    def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        target = self._address.path.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
         try:
-            answer = self._http.get(path, params=params)
-        except httpx.TransportError as error:
+            with closing(self._connection()) as connection:
+                connection.request("GET", target, headers=self._headers)
+                answer = connection.getresponse()
+                body = answer.read()
+        except (OSError, HTTPException) as error:
             raise ExchangeError("E_API_UNREACHABLE", f"{type(error).__name__}") from None
-        if answer.is_success:
-            return answer.json()
-        raise _problem(answer)
+        document = _document(body)
+        if answer.status == HTTPStatus.OK and isinstance(document, dict):
+            return document
+        raise _problem(answer.status, document)
+
+    def _connection(self) -> HTTPConnection:
+        kind = HTTPSConnection if self._address.scheme == "https" else HTTPConnection
+        return kind(self._address.hostname or "", self._address.port, timeout=_TIMEOUT_SECONDS)
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        found = urlsplit(url)
+        if found.scheme in ("http", "https") and found.hostname and found.port != 0:
+            return found
+    except ValueError:
+        pass
+    raise ExchangeError("E_SETTINGS", "api.url is no address of the form http(s)://host:port")
 
 
 def _grant(item: Mapping[str, Any]) -> ActiveGrant:
@@ -113,12 +132,14 @@ def _grant(item: Mapping[str, Any]) -> ActiveGrant:
     )
 
 
-def _problem(answer: httpx.Response) -> ExchangeError:
+def _document(body: bytes) -> Any:
     try:
-        document = answer.json()
-        code, detail = document["code"], str(document.get("detail", ""))
-    except (ValueError, KeyError, TypeError):
-        code, detail = "", ""
-    if code in TABLE:
-        return ExchangeError(code, detail)
-    return ExchangeError("E_API_UNREACHABLE", f"HTTP {answer.status_code}")
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _problem(status: int, document: Any) -> ExchangeError:
+    if isinstance(document, dict) and document.get("code") in TABLE:
+        return ExchangeError(document["code"], str(document.get("detail", "")))
+    return ExchangeError("E_API_UNREACHABLE", f"HTTP {status}")

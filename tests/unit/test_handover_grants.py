@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import httpx
 import pytest
+from pydantic import SecretStr
 
 from exchange.broker.commands import ConsentDemand, SubmitDemand
 from exchange.broker.commands_grants import ActivateGrant, SuspendGrant
@@ -46,17 +48,8 @@ def url(service: MemoryService) -> Iterator[str]:
 
 
 @pytest.fixture
-def finder(url: str) -> Iterator[Callable[[Department], GrantFinder]]:
-    made: list[GrantFinder] = []
-
-    def of(department: Department) -> GrantFinder:
-        finder = GrantFinder(ApiSettings(url=url, token=f"{TOKEN}-{department}"))  # type: ignore[arg-type]
-        made.append(finder)
-        return finder
-
-    yield of
-    for one in made:
-        one.__exit__()
+def finder(url: str) -> Callable[[Department], GrantFinder]:
+    return lambda department: GrantFinder(ApiSettings(url=url, token=SecretStr(f"{TOKEN}-{department}")))
 
 
 def consented(
@@ -123,20 +116,62 @@ def test_a_refusal_of_kafka_is_the_end_of_the_grant_only_when_the_ledger_says_so
 
 
 def test_a_wrong_token_is_an_error_and_not_a_reason_to_wait(url: str) -> None:
-    with (
-        GrantFinder(ApiSettings(url=url, token="wrong")) as finder,  # type: ignore[arg-type]
-        pytest.raises(ExchangeError) as caught,
-    ):
+    finder = GrantFinder(ApiSettings(url=url, token=SecretStr("wrong")))
+    with pytest.raises(ExchangeError) as caught:
         finder.wait(TAX, COMPANIES, None, threading.Event())
     assert caught.value.code == "E_TOKEN"
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(502, text="no"), httpx.Response(500, json={"code": "E_NO_SUCH"})])
-def test_an_answer_that_is_not_ours_is_an_unreachable_service(answer: httpx.Response) -> None:
-    transport = httpx.MockTransport(lambda _: answer)
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, b"no"), (500, b'{"code": "E_NO_SUCH"}'), (404, b'["E_TOKEN"]'), (200, b"<html>")]
+)
+def test_an_answer_that_is_not_ours_is_an_unreachable_service(status: int, body: bytes) -> None:
+    with answering(status, body) as url, pytest.raises(ExchangeError) as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert (caught.value.code, caught.value.detail) == ("E_API_UNREACHABLE", f"HTTP {status}")
+
+
+def test_a_redirection_is_not_followed_with_the_token() -> None:
     with (
-        GrantFinder(ApiSettings(token="t"), transport) as finder,  # type: ignore[arg-type]
+        answering(307, b"", ("Location", "http://127.0.0.1:9/elsewhere")) as url,
         pytest.raises(ExchangeError) as caught,
     ):
-        finder.active(TAX, COMPANIES, None)
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert caught.value.detail == "HTTP 307"
+
+
+def test_a_service_that_is_not_there_is_unreachable() -> None:
+    with answering(200, b"{}") as url:
+        pass
+    with pytest.raises(ExchangeError, match="ConnectionRefusedError") as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
     assert caught.value.code == "E_API_UNREACHABLE"
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8400", "ftp://localhost", "http://", "http://host:port", "http://[1"])
+def test_an_address_that_is_none_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t")))
+    assert caught.value.code == "E_SETTINGS"
+
+
+@contextmanager
+def answering(status: int, body: bytes, *headers: tuple[str, str]) -> Iterator[str]:
+    """A service of somebody else that gives one answer to everything."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in (*headers, ("Content-Length", str(len(body)))):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

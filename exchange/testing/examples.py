@@ -2,13 +2,13 @@
 
 An example is `{"because": why, "record": {field: value}}`; one that must be refused also has `"code"`, and `"key"` when
 the Kafka key is not the one that the record says of itself. A date is an ISO text and a decimal a text of digits; the
-schema says which field is which. A text that is no date stays a text, so that examples can be wrong.
+schema says which field is which. Any other text stays a text, so that examples can be wrong.
 """
 
 import json
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,5 +67,12 @@ def read_example(schema: RecordSchema, path: Path) -> Example:
         if "date" in logical and isinstance(text, str) and text[4:5] == "-":
             values[rule.name] = date.fromisoformat(text)
         elif "decimal" in logical and isinstance(text, str):
-            values[rule.name] = Decimal(text)
+            values[rule.name] = _number(text)
     return Example(path, content["because"], content.get("code"), content.get("key"), values)
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text

@@ -66,7 +66,7 @@ def is_date(rule: FieldRule) -> bool:
 
 
 def mutants(schema: RecordSchema) -> Iterator[tuple[str, RecordSchema]]:
-    """Every rule of a field by its name, and the schema without it."""
+    """Every rule of a field by its name, and the schema without it. A part of the key is never empty, by no rule."""
     for rule in schema.fields:
         name = rule.name
         for attribute, value in (("identifier", rule.identifier), ("codeSet", rule.code_set), ("form", rule.form)):
@@ -81,7 +81,9 @@ def mutants(schema: RecordSchema) -> Iterator[tuple[str, RecordSchema]]:
         nullable = isinstance(rule.type, list)
         if rule.required and nullable:
             yield f"{name}: required", without(schema, name, {"required": None})
-        elif rule.required and rule.type == "string" and not (rule.identifier or rule.code_set or rule.form):
+        elif rule.type == "string" and not (
+            rule.identifier or rule.code_set or rule.form or name in schema.natural_key
+        ):
             yield f"{name}: not empty", without(schema, name, {"required": False})
 
 

@@ -196,7 +196,9 @@ class Province:
         taken = sum(unit.admission.taken for unit in self._units())
         items = self.operator.get("/v1/books")["items"]
         looked = sum(item["entries"]["taken"] for item in items if item["share"] is None)
-        return looked >= taken and all(item["entries"]["in_flight"] == 0 for item in items)
+        return looked >= taken and all(
+            item["entries"]["in_flight"] == 0 and item["backfilling"] is None for item in items
+        )
 
     def _partitions(self, topics: Sequence[TopicName]) -> list[tuple[str, int]]:
         counts = self.admin.topics()

@@ -23,6 +23,8 @@ class Counts:
     closed: bool = True
     taken: dict[str, int] = field(default_factory=dict)
     """What admission has taken from inboxes, by record type."""
+    backfilling: set[str] = field(default_factory=set)
+    """Shares that still read what stood in the registry before them; nothing of that is in flight."""
 
     def of(self, record_type: str) -> dict[str, int]:
         """The counts of a record type."""
@@ -35,8 +37,8 @@ class Counts:
 
     @property
     def still(self) -> bool:
-        """Whether everything submitted was taken, and everything forwarded handed over."""
-        return all(
+        """Whether everything submitted was taken, every share is full, and everything forwarded was handed over."""
+        return not self.backfilling and all(
             self.taken.get(name, 0) >= counts["submitted"]
             and counts["in_flight"] == 0
             and counts["handed_over"] == counts["forwarded"] + counts["retracted"]
@@ -44,8 +46,8 @@ class Counts:
         )
 
     def since(self, before: "Counts") -> "Counts":
-        """What was added after `before`; what is in flight is told as it is now."""
-        fresh = Counts(closed=self.closed)
+        """What was added after `before`; what is in flight or backfilling is told as it is now."""
+        fresh = Counts(closed=self.closed, backfilling=self.backfilling)
         for name, counts in self.by_record_type.items():
             earlier = before.of(name)
             fresh.by_record_type[name] = {key: counts[key] - earlier[key] for key in KEYS}
@@ -89,3 +91,5 @@ def _add_account(counts: Counts, account: dict[str, Any]) -> None:
         for key in _SHARE:
             row[key] += entries[key]
         row["handed_over"] += account["handed_over"]
+        if account["backfilling"] is not None:
+            counts.backfilling.add(account["share"])

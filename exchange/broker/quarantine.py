@@ -4,6 +4,7 @@ What waits is what stands in the quarantine topics and what the ledger has not s
 at most MOST_SETTLED records; the next one goes on after the place that it names.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -93,13 +94,20 @@ class Quarantine:
     def waiting(self) -> dict[tuple[str, ...], float]:
         """How many records wait, by (department, code): what admission put aside less what the ledger settled.
 
-        Counted, not read: a record that left quarantine by its age alone, unsettled, stays in the count. Empty where
-        the lines are not followed.
+        Counted, not read, so that records that left quarantine by their age alone, unsettled, are in the count; but it
+        is never more than the topic still has room for. Empty where the lines are not followed. Raises ExchangeError:
+        E_KAFKA_*.
         """
+        counts = self._put_aside()
         settled = self._ledger.read(lambda state: {name: dict(one.by_code) for name, one in state.settled.items()})
+        standing: Counter[str] = Counter()
+        for stretch in self._shelf.stretches({Department(department) for department, _ in counts}):
+            standing[stretch.department] += stretch.end - stretch.first
         return {
-            (department, code): max(0.0, count - settled.get(Department(department), {}).get(code, 0))
-            for (department, code), count in self._put_aside().items()
+            (department, code): min(
+                max(0.0, count - settled.get(Department(department), {}).get(code, 0)), float(standing[department])
+            )
+            for (department, code), count in counts.items()
         }
 
     def look(

@@ -31,6 +31,8 @@ class MemoryShelf:
 
     def __init__(self, partitions: int = 2) -> None:
         self.entries: list[Quarantined] = []
+        """What stands there now; Kafka drops the oldest."""
+        self._counted: Counter[tuple[str, ...]] = Counter()
         self.partitions = partitions
         """Of every redrive topic."""
         self.gap = 1
@@ -43,6 +45,7 @@ class MemoryShelf:
             (one.id.offset + 1 + self.gap for one in self.entries if one.id.department == department), default=0
         )
         place = QuarantineId(department, 0, offset)
+        self._counted[(department, code)] += 1
         self.entries.append(
             Quarantined(
                 id=place,
@@ -60,9 +63,8 @@ class MemoryShelf:
         return place
 
     def put_aside(self) -> dict[tuple[str, ...], float]:
-        """How many records were put aside, by (department, code)."""
-        counts = Counter((one.id.department, one.code) for one in self.entries)
-        return {labels: float(count) for labels, count in counts.items()}
+        """How many records were ever put aside, by (department, code)."""
+        return {labels: float(count) for labels, count in self._counted.items()}
 
     def stretches(self, departments: Iterable[Department], since: datetime | None = None) -> list[Stretch]:
         """As exchange.quarantine.shelf.Shelf says."""

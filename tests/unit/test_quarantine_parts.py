@@ -349,6 +349,16 @@ def test_records_of_other_codes_between_are_left_waiting(desk: Desk) -> None:
     assert desk.quarantine.waiting() == {(MARKET, "E_FRAMING"): 0.0, (MARKET, "E_CODE_UNKNOWN"): 1.0}
 
 
+def test_records_that_left_quarantine_by_their_age_are_not_said_to_wait(desk: Desk) -> None:
+    for _ in range(5):
+        desk.put("E_FRAMING")
+    assert desk.quarantine.waiting() == {(MARKET, "E_FRAMING"): 5.0}
+    del desk.shelf.entries[:4]
+    assert desk.quarantine.waiting() == {(MARKET, "E_FRAMING"): 1.0}
+    desk.shelf.entries.clear()
+    assert desk.quarantine.waiting() == {(MARKET, "E_FRAMING"): 0.0}
+
+
 def test_a_repeated_command_answers_what_it_did_the_first_time_and_does_nothing(desk: Desk) -> None:
     first = [desk.put() for _ in range(2)]
     by = By(MARKET, MARKET, "once")

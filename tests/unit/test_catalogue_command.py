@@ -54,3 +54,28 @@ def test_departments_show_validity_and_successors() -> None:
     by_slug = {one["slug"]: one for one in json.loads(output)}
     assert by_slug["state-taxation"]["successors"] == ["taxation"]
     assert by_slug["state-taxation"]["valid_until"] == by_slug["taxation"]["valid_from"] == "2018-06-15"
+
+
+def test_fields_as_json_say_everything_about_a_field() -> None:
+    _, output = run("show", "fields", "--json")
+    by_name = {(one["record_type"], one["field"]): one for one in json.loads(output)}
+    found = by_name[("population.death", "cause_class")]
+    assert (found["meaning_zh"], found["code_set"]) == ("死亡原因类别", "death-cause-class")
+    assert (found["sharing"], found["condition"]) == ("not-shared", None)
+    assert found["not_shared_basis"].startswith("基本医疗卫生与健康促进法")
+    assert set(by_name[("population.death", "death_date")]["condition"]) == {"en", "zh"}
+    assert by_name[("population.death", "resident_id")]["key"] is True
+
+
+def test_show_writes_the_page_for_people(tmp_path: Path) -> None:
+    status, output = run("show", "--html", str(tmp_path / "catalogue.html"))
+    assert status == 0 and "catalogue.html" in output
+    assert (tmp_path / "catalogue.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    status, output = run("show", "--html", "-")
+    assert status == 0 and output.startswith("<!doctype html>") and output.endswith("</html>")
+
+
+def test_page_that_cannot_be_written_is_said_with_its_code(tmp_path: Path) -> None:
+    status, output = run("show", "--html", str(tmp_path / "nowhere" / "catalogue.html"))
+    assert status == 2
+    assert "E_SETTINGS" in output and "catalogue.html" in output

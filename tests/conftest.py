@@ -80,6 +80,11 @@ def unique() -> str:
     return f"t{secrets.token_hex(4)}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that short tests fill the end: the province, then all with a Kafka."""
+    items.sort(key=lambda item: ("/test_province_" not in item.nodeid, item.get_closest_marker("kafka") is None))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
     """A file stays on one process, and so do all files that share the running province: it is started once."""

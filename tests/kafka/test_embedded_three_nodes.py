@@ -4,7 +4,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import psutil
 import pytest
@@ -42,24 +43,28 @@ def _wait(what: Callable[[], bool], deadline: Deadline, otherwise: str) -> None:
         time.sleep(0.02)
 
 
+class _Way(Protocol):
+    """How records are written, and when they are sure."""
+
+    def write(self, first: int) -> int:
+        """Write a batch from this number on, and return the number after the last one that is sure."""
+        ...
+
+
 class _Writer:
     """Writes numbers in ascending order to all partitions, from a thread of its own, until it is stopped."""
 
-    def __init__(self, kafka: EmbeddedKafka, topic: str) -> None:
-        self.connection = _connection(kafka)
+    def __init__(self, connection: Connection, topic: str, way: _Way) -> None:
         self.topic = topic
         self.sure = 0
         """All numbers below this one were acknowledged, or committed."""
         self.longest_gap = 0.0
+        self._connection = connection
+        self._way = way
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
-        _admin(kafka).create_topics([NewTopicSpec(topic, _PARTITIONS, {})], 3)
         self._thread.start()
-
-    def write(self, first: int) -> int:
-        """Write a batch from this number on, and return the number after the last one that is sure."""
-        raise NotImplementedError
 
     def wait_for_more(self, deadline: Deadline) -> None:
         goal = self.sure + _MORE
@@ -71,40 +76,48 @@ class _Writer:
         self._stop.set()
         self._thread.join(60)
         assert self._failure is None, self._failure
-        found: list[list[int]] = [[] for _ in range(_PARTITIONS)]
-        places = [(self.topic, partition) for partition in range(_PARTITIONS)]
-        for message in read_to_end(self.connection, places, Deadline.after(60)):
-            found[message.partition()].append(int(message.value()))
-        return found
+        return _numbers(self._connection, self.topic)
 
     def _run(self) -> None:
         last = time.monotonic()
         try:
             while not self._stop.wait(0.01):
-                self.sure = self.write(self.sure)
+                self.sure = self._way.write(self.sure)
                 self.longest_gap = max(self.longest_gap, time.monotonic() - last)
                 last = time.monotonic()
         except BaseException as error:
             self._failure = error
 
 
-class _Acknowledged(_Writer):
+def _numbers(connection: Connection, topic: str) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in range(_PARTITIONS)]
+    places = [(topic, partition) for partition in range(_PARTITIONS)]
+    for message in read_to_end(connection, places, Deadline.after(60)):
+        found[message.partition()].append(int(message.value()))
+    return found
+
+
+class _Acknowledged:
     """With acks=all, as departments write."""
 
-    _producer: IdempotentProducer | None = None
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._topic = topic
+        self._producer = IdempotentProducer(connection)
 
     def write(self, first: int) -> int:
-        self._producer = self._producer or IdempotentProducer(self.connection)
         for number in range(first, first + _BATCH):
-            self._producer.send(self.topic, str(number).encode(), str(number).encode())
+            self._producer.send(self._topic, str(number).encode(), str(number).encode())
         self._producer.flush(Deadline.after(60))
         return first + _BATCH
 
 
-class _Committed(_Writer):
+class _Committed:
     """In transactions, as the lines write: what cannot be tried again is built anew behind its last commit."""
 
-    _producer: TransactionalProducer | None = None
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._producer: TransactionalProducer | None = None
 
     def write(self, first: int) -> int:
         try:
@@ -112,7 +125,7 @@ class _Committed(_Writer):
                 return self._build()
             self._producer.begin()
             for number in range(first, first + _BATCH):
-                self._producer.produce(self.topic, str(number).encode(), str(number).encode())
+                self._producer.produce(self._topic, str(number).encode(), str(number).encode())
             self._producer.commit(Deadline.after(60))
         except KafkaException as error:
             assert recovery(error) is Recovery.REBUILD, error
@@ -121,18 +134,27 @@ class _Committed(_Writer):
         return first + _BATCH
 
     def _build(self) -> int:
-        producer = TransactionalProducer(self.connection, self.topic, timeout_ms=30_000)
+        producer = TransactionalProducer(self._connection, self._topic, timeout_ms=30_000)
         producer.start(Deadline.after(60))
         self._producer = producer
-        places = [(self.topic, partition) for partition in range(_PARTITIONS)]
-        return 1 + max((int(m.value()) for m in read_to_end(self.connection, places, Deadline.after(60))), default=-1)
+        return 1 + max(
+            (last for numbers in _numbers(self._connection, self._topic) for last in numbers[-1:]), default=-1
+        )
 
 
-def test_no_acknowledged_record_is_lost_doubled_or_moved_when_each_node_is_killed(
-    three_nodes: EmbeddedKafka, unique: str
+def _writers(kafka: EmbeddedKafka, unique: str) -> Iterator[_Writer]:
+    ways: tuple[Callable[[Connection, str], _Way], ...] = (_Acknowledged, _Committed)
+    for way, topic in zip(ways, (f"{unique}-acknowledged", f"{unique}-committed"), strict=True):
+        _admin(kafka).create_topics([NewTopicSpec(topic, _PARTITIONS, {})], 3)
+        yield _Writer(_connection(kafka), topic, way(_connection(kafka), topic))
+
+
+@pytest.mark.parametrize("killed", [(2,), pytest.param((1, 2, 3), marks=pytest.mark.fault)])
+def test_no_acknowledged_record_is_lost_doubled_or_moved_when_nodes_are_killed(
+    three_nodes: EmbeddedKafka, unique: str, killed: tuple[int, ...]
 ) -> None:
-    writers = [_Acknowledged(three_nodes, f"{unique}-acknowledged"), _Committed(three_nodes, f"{unique}-committed")]
-    for number in (1, 2, 3):
+    writers = list(_writers(three_nodes, unique))
+    for number in killed:
         for writer in writers:
             writer.wait_for_more(Deadline.after(60))
         three_nodes.kill_node(number)
@@ -147,6 +169,7 @@ def test_no_acknowledged_record_is_lost_doubled_or_moved_when_each_node_is_kille
         print(f"{writer.topic}: {writer.sure} records, longest gap {writer.longest_gap:.1f} s")
 
 
+@pytest.mark.fault
 def test_offsets_are_told_while_a_node_is_gone(three_nodes: EmbeddedKafka, unique: str) -> None:
     admin = _admin(three_nodes)
     places = [(unique, partition) for partition in range(_PARTITIONS)]

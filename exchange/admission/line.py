@@ -110,7 +110,8 @@ class AdmissionUnit:
         return self._beat_due() or (self._periods is not None and self._periods.due())
 
     def _beat_due(self) -> bool:
-        return self._beaten_ms is not None and self._now_ms() - self._beaten_ms >= self._rules.heartbeat_ms
+        """Also when the clock was set far back: no partition waits for a time that it had once and left again."""
+        return self._beaten_ms is not None and abs(self._now_ms() - self._beaten_ms) >= self._rules.heartbeat_ms
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
         """Pass records of one inbox, or redriven ones, which stand for those that first came in their inboxes."""

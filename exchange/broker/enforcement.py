@@ -224,9 +224,14 @@ class Reconciler:
     def _wanted(self) -> Wanted:
         return self._ledger.read(
             lambda state: wanted(
-                state, self._watch.clock.now(), self._layout.partitions, self._released.held(state, self._watch)
+                state, self._now(state), self._layout.partitions, self._released.held(state, self._watch)
             )
         )
+
+    def _now(self, state: LedgerState) -> datetime:
+        """The time, never before the ledger's: what has begun by it would cease while our clock is set back."""
+        now = self._watch.clock.now()
+        return now if state.at is None else max(now, state.at)
 
     def _seen(self) -> _Known:
         if self._known is None:
@@ -317,7 +322,7 @@ class Reconciler:
 
     def _activate(self) -> None:
         known = self._seen()
-        for grant in self._ledger.read(lambda state: _placed(state, self._watch.clock.now())):
+        for grant in self._ledger.read(lambda state: _placed(state, self._now(state))):
             if grant.share is not None and names.share_topic(grant.share) in known.topics:
                 self._say(ActivateGrant(grant.grant))
 

@@ -25,6 +25,8 @@ _CONSUMER = {
 _OUTAGE_SECONDS = 120.0
 """How long after Kafka was away a lost membership is taken for a consequence of that."""
 _TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
+_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
+"""Also a single broker that went: it may have been the one that coordinated our group."""
 
 
 class Leadership:
@@ -99,7 +101,7 @@ class Leadership:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _TWIN:
             self._fatal = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+        elif error.code() in _AWAY:
             self._troubled = time.monotonic()
         log_client_error(error)
 

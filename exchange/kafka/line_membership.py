@@ -44,6 +44,8 @@ _CONSUMER = {
 _EARLIEST = -2
 """Kafka's time of the first record of a partition, whatever its time is."""
 _TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
+_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
+"""Also a single broker that went: it may have been the one that coordinated our group."""
 _OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
@@ -72,7 +74,7 @@ class Membership:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _TWIN:
             self._fatal = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+        elif error.code() in _AWAY:
             self._troubled = time.monotonic()
         log_client_error(error)
 

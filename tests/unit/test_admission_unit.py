@@ -266,6 +266,15 @@ def test_a_registry_partition_gets_a_heartbeat_when_the_last_is_old_enough_and_c
     assert len(due.written.into("registry.")) == 1
 
 
+def test_a_clock_that_was_ahead_for_a_while_delays_no_heartbeat_by_more_than_a_turn(rules: Rules) -> None:
+    last = appended(NOW, b"~", None)
+    bench = Bench(at(rules, NOW + 400 * HEARTBEAT_EVERY), registry=[appended(NOW, b"a", None, [("ce_sequence", b"1")]), last])
+    assert bench.take() == Books()
+    assert len(bench.written.into("registry.")) == 1
+    bench.unit._rules = at(rules, NOW + HEARTBEAT_EVERY)
+    assert bench.unit.pending()
+
+
 def test_a_registry_partition_without_heartbeats_is_measured_from_its_first_record(rules: Rules) -> None:
     first = appended(NOW - HEARTBEAT_EVERY, b"a", None, [("ce_sequence", b"1")])
     second = appended(NOW, b"b", None, [("ce_sequence", b"1")])

@@ -357,11 +357,11 @@ def test_registry_reads_schemas_of_records_and_of_shares(http: httpx.Client, as_
     headers = as_(TAX)
     subject = "legal-entity.registration"
     assert subject in http.get("/subjects", headers=headers).json()
-    assert http.get(f"/subjects/{subject}/versions", headers=headers).json() == [1]
+    assert http.get(f"/subjects/{subject}/versions", headers=headers).json() == [1, 2]
     latest = http.get(f"/subjects/{subject}/versions/latest", headers=headers).json()
     assert http.get(f"/schemas/ids/{latest['id']}", headers=headers).json() == {"schema": latest["schema"]}
     inbox = f"inbox.{subject}.{MARKET}-value"
-    assert http.get(f"/subjects/{inbox}/versions/1", headers=headers).json()["id"] == latest["id"]
+    assert http.get(f"/subjects/{inbox}/versions/2", headers=headers).json()["id"] == latest["id"]
     grant = consented(http, as_, submitted(http, as_))
     service.ledger.execute(PlaceGrant(grant, service.schemas))
     shown = http.get(f"/v1/grants/{grant}", headers=headers).json()

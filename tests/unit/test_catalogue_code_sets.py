@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from exchange.catalogue.code_sets import load_code_sets, read_code_sets
+from exchange.catalogue.record_types import read_record_schemas
 from exchange.errors import ExchangeError
 
 SHIPPED = Path(__file__).parents[2] / "schemas" / "code-sets"
@@ -39,6 +40,13 @@ def test_every_code_set_names_its_version_and_source() -> None:
     for code_set in read_code_sets(SHIPPED).values():
         assert code_set.version and code_set.source and code_set.title_zh
         assert all(english for english, _ in code_set.meanings.values())
+
+
+def test_every_shipped_code_set_is_the_list_of_some_field() -> None:
+    schemas = read_record_schemas(SHIPPED.parent).values()
+    assert {rule.code_set for schema in schemas for rule in schema.fields if rule.code_set} == set(
+        load_code_sets(SHIPPED)
+    )
 
 
 @pytest.mark.parametrize(

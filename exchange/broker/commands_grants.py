@@ -10,7 +10,7 @@ from datetime import datetime
 from exchange.broker.demands import acts_for, running
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
-from exchange.ledger.command import Draft
+from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
 from exchange.ledger.state import GrantEntry, LedgerState
 from exchange.names import Department
@@ -35,9 +35,7 @@ class ActivateGrant:
             return ()
         if grant.share is None or not has_begun(state, grant, now):
             raise ExchangeError("E_GRANT_STATE", "the grant has no share yet, or its use period has not begun")
-        draft = Draft(state)
-        draft.say("grant-activated", grant.grant, grant=grant.grant, demand=grant.demand, share=grant.share)
-        return draft.events
+        return said("grant-activated", grant.grant, grant=grant.grant, demand=grant.demand, share=grant.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +53,7 @@ class MarkFirstDelivered:
             return ()
         if grant.activated is None:
             raise ExchangeError("E_GRANT_STATE", "the grant is not active")
-        draft = Draft(state)
-        draft.say("first-delivered", grant.grant, grant=grant.grant, empty=self.empty)
-        return draft.events
+        return said("first-delivered", grant.grant, grant=grant.grant, empty=self.empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +73,8 @@ class BreakFreshness:
             raise ValueError("no cause of a breach")
         if self.cause in grant.breaches:
             return ()
-        draft = Draft(state)
         since = format_time(self.since)
-        draft.say("freshness-broken", grant.grant, grant=grant.grant, cause=self.cause, since=since)
-        return draft.events
+        return said("freshness-broken", grant.grant, grant=grant.grant, cause=self.cause, since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +90,8 @@ class RestoreFreshness:
         breach = grant.breaches.get(self.cause)
         if breach is None:
             return ()
-        draft = Draft(state)
         since = format_time(breach.since)
-        draft.say("freshness-restored", grant.grant, grant=grant.grant, cause=self.cause, since=since)
-        return draft.events
+        return said("freshness-restored", grant.grant, grant=grant.grant, cause=self.cause, since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +112,7 @@ class SuspendGrant:
         reason = provider_says(state, grant, self.by, self.reason)
         if grant.suspended:
             return ()
-        draft = Draft(state)
-        draft.say("grant-suspended", grant.grant, grant=grant.grant, reason=reason)
-        return draft.events
+        return said("grant-suspended", grant.grant, grant=grant.grant, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +128,7 @@ class ResumeGrant:
         provider_says(state, grant, self.by, "resumed")
         if not grant.suspended:
             return ()
-        draft = Draft(state)
-        draft.say("grant-resumed", grant.grant, grant=grant.grant)
-        return draft.events
+        return said("grant-resumed", grant.grant, grant=grant.grant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +146,7 @@ class RevokeGrant:
         """The `grant-ended`."""
         grant = running(state, self.grant)
         reason = provider_says(state, grant, self.by, self.reason)
-        draft = Draft(state)
-        draft.say("grant-ended", grant.grant, grant=grant.grant, reason="revoked", words=reason)
-        return draft.events
+        return said("grant-ended", grant.grant, grant=grant.grant, reason="revoked", words=reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from exchange.broker.commands_terms import record_schema
 from exchange.broker.demands import grant_of, running
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
-from exchange.ledger.command import Draft
+from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
 from exchange.ledger.fold_grants import NEXT
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry, Terms
@@ -76,8 +76,8 @@ class PlaceGrant:
                 schema=subset_schema(source, terms.fields, dict(terms.masks), source["name"]),
                 master_version=self.master_version,
             )
-        said = {"role": NEXT} if grant.share is not None else {}
-        draft.say("share-assigned", grant.grant, grant=grant.grant, share=share, **said)
+        role = {"role": NEXT} if grant.share is not None else {}
+        draft.say("share-assigned", grant.grant, grant=grant.grant, share=share, **role)
         return draft.events
 
 
@@ -95,10 +95,8 @@ class SuspendShare:
         found = _share(state, self.share)
         if found.deleted or found.replaced or found.suspended in (self.code, LOST):
             return ()
-        draft = Draft(state)
         since = format_time(self.since)
-        draft.say("share-suspended", found.share, share=found.share, code=self.code, since=since)
-        return draft.events
+        return said("share-suspended", found.share, share=found.share, code=self.code, since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +136,7 @@ class RecoverShare:
         found = _share(state, self.share)
         if not found.recovery_ordered:
             return ()
-        draft = Draft(state)
-        draft.say("share-recovered", found.share, share=found.share, number=found.recoveries + 1)
-        return draft.events
+        return said("share-recovered", found.share, share=found.share, number=found.recoveries + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +153,7 @@ class ReplaceShare:
         found = _share(state, self.share)
         if not found.recovery_ordered:
             return ()
-        draft = Draft(state)
-        draft.say("share-replaced", found.share, share=found.share)
-        return draft.events
+        return said("share-replaced", found.share, share=found.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +172,7 @@ class DeleteShare:
             return ()
         if any(found.share in grant.shares and grant.ended is None for grant in state.grants.values()):
             raise ExchangeError("E_GRANT_STATE", "a grant that reads this share has not ended")
-        draft = Draft(state)
-        draft.say("share-deleted", found.share, share=found.share)
-        return draft.events
+        return said("share-deleted", found.share, share=found.share)
 
 
 def _wanted_terms(grant: GrantEntry) -> Terms | None:

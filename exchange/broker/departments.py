@@ -11,7 +11,7 @@ from exchange import names
 from exchange.broker.demands import acts_for
 from exchange.catalogue.model import Catalogue, DepartmentSpec, ResourceSpec
 from exchange.errors import ExchangeError
-from exchange.ledger.command import Draft
+from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
 from exchange.ledger.fold import department_of, resource_of
 from exchange.ledger.state import DepartmentEntry, LedgerState, ResourceEntry, TokenEntry
@@ -186,9 +186,7 @@ class RotateSecret:
         entry = department_entry(state, self.department)
         if not entry.registered:
             raise ExchangeError("E_UNKNOWN_DEPARTMENT", "the department has no principal yet")
-        draft = Draft(state)
-        draft.say("secret-rotated", entry.department, department=entry.department)
-        return draft.events
+        return said("secret-rotated", entry.department, department=entry.department)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +230,7 @@ class RevokeToken:
             raise ExchangeError("E_NOT_FOUND", "there is no such token")
         if found.revoked:
             return ()
-        draft = Draft(state)
-        draft.say("token-revoked", self.token, token=self.token)
-        return draft.events
+        return said("token-revoked", self.token, token=self.token)
 
 
 def new_token() -> str:

@@ -39,6 +39,11 @@ class Draft:
         self.events.append(NewEvent(event, entity, data))
 
 
+def said(event: str, entity: str, **data: Any) -> Sequence[NewEvent]:
+    """The one event of a command that says no more."""
+    return (NewEvent(event, entity, data),)
+
+
 def digest_of(command: Command) -> str:
     """SHA-256 of the command's name and arguments: what an idempotency key stands for.
 

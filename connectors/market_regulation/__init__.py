@@ -1,1 +1,1 @@
-"""Market Regulation Administration (市场监督管理局): registrations of enterprises, sole traders and cooperatives."""
+"""Market Regulation Administration (市场监督管理局): the company register, permits, penalties, licences."""

@@ -1,0 +1,1 @@
+"""Civil Affairs Department (民政厅): cremations and marriages."""

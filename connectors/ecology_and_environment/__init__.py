@@ -1,0 +1,1 @@
+"""Ecology and Environment Department (生态环境厅): penalties."""

@@ -1,0 +1,1 @@
+"""Finance Department (财政厅): takes indicators, for the budget."""

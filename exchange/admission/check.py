@@ -9,7 +9,7 @@ from typing import Any
 
 from exchange import record
 from exchange.avro.checker import compile_check
-from exchange.avro.record_schema import FieldRule, RecordSchema
+from exchange.avro.record_schema import FieldRule, RecordSchema, quoted
 from exchange.errors import ExchangeError
 from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
 
@@ -55,7 +55,7 @@ def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]
     scope: dict[str, Any] = {
         "refuse": _refuse,
         "avro": compile_check(schema.schema, [rule.name for rule in probed], raw=True),
-        "key_of": schema.key_of,
+        "quoted": quoted,
     }
     lines = ["def check(key, value, today):"]
     lines.append(f" {''.join(name + ', ' for name in names.values())}= avro(value, {record.FRAME_BYTES})")
@@ -74,11 +74,10 @@ def _refuse(code: str, field: str, wanted: str = "") -> None:
 
 
 def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
+    plain = [schema.field(field).identifier in _PLAIN for field in schema.natural_key]
     parts = [names[field] for field in schema.natural_key]
-    if all(schema.field(field).identifier in _PLAIN for field in schema.natural_key):
-        own = parts[0] if len(parts) == 1 else f"b'/'.join(({', '.join(parts)}))"
-    else:
-        own = f"key_of(({''.join(part + '.decode(), ' for part in parts)}))"
+    parts = [part if is_plain else f"quoted({part})" for part, is_plain in zip(parts, plain, strict=True)]
+    own = parts[0] if len(parts) == 1 else f"b'/'.join(({', '.join(parts)}))"
     return [f" if key != {own}: refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from exchange.avro.schema import Field, Node, Primitive, Record, Union, parse
 from exchange.errors import ExchangeError
@@ -28,8 +27,9 @@ MOMENTS = ("date", "timestamp-millis", "timestamp-micros")
 _TEXTS = ("doc", "meaningZh", "standard", "codeSet", "identifier", "form", "sharing")
 _OF_TEXTS = ("codeSet", "identifier", "form")
 """Rules of a text, of which a field has one at most."""
-_KEY_SAFE = "!$&'()*+,:;=@"
-"""Characters of a key that stay as they are beside letters, digits and `-._~` (RFC 3986 path segments)."""
+_KEY_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,:;=@")
+"""Bytes of a key that stay as they are: those of a path segment in RFC 3986."""
+_QUOTED = tuple(chr(byte) if byte in _KEY_SAFE else f"%{byte:02X}" for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,12 @@ class RecordSchema:
         """
         if len(values) == 1 and values[0].isalnum() and values[0].isascii():
             return values[0].encode()
-        return "/".join(quote(value, safe=_KEY_SAFE) for value in values).encode()
+        return b"/".join(quoted(value.encode()) for value in values)
+
+
+def quoted(part: bytes) -> bytes:
+    """A part of a key, percent-encoded."""
+    return "".join([_QUOTED[byte] for byte in part]).encode()
 
 
 def record_schema(schema: dict[str, Any]) -> RecordSchema:

@@ -79,8 +79,10 @@ def show(
         show_json(latest.schema)
         return
     for row in _fields(latest):
-        note = "  ".join(str(row[name]) for name in ("type", "sharing", "code_set") if row.get(name))
-        entry(row["field"], note, *(row[name] for name in ("meaning_zh", "meaning") if row.get(name)))
+        note = "  ".join(str(row[name]) for name in ("type", "sharing", "code_set", "identifier") if row.get(name))
+        entry(
+            row["field"], note, *(row[name] for name in ("meaning_zh", "meaning", "standard", "form") if row.get(name))
+        )
 
 
 def _row(one: LockedSchema) -> dict[str, Any]:
@@ -110,6 +112,8 @@ def _fields(one: LockedSchema) -> list[dict[str, Any]]:
             "meaning_zh": rule.meaning_zh,
             "standard": rule.standard,
             "code_set": rule.code_set,
+            "identifier": rule.identifier,
+            "form": rule.form and f"form: {rule.form}",
             "sharing": rule.sharing,
         }
         for rule in one.record.fields

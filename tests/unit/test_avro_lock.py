@@ -148,6 +148,12 @@ def test_the_commands_lock_check_and_show(folder: Path) -> None:
     assert fingerprint(one) == rows[1]["sha256"]
 
 
+def test_show_tells_the_rule_and_the_standard_of_a_field() -> None:
+    shown = CliRunner().invoke(app, ["show", "natural-resources.real-estate-right"]).stdout
+    for told in ("不动产单元号", "GB/T 37346-2018", "form: [1-8]", "resident-id", "GB/T 17986.1", "conditional"):
+        assert told in shown
+
+
 def test_the_schemas_of_the_exchange_are_valid_and_locked() -> None:
     assert locking.check(load().schemas) == []
 

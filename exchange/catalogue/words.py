@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from exchange.catalogue.model import Level, Sharing, UpdateCycle
 
-_ARTICLES: Final = re.compile(r"\s*art\. (\d+(?:[,–] ?\d+)*)")
+_ARTICLES: Final = re.compile(r"\s*art\. (\d+(?:(?:, ?|[–-])\d+)*)")
 
 
 class Text(NamedTuple):

@@ -2,6 +2,7 @@
 
 import re
 from binascii import hexlify
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import blake2b
@@ -89,8 +90,10 @@ def sequence_of(raw: bytes) -> int:
 class Admitter:
     """Decides on versions against a memory, and keeps the memory up to date. One for each inbox and unit."""
 
-    def __init__(self, inbox: Inbox, known: dict[bytes, int], times: Times) -> None:
+    def __init__(self, inbox: Inbox, known: dict[bytes, int], times: Times, repeated: Callable[[bytes], None]) -> None:
         self._known = known
+        self._repeated = repeated
+        """Told the key of a withdrawal whose sequence is new and is to be kept, although it does not enter."""
         self._time = times.header
         self._version = (SPECVERSION, CLOUDEVENTS_VERSION)
         self._source = (SOURCE, inbox.source)
@@ -101,8 +104,10 @@ class Admitter:
         """The headers with which a version enters the registry, or why it does not.
 
         Equal sequence and equal bytes: unchanged. Older: superseded. Without `ce_sequence` the inbox offset stands in,
-        and equal bytes are unchanged. A withdrawal of an unknown key is unchanged. A withdrawal keeps its sequence, so
-        that nothing older rises again. Raises ExchangeError: E_SEQUENCE, E_SEQUENCE_CONFLICT, E_TIME_IMPLAUSIBLE.
+        and equal bytes are unchanged. A withdrawal of an unknown or a withdrawn key is unchanged. Each one
+        keeps its sequence, so that nothing older rises again.
+
+        Raises ExchangeError: E_SEQUENCE, E_SEQUENCE_CONFLICT, E_TIME_IMPLAUSIBLE.
         """
         raw = headers.get(SEQUENCE)
         sequence = offset if raw is None else sequence_of(raw)
@@ -112,6 +117,10 @@ class Admitter:
             newer = sequence - (old >> CONTENT_BITS)
             if newer < 0:
                 return Dropped.SUPERSEDED
+            if value is None and newer and not old & CONTENT:
+                self._known[key] = version
+                self._repeated(key)
+                return Dropped.UNCHANGED
             if version == old or (raw is None and (version ^ old) & CONTENT == 0):
                 return Dropped.UNCHANGED
             if newer == 0:

@@ -15,6 +15,7 @@ from exchange.admission.expire import Admit, Ended, Ends, PeriodAdmitter, Period
 from exchange.admission.inboxes import Inbox
 from exchange.admission.memory import Memory
 from exchange.admission.receive import receive
+from exchange.admission.repeated import PREFIX, Repeated
 from exchange.admission.rules import Rules
 from exchange.admission.state import Books
 from exchange.admission.unseal import Unsealer
@@ -81,6 +82,7 @@ class AdmissionUnit:
         self._redrive = names.redrive_topic(record_type)
         self._state = names.admission_topic(record_type)
         self._memory = Memory()
+        self._repeated = Repeated(self._memory.known, rules.clock)
         self._unsealer = Unsealer(record_type, rules.schemas.by_id, rules.code_sets)
         self._times = Times(rules.clock)
         self._periods = Periods(Ends(rules.schemas.by_id), rules.clock) if rules.schema(record_type).expires else None
@@ -91,7 +93,7 @@ class AdmissionUnit:
         """When the registry partition last had a heartbeat, or its first record; None while it is empty."""
 
     def restore(self) -> None:
-        """Rebuild the memory from the registry and the books from the state."""
+        """Rebuild the memory from the registry, then books and repeated withdrawals from the state."""
         registry = self._read(self._registry, self._partition)
         self._memory.fill(registry if self._periods is None else self._periods.watch(registry))
         self._beaten_ms = self._memory.beaten_ms
@@ -99,6 +101,9 @@ class AdmissionUnit:
             value = message.value()
             if message.key() == books_state.BOOKS_KEY and value is not None:
                 self.books = books_state.decode(value)
+            elif (message.key() or b"").startswith(PREFIX):
+                self._repeated.read(message)
+        self._repeated.restore()
         self._counted = books_state.decode(books_state.encode(self.books))
 
     def fresh(self) -> bool:
@@ -125,6 +130,7 @@ class AdmissionUnit:
             if self._beat_due():
                 _produce(output, self._registry, None, HEARTBEAT_KEY, self._partition, None)
                 self._beaten_ms = self._now_ms()
+                self._repeated.forget()
 
     def _sweep(self, output: Output) -> None:
         """Withdraw what has ended."""
@@ -173,9 +179,14 @@ class AdmissionUnit:
         self.books.superseded += superseded
 
     def seal(self, output: Output) -> None:
-        """Write the books."""
-        value = books_state.encode(self.books)
-        _produce(output, self._state, value, books_state.BOOKS_KEY, self._partition, None)
+        """Write the books, and which withdrawals were repeated."""
+        books = (books_state.BOOKS_KEY, books_state.encode(self.books))
+        for key, value in [books, *self._repeated.changed()]:
+            _produce(output, self._state, value, key, self._partition, None)
+
+    def hopeless(self) -> bool:
+        """Never: a registry or quarantine that is gone cannot be left out, so there is nothing to hurry for."""
+        return False
 
     def committed(self) -> None:
         """Show what the transaction made durable."""
@@ -201,7 +212,7 @@ class AdmissionUnit:
         found = self._passages.get(topic)
         if found is None:
             source = self._rules.inbox(TopicName(topic))
-            plain = Admitter(source, self._memory.known, self._times)
+            plain = Admitter(source, self._memory.known, self._times, self._repeated.note)
             admitter = plain if self._periods is None else PeriodAdmitter(plain, self._periods, source.source)
             found = self._passages[topic] = Passage(source, self._unsealer, admitter)
         return found

@@ -1,4 +1,4 @@
-"""What admission remembers of each key: last sequence and content. The registry itself is the memory's store."""
+"""What admission remembers of each key: last sequence and content. Its store is the registry (`repeated` adds to it)."""
 
 from collections.abc import Iterable
 

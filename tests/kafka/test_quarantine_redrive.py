@@ -217,10 +217,10 @@ def test_a_withdrawn_key_is_not_resurrected(desk: Desk) -> None:
     ground = desk.ground
     (row,) = companies(1, seed=13)
     good = outgoing(ground, row, 5)
-    withdrawal = (*good[:2], None, good[3], [("ce_sequence", b"6")])
-    ids = desk.quarantined([outgoing(ground, row, 3, astray=True)], good, withdrawal)
+    withdrawals = [(*good[:2], None, good[3], [("ce_sequence", sequence)]) for sequence in (b"6", b"9")]
+    ids = desk.quarantined([outgoing(ground, row, one, astray=True) for one in (3, 8)], good, *withdrawals)
     assert ground.stop() == 0
-    ground.start()  # the memory of the tombstone comes from the registry alone
+    ground.start()  # it knows both withdrawals from Kafka alone, though the second one told nobody anything new
     desk.redrive(*ids)
     assert in_registry(ground, row) == [(5, True), (6, False)]
 

@@ -19,7 +19,7 @@ from exchange.broker.departments import ApplyCatalogue
 from exchange.catalogue.code_sets import FOLDER, load_code_sets
 from exchange.catalogue.load import load
 from exchange.kafka.partitioner import partition_of
-from exchange.kafka.topics import HEARTBEAT_EVERY
+from exchange.kafka.topics import HEARTBEAT_EVERY, TOMBSTONES_KEPT
 from exchange.ledger.state import LedgerState
 from exchange.names import RecordType, inbox_topic, registry_topic
 from exchange.record import Headers, frame, header
@@ -233,6 +233,60 @@ def test_a_withdrawal_of_an_unknown_key_is_unchanged(bench: Bench) -> None:
     assert bench.written.into("registry.") == []
 
 
+def withdrawn(row: dict[str, Any], sequence: int | None, **more: Any) -> Record:
+    headers: Headers = [] if sequence is None else [("ce_sequence", b"%d" % sequence)]
+    return Record(row["credit_code"].encode(), None, headers, **more)
+
+
+def after_a_restart(bench: Bench, now: datetime = NOW, written_ms: int | None = None) -> Bench:
+    """Another unit that has only what the first one wrote, at `now`; its state was appended at `written_ms`."""
+    appended = int(NOW.timestamp() * 1000) if written_ms is None else written_ms
+    kept = {
+        prefix: [
+            Record(key, value, headers, appended_ms=appended) for key, value, headers in bench.written.into(prefix)
+        ]
+        for prefix in ("registry.", "exchange.admission.")
+    }
+    return Bench(at(bench.rules, now), registry=kept["registry."], state=kept["exchange.admission."])
+
+
+@pytest.mark.parametrize("sequences", [(5, 8), (None, None)])
+def test_a_second_withdrawal_is_unchanged_and_what_is_older_than_it_does_not_rise(
+    bench: Bench, sequences: tuple[int | None, int | None]
+) -> None:
+    row = company()
+    books = bench.take(sent(bench, row, 1), *(withdrawn(row, one, offset_=n) for one, n in zip(sequences, (5, 8))))  # noqa: B905
+    assert (books.admitted, books.unchanged) == (2, 1)
+    again = after_a_restart(bench)
+    books = again.take(sent(again, row, 7), sent(again, row | {"name": "新名"}, 9), sent(again, row, 8))
+    assert (books.superseded, [value is None for _, value, _ in again.written.into("registry.")]) == (2, [False])
+    last = after_a_restart(again)
+    assert last.take(withdrawn(row, 9)).by_code == {"E_SEQUENCE_CONFLICT": 1}
+
+
+def test_the_state_forgets_a_repeated_withdrawal_when_the_record_came_back(bench: Bench) -> None:
+    row = company()
+    bench.take(sent(bench, row, 1), withdrawn(row, 5), withdrawn(row, 8))
+    kept = bench.written.into("exchange.admission.")
+    assert [value for key, value, _ in kept if key != b"n|"] == [b"8"]
+    bench.take(sent(bench, row, 9))
+    again = after_a_restart(bench)
+    again.take(withdrawn(company(1), 1))
+    assert [value for key, value, _ in again.written.into("exchange.admission.") if key != b"n|"] == [None]
+
+
+def test_the_state_forgets_a_repeated_withdrawal_with_the_tombstones_of_its_time(bench: Bench) -> None:
+    row = company()
+    bench.take(sent(bench, row, 1), withdrawn(row, 5), withdrawn(row, 8))
+    later = NOW + TOMBSTONES_KEPT
+    again = after_a_restart(bench, later)
+    again.unit.process([], again.written)  # a heartbeat is due
+    again.unit.seal(again.written)
+    assert [(key, value) for key, value, _ in again.written.into("exchange.admission.") if key != b"n|"] == [
+        (b"w|" + row["credit_code"].encode(), None)
+    ]
+
+
 def test_heartbeats_are_skipped_and_never_counted(bench: Bench) -> None:
     books = bench.take(Record(b"~", None), Record(b"~", None))
     assert books == Books()
@@ -268,7 +322,9 @@ def test_a_registry_partition_gets_a_heartbeat_when_the_last_is_old_enough_and_c
 
 def test_a_clock_that_was_ahead_for_a_while_delays_no_heartbeat_by_more_than_a_turn(rules: Rules) -> None:
     last = appended(NOW, b"~", None)
-    bench = Bench(at(rules, NOW + 400 * HEARTBEAT_EVERY), registry=[appended(NOW, b"a", None, [("ce_sequence", b"1")]), last])
+    bench = Bench(
+        at(rules, NOW + 400 * HEARTBEAT_EVERY), registry=[appended(NOW, b"a", None, [("ce_sequence", b"1")]), last]
+    )
     assert bench.take() == Books()
     assert len(bench.written.into("registry.")) == 1
     bench.unit._rules = at(rules, NOW + HEARTBEAT_EVERY)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from exchange import names
 from exchange.broker.commands_grants import BreakFreshness, MarkFirstDelivered, RestoreFreshness
+from exchange.broker.evidence_absence import absent
 from exchange.broker.evidence_judge import EXCHANGE_CAUSE, Agreed, Sight, Untaken, Verdict, judge
 from exchange.broker.evidence_lag import admission_age, delivery_ages
 from exchange.broker.evidence_lines import LineStates
@@ -17,10 +18,11 @@ from exchange.broker.evidence_shares import delivery_of, transitions
 from exchange.broker.evidence_untaken import FirstRecords, Peek
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
+from exchange.kafka.topics import TOMBSTONES_KEPT
 from exchange.ledger.command import Command
 from exchange.ledger.ownership import heirs
 from exchange.ledger.state import GrantEntry, LedgerState, ShareEntry
-from exchange.names import Department, RecordType
+from exchange.names import Department, GrantId, RecordType
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
 
@@ -74,6 +76,8 @@ class Evidence:
     """Looks at Kafka and tells the ledger what changed. Used by one thread of the leader."""
 
     def __init__(self, kafka: Offsets, peek: Peek, lines: LineStates, ledger: Ledger, clock: Clock) -> None:
+        self.absent: frozenset[GrantId] = frozenset()
+        """The grants whose grantees were away for longer than tombstones are kept, at the last look."""
         self._kafka = kafka
         self._firsts = FirstRecords(peek)
         self._lines = lines
@@ -118,6 +122,7 @@ class Evidence:
         ]
         found = self._firsts.find(stretches, ends, deadline)
         self._firsts.forget(ends)
+        self._note_absent(watched, committed, ends)
         sights = []
         for grant, taken, begins in zip(watched, committed, starts, strict=True):
             mine = {number: ends[(grant.topic, number)] for number in begins}
@@ -128,6 +133,18 @@ class Evidence:
             }
             sights.append(self._sight(grant, mine, taken, untaken, sources, deadline))
         return sights
+
+    def _note_absent(
+        self, watched: list[Watched], committed: list[dict[int, int]], ends: Mapping[tuple[str, int], int]
+    ) -> None:
+        taken = {
+            grant.entry.grant: {(grant.topic, number): offset for number, offset in offsets.items()}
+            for grant, offsets in zip(watched, committed, strict=True)
+        }
+        found = absent(self._kafka, taken, ends, self._clock.now(), TOMBSTONES_KEPT)
+        for grant in found - self.absent:
+            _log.warning("evidence.resync_needed", grant=grant)
+        self.absent = found
 
     def _sight(
         self,

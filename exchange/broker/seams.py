@@ -11,6 +11,7 @@ from exchange.clock import Clock, Deadline
 from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
 from exchange.ledger.command import Command
 from exchange.ledger.state import LedgerState
+from exchange.names import GrantId
 
 T = TypeVar("T")
 EXCHANGE = "exchange"
@@ -131,6 +132,10 @@ class Service(Protocol):
 
     def books(self) -> list[Account]:
         """The books of both lines. Raises ExchangeError(E_NOT_LEADER) where they are not kept."""
+        ...
+
+    def resync_needed(self, grant: GrantId) -> bool | None:
+        """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
         ...
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:

@@ -96,6 +96,7 @@ class BrokerService:
         self._started = time.monotonic()
         self._settled = threading.Event()
         self._accounts: list[Account] | None = None
+        self._absent: frozenset[GrantId] | None = None
         self._threads = [
             threading.Thread(target=self._enforce, name="enforcement", daemon=True),
             threading.Thread(target=self._observe, name="evidence", daemon=True),
@@ -146,6 +147,11 @@ class BrokerService:
         if not self._store.leader or self._accounts is None:
             raise ExchangeError("E_NOT_LEADER", "the books are kept by the leader, from its first look on")
         return self._accounts
+
+    def resync_needed(self, grant: GrantId) -> bool | None:
+        """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
+        absent = self._absent
+        return None if absent is None else grant in absent
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Make a department a Kafka principal. Its secret, or None when it was one already."""
@@ -228,6 +234,7 @@ class BrokerService:
         try:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
+                self._absent = evidence.absent
                 receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
                 self._accounts = books(self._lines, receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
@@ -235,7 +242,7 @@ class BrokerService:
         finally:
             peeker.close()
             receipts.close()
-            self._accounts = None
+            self._accounts = self._absent = None
             for family in _LEADERS_GAUGES:
                 family.replace({})  # the next leader shows them; two that differ would be worse than one
 

@@ -21,6 +21,9 @@ _Where = Annotated[
 ]
 
 
+_RESYNC = "away for longer than withdrawals are kept: read it from its beginning and drop what is not seen there"
+
+
 @app.command("list")
 def list_(
     demander: Annotated[str | None, typer.Option(help="who reads")] = None,
@@ -71,6 +74,8 @@ def show(
             say(f"# the topic before, {share['topic']}, is readable until {share['readable_until']}")
         elif share["role"] == "next":
             say(f"# after an amendment, {share['topic']} is being filled: ask again, then read it from its beginning")
+    if answer["resync_needed"]:
+        say(f"# {_RESYNC}")
     say("# the schema is /schemas/ids/<schema.id> of the broker service; the key ~ (no value) is a heartbeat: skip it")
     for name, value in config.items():
         say(f"{name}={value}")
@@ -171,7 +176,10 @@ def _open(grant: dict[str, Any]) -> list[str]:
     """A line for each open cause of a breach, and for a share that the exchange does not deliver."""
     ill = grant["share_suspended"]
     suspended = [] if ill is None else [f"share suspended: {ill}; an operator mends it by `exchange grant recover`"]
-    return suspended + [f"in breach: {breach['cause']} since {breach['since']}" for breach in grant["breaches"]]
+    resync = [_RESYNC] if grant["resync_needed"] else []
+    return (
+        suspended + resync + [f"in breach: {breach['cause']} since {breach['since']}" for breach in grant["breaches"]]
+    )
 
 
 def _tell(grant: dict[str, Any], as_json: bool) -> None:
@@ -179,6 +187,8 @@ def _tell(grant: dict[str, Any], as_json: bool) -> None:
         show_json(grant)
         return
     detail({name: value for name, value in grant.items() if name not in ("shares", "amendment")}, as_json=False)
+    if grant["resync_needed"]:
+        entry("resync needed", _RESYNC)
     for share in grant["shares"]:
         until = [] if share["readable_until"] is None else [f"readable until {share['readable_until']}"]
         ill = share["suspended"]

@@ -20,6 +20,7 @@ from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.clock import Clock, Deadline
 from exchange.ledger.state import LedgerState
+from exchange.names import GrantId
 from exchange.settings import Settings
 from exchange.testing.ledger import MemoryLedger
 from exchange.testing.shelf import MemoryShelf
@@ -59,6 +60,8 @@ class MemoryService:
         self.secrets: dict[str, str] = {}
         """Secret of every principal."""
         self.accounts: list[Account] = []
+        self.absent: set[GrantId] = set()
+        """Grants whose grantees were away for too long."""
         self.shelf = MemoryShelf()
         """What stands in quarantine."""
         self.quarantine = Quarantine(self.ledger, self.shelf, self.schemas, self.shelf.put_aside)
@@ -74,6 +77,10 @@ class MemoryService:
     def books(self) -> list[Account]:
         """The books that the test set."""
         return self.accounts
+
+    def resync_needed(self, grant: GrantId) -> bool | None:
+        """What the test says."""
+        return grant in self.absent
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Note a principal and its secret."""

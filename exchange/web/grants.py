@@ -13,6 +13,7 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Command
 from exchange.ledger.state import GrantEntry, LedgerState
+from exchange.names import GrantId
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, Granter, Key, Operator
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
@@ -52,7 +53,7 @@ def _readings(api: APIRouter, service: Service) -> None:
 
         def question(state: LedgerState) -> dict[str, Any]:
             found, following = page.of((one.grant, one) for one in state.grants.values() if fits(state, one))
-            return answer([views.grant(state, one) for one in found], following)
+            return answer([{**views.grant(state, one), **_looked_at(service, one.grant)} for one in found], following)
 
         return service.ledger.read(question)
 
@@ -109,7 +110,12 @@ def _acts(api: APIRouter, service: Service) -> None:
 
 def _show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
     shown = service.ledger.read(lambda state: _shown(state, grant, caller))
-    return {**shown, "bootstrap_servers": service.bootstrap_servers}
+    return {**shown, **_looked_at(service, GrantId(grant)), "bootstrap_servers": service.bootstrap_servers}
+
+
+def _looked_at(service: Service, grant: GrantId) -> dict[str, Any]:
+    """What is no part of the ledger: the leader sees it in Kafka."""
+    return {"resync_needed": service.resync_needed(grant)}
 
 
 def _shown(state: LedgerState, grant: str, caller: Caller) -> dict[str, Any]:

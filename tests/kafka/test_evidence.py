@@ -23,6 +23,7 @@ from exchange.kafka.connection import Connection
 from exchange.kafka.peek import Peeker
 from exchange.kafka.producer import IdempotentProducer, TransactionalProducer
 from exchange.kafka.reader import PartitionTail
+from exchange.kafka.topics import TOMBSTONES_KEPT
 from exchange.ledger.state import DemandState, GrantEntry
 from exchange.names import Department, RecordType, ShareName
 from exchange.observe import metrics
@@ -341,3 +342,19 @@ def test_books_close_by_what_the_lines_counted(scene: Scene) -> None:
     assert admission.by_code == {"E_CREDIT_CODE_CHECK": 1}
     assert (share.difference, share.entries["in_flight"], share.handed_over.records) == (0, 1, 3)
     receipts.close()
+
+
+def test_a_grantee_that_was_away_for_longer_than_tombstones_are_kept_is_told_to_resync(scene: Scene) -> None:
+    scene.join()
+    scene.write(*((scene.topic, b"%d" % number, b"v", 0) for number in range(4)))
+    away = TOMBSTONES_KEPT + timedelta(days=1)
+    scene.look(days=away.days)
+    assert scene.evidence.absent == frozenset(), "who has not begun reads from the beginning"
+    scene.take(p0=2)
+    scene.look()
+    assert scene.evidence.absent == frozenset()
+    scene.look(days=away.days)
+    assert scene.evidence.absent == {scene.grant.grant}
+    scene.take(p0=scene.end() - 1)
+    scene.look(days=away.days)
+    assert scene.evidence.absent == frozenset(), "only the marker of a transaction is left"

@@ -81,6 +81,8 @@ class FaultGround:
     workers: Workers
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The schema of each share that was granted."""
+    granted_at: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Where the registries ended when the late shares were granted."""
 
     def __post_init__(self) -> None:
         self.schemas = SchemaRepository.load(Settings().schemas)
@@ -115,6 +117,12 @@ class FaultGround:
 
             self._ledger.execute(created)
         self._tell()
+
+    def grant_late(self) -> None:
+        """Grant the shares that are started in the middle."""
+        for record_type in {one.record_type for one in SHARES if one.late}:
+            self.granted_at |= self.ends(names.registry_topic(record_type))
+        self.grant(*(one for one in SHARES if one.late))
 
     def _tell(self) -> None:
         for event in self._ledger.events[self._said :]:

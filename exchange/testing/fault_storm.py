@@ -9,10 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from exchange.names import registry_topic
 from exchange.testing.fault_acts import Acts
-from exchange.testing.fault_ground import SHARES, FaultGround
-from exchange.testing.fault_plan import COMPANIES, DEATHS
+from exchange.testing.fault_ground import FaultGround
 
 FEW_ROUNDS = 5
 """Up to so many rounds there are kills at once only."""
@@ -21,16 +19,12 @@ _NODE_EVERY = 4
 _ONE_WAIT_SECONDS = 0.5
 """A fault may come so long after the last record before it."""
 
-Offsets = dict[tuple[str, int], int]
-
 
 class Storm:
     """Faults one after the other while a publisher writes `size` versions; the late shares come in the middle."""
 
     def __init__(self, ground: FaultGround, seed: int, rounds: int, size: int) -> None:
         self.seed, self.rounds, self.size = seed, rounds, size
-        self.granted_at: Offsets = {}
-        """Where the registries ended when the late shares were granted."""
         self.counts: Counter[str] = Counter()
         """Faults by their kind."""
         self.times: list[tuple[float, str]] = []
@@ -47,19 +41,13 @@ class Storm:
             self._round = number
             self._await_flow()
             if number == (self.rounds + 1) // 2:
-                self.grant_late()
+                self._tell("grant", "the late shares")
+                self._ground.grant_late()
             act()
 
     def since(self, moment: float) -> float:
         """Seconds from the begin of the storm to a moment of the monotonic clock."""
         return moment - self._began
-
-    def grant_late(self) -> None:
-        """Grant the shares that are started in the middle."""
-        for record_type in (COMPANIES, DEATHS):
-            self.granted_at |= self._ground.ends(registry_topic(record_type))
-        self._tell("grant", "the late shares")
-        self._ground.grant(*(one for one in SHARES if one.late))
 
     def _deck(self) -> list[Callable[[], None]]:
         acts = self._acts

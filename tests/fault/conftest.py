@@ -38,8 +38,8 @@ class Found(NamedTuple):
         return int(dict(self.headers)["ce_sequence"])
 
 
-def consumer(settings: KafkaSettings) -> Consumer:
-    """A `read_committed` reader without a group."""
+def new_consumer(settings: KafkaSettings, isolation: str = "read_committed") -> Consumer:
+    """A reader without a group."""
     assert settings.password_file is not None
     return Consumer(
         {
@@ -49,7 +49,7 @@ def consumer(settings: KafkaSettings) -> Consumer:
             "sasl.username": settings.username,
             "sasl.password": settings.password_file.read_text(encoding="utf-8").strip(),
             "group.id": "recount",
-            "isolation.level": "read_committed",
+            "isolation.level": isolation,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 5,
@@ -60,7 +60,7 @@ def consumer(settings: KafkaSettings) -> Consumer:
 
 def read(settings: KafkaSettings, topic: str) -> Iterator[Found]:
     """Everything committed in a topic, each partition in its order; heartbeats left out."""
-    reading = consumer(settings)
+    reading = new_consumer(settings)
     count = len(reading.list_topics(topic, 20).topics[topic].partitions)
     reading.assign([TopicPartition(topic, partition, 0) for partition in range(count)])
     behind = set(range(count))
@@ -94,7 +94,7 @@ def reader(schema: dict[str, Any]) -> Callable[[bytes], Any]:
 
 def cut_of(row: dict[str, Any], fields: tuple[str, ...]) -> int:
     """Stands for the values of these fields."""
-    return hash(tuple(row[name] for name in fields))
+    return hash(tuple(row.get(name) for name in fields))
 
 
 class Recount:
@@ -294,7 +294,7 @@ class Progress:
         kinds = ("admission", "delivery")
         topics = [f"exchange.{kind}.{record_type}" for kind in kinds for record_type in INBOXES]
         self._books: dict[tuple[str, bytes, int], Any] = {}
-        self._tail = consumer(ground.kafka.admin_settings())
+        self._tail = new_consumer(ground.kafka.admin_settings())
         self._tail.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(PARTITIONS)])
 
     def _follow(self) -> None:
@@ -342,6 +342,11 @@ def recount() -> type[Recount]:
 @pytest.fixture(scope="session")
 def progress() -> Callable[[FaultGround], AbstractContextManager[Progress]]:
     return lambda ground: closing(Progress(ground))
+
+
+@pytest.fixture(scope="session")
+def consumer() -> Callable[[KafkaSettings, str], Consumer]:
+    return new_consumer
 
 
 @pytest.fixture(scope="session")

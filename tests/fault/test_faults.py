@@ -38,7 +38,7 @@ def weather(folder: Path, kit: Any, nodes: int, rounds: int, size: int, rate: in
             storm.run()
             ground.workers.until(lambda: books.done(plan), 300, "the end of the flow")
         flowed = time.monotonic()
-        result = recount(ground, plan, storm.granted_at).run()
+        result = recount(ground, plan, ground.granted_at).run()
         recounted = time.monotonic()
     waits = dict(waits_after(storm, reader.gaps))
     print(

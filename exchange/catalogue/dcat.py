@@ -147,7 +147,7 @@ class _Graph:
 
     def _dataset(self, one: ResourceSpec) -> Json:
         name = Text(one.name, one.name_en)
-        basis = words.source(one.legal_basis)
+        basis = words.source(one.legal_basis, self._catalogue.laws)
         return {
             "@id": self._resource(one),
             "@type": "dcat:Dataset",
@@ -195,7 +195,7 @@ class _Graph:
     def _column(self, one: ResourceSpec, schema: RecordSchema, name: str) -> Json:
         rule, sharing, condition = schema.field(name), one.fields[name], one.condition(name)
         if sharing is Sharing.NOT_SHARED:
-            told = words.source(one.not_shared_basis[name])
+            told = words.source(one.not_shared_basis[name], self._catalogue.laws)
             attribute = words.SHARINGS[sharing]
             rights: Json = {
                 "@type": "dct:RightsStatement",

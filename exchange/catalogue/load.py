@@ -1,4 +1,8 @@
-"""Reads a catalogue folder: `departments.toml` with `[<slug>]` tables, `resources.toml` with `[[resource]]` tables."""
+"""Reads a catalogue folder.
+
+`departments.toml` has a `[<slug>]` table for each department, `resources.toml` a `[[resource]]` table for each
+resource, and `laws.toml`, which may be missing, what laws are called in English.
+"""
 
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +16,7 @@ from exchange.errors import ExchangeError
 
 DEPARTMENTS_FILE = "departments.toml"
 RESOURCES_FILE = "resources.toml"
+LAWS_FILE = "laws.toml"
 
 
 def load(folder: Path) -> Catalogue:
@@ -25,7 +30,11 @@ def load(folder: Path) -> Catalogue:
         if resource.code in resources:
             raise ExchangeError("E_CATALOGUE", f"{RESOURCES_FILE}: resource {resource.code} is there twice")
         resources[resource.code] = resource
-    return Catalogue.model_validate({"departments": departments, "resources": resources})
+    laws = read_toml(folder / LAWS_FILE) if (folder / LAWS_FILE).exists() else {}
+    try:
+        return Catalogue.model_validate({"departments": departments, "resources": resources, "laws": laws})
+    except ValidationError as error:
+        raise _wrong(folder / LAWS_FILE, "a law", error) from None
 
 
 def _departments(path: Path) -> Iterator[tuple[str, DepartmentSpec]]:

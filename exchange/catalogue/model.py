@@ -161,6 +161,8 @@ class Catalogue(_Spec):
 
     departments: Mapping[Department, DepartmentSpec]
     resources: Mapping[str, ResourceSpec]
+    laws: Mapping[str, str] = {}
+    """What laws and rules are called in English, by their Chinese title."""
 
     def department(self, slug: str) -> DepartmentSpec:
         """The department called `slug`. Raises ExchangeError(E_UNKNOWN_DEPARTMENT)."""

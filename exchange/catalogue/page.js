@@ -3,7 +3,7 @@ const find = document.getElementById("find");
 const nothing = document.getElementById("nothing");
 const rows = [...document.querySelectorAll("table.fields tbody tr")];
 const articles = [...document.querySelectorAll("article")];
-const others = [...document.querySelectorAll("#reading, #departments, #code-sets, .registry > .none")];
+const others = [...document.querySelectorAll("#reading, #departments, #code-sets, #laws, .registry > .none")];
 
 function filter() {
   const wanted = find.value.trim().toLowerCase();

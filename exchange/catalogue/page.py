@@ -81,7 +81,7 @@ def page(
     named = {rule.code_set for schema in offered.values() for rule in schema.fields}
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     return (
-        _environment()
+        _environment(catalogue.laws)
         .get_template(_TEMPLATE)
         .render(
             sections=sections,
@@ -92,6 +92,7 @@ def page(
             ],
             changes=_changes(catalogue),
             departments=catalogue.departments,
+            laws=catalogue.laws,
             provided=_provided(catalogue),
             code_sets=[code_sets[name] for name in sorted(code_sets) if name in named],
             today=today,
@@ -102,7 +103,7 @@ def page(
     )
 
 
-def _environment() -> Environment:
+def _environment(laws: Mapping[str, str]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -113,7 +114,7 @@ def _environment() -> Environment:
     environment.globals.update(
         SHARINGS=words.SHARINGS, CYCLES=words.CYCLES, LEVELS=words.LEVELS, IDENTIFIERS=words.IDENTIFIERS, anchor=anchor
     )
-    environment.filters.update(source=words.source)
+    environment.filters.update(source=lambda text: words.source(text, laws))
     return environment
 
 

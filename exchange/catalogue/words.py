@@ -98,6 +98,12 @@ def form_of(avro_type: Any) -> Form:
     return _LOGICAL.get(str(logical)) or _PRIMITIVE.get(avro_type["type"], _STRUCTURE)
 
 
-def source(text: str) -> Text:
-    """A standard or law in both languages: `法律 art. 8, 9` reads 法律第8、9条 in Chinese."""
-    return Text(_ARTICLES.sub(lambda found: f"第{found[1].replace(', ', '、').replace(',', '、')}条", text), text)
+def source(text: str, laws: Mapping[str, str]) -> Text:
+    """A standard or law in both languages: `法律 art. 8, 9` reads 法律第8、9条 in Chinese.
+
+    laws: English titles by the Chinese ones; what has none keeps its Chinese title in English too.
+    """
+    english = text
+    for title in sorted(laws, key=len, reverse=True):  # the title of a law may begin with that of another
+        english = english.replace(f"{title} art.", f"{laws[title]}, art.").replace(title, laws[title])
+    return Text(_ARTICLES.sub(lambda found: f"第{found[1].replace(', ', '、').replace(',', '、')}条", text), english)

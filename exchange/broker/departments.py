@@ -9,6 +9,7 @@ from typing import Any
 
 from exchange import names
 from exchange.broker.demands import acts_for
+from exchange.broker.succession import has_ended
 from exchange.catalogue.model import Catalogue, DepartmentSpec, ResourceSpec
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft, said
@@ -243,10 +244,13 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def authenticate(state: LedgerState, token: str) -> TokenEntry | None:
-    """The token in force with this text, or None."""
+def authenticate(state: LedgerState, token: str, now: datetime) -> TokenEntry | None:
+    """The token in force with this text, or None. With a department that exists no more, its tokens end."""
     wanted = digest(token)
-    return next((one for one in state.tokens.values() if one.digest == wanted and not one.revoked), None)
+    found = next((one for one in state.tokens.values() if one.digest == wanted and not one.revoked), None)
+    if found is None or (found.department is not None and has_ended(state, found.department, now)):
+        return None
+    return found
 
 
 def department_entry(state: LedgerState, department: str) -> DepartmentEntry:

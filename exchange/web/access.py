@@ -77,7 +77,8 @@ class Gate:
     def _of(self, token: str) -> Caller:
         if self._first is not None and hmac.compare_digest(self._first, token.encode()):
             return Caller(OPERATOR, None)
-        found = self._service.ledger.read(lambda state: authenticate(state, token)) if token else None
+        now = self._service.clock.now()
+        found = self._service.ledger.read(lambda state: authenticate(state, token, now)) if token else None
         if found is None:
             raise ExchangeError("E_TOKEN")
         return Caller(found.role, found.department)

@@ -327,14 +327,14 @@ def test_token_is_known_by_its_digest_until_it_is_revoked(ledger: MemoryLedger) 
     text = new_token()
     token = ledger.execute(IssueToken("department", "taxation", digest(text))).entities[0]
 
-    found = authenticate(ledger.state, text)
+    found = authenticate(ledger.state, text, START)
     assert found is not None
     assert (found.token, found.role, found.department) == (token, "department", "taxation")
-    assert authenticate(ledger.state, text + "x") is None
+    assert authenticate(ledger.state, text + "x", START) is None
     assert all(text not in str(event.exported()) for event in ledger.events)
     ledger.execute(RevokeToken(token))
 
-    assert authenticate(ledger.state, text) is None
+    assert authenticate(ledger.state, text, START) is None
     assert ledger.execute(RevokeToken(token)).entities == ()
 
 

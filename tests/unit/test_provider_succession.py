@@ -11,7 +11,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.commands import ConsentDemand, SubmitDemand
 from exchange.broker.commands_grants import ActivateGrant, SuspendGrant
 from exchange.broker.commands_shares import PlaceGrant
-from exchange.broker.departments import AddDepartment, ApplyCatalogue
+from exchange.broker.departments import AddDepartment, ApplyCatalogue, IssueToken, authenticate, digest, new_token
 from exchange.broker.enforcement_wanted import wanted
 from exchange.broker.evidence import _watched
 from exchange.broker.succession import SettleSuccession
@@ -113,6 +113,14 @@ def test_running_grants_of_the_old_provider_go_on_and_answer_to_the_heir(
     assert {(TAX, topic, "read"), (TAX, grant_group(grant.grant), "read")} <= rights(ledger)
     ledger.execute(SuspendGrant(grant.grant, HEIR, "misuse is being looked into"))
     assert grant.suspended
+
+
+def test_the_tokens_of_a_department_end_with_it(ledger: MemoryLedger) -> None:
+    text = new_token()
+    ledger.execute(IssueToken("department", OLD, digest(text)))
+    assert authenticate(ledger.state, text, ledger.clock.now()) is not None
+    merge(ledger)
+    assert authenticate(ledger.state, text, ledger.clock.now()) is None
 
 
 def test_the_heirs_source_is_the_sign_of_life_of_a_grant_that_the_old_provider_gave(

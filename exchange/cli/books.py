@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.client import connect
-from exchange.cli.output import DOES_NOT_HOLD, entry, heading, say, show_json
+from exchange.cli.output import entry, heading, say, show_json
+from exchange.errors import ExchangeError
 
 _ADMISSION = ("admitted", "unchanged", "superseded", "quarantined")
 _SHARE = ("forwarded", "retracted", "out_of_scope", "unchanged", "quarantined")
@@ -30,7 +31,8 @@ def books(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
         say("")
         say("the books close" if answer["closed"] else "the books do NOT close")
     if not answer["closed"]:
-        raise typer.Exit(DOES_NOT_HOLD)
+        open_ = sum(account["difference"] != 0 for account in answer["items"])
+        raise ExchangeError("E_BOOKS_OPEN", f"{open_} of {len(answer['items'])} sums do not close")
 
 
 def _still(account: dict[str, Any]) -> str:

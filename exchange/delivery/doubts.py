@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 
 from exchange.kafka.admin import Admin
+from exchange.kafka.connection import Connection
 from exchange.names import TopicName
 
 _SURE_SECONDS = 3.0
@@ -17,14 +18,18 @@ _SURE_SECONDS = 3.0
 class Doubts:
     """Remembers since when a topic could not be written."""
 
-    def __init__(self, admin: Admin) -> None:
-        self._admin = admin
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._admin: Admin | None = None
         self._missing: dict[TopicName, float] = {}
 
-    def missing(self, topics: Iterable[TopicName]) -> frozenset[TopicName]:
-        """Those of `topics` that could not be written for a while. Raises ExchangeError when Kafka cannot be asked."""
+    def missing(self, topics: Iterable[TopicName], seconds: float | None = None) -> frozenset[TopicName]:
+        """Those of `topics` that could not be written for a while. Raises ExchangeError when Kafka does not answer."""
         topics = list(topics)
-        writable, now = self._admin.writable(topics), time.monotonic()
-        hidden = [topic for topic in topics if topic not in writable]
-        self._missing = {topic: self._missing.get(topic, now) for topic in hidden}
-        return frozenset(topic for topic, since in self._missing.items() if now - since >= _SURE_SECONDS)
+        if self._admin is None:
+            self._admin = Admin(self._connection)
+        writable, now = self._admin.writable(topics, seconds), time.monotonic()
+        for topic in self._missing.keys() & writable:
+            self._missing.pop(topic, None)
+        since = {topic: self._missing.setdefault(topic, now) for topic in topics if topic not in writable}
+        return frozenset(topic for topic, first in since.items() if now - first >= _SURE_SECONDS)

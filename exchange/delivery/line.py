@@ -27,7 +27,7 @@ from exchange.delivery.state import (
 )
 from exchange.delivery.wanted import Shares
 from exchange.delivery.writers import Writers
-from exchange.kafka.admin import Admin
+from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.kafka.cursor import PartitionCursor
 from exchange.kafka.message import Message
@@ -36,6 +36,7 @@ from exchange.kafka.unit import Output, UnitId
 from exchange.names import RecordType, TopicName, delivery_topic, registry_topic, share_topic
 
 LINE = "delivery"
+_HURRY_SECONDS = 2.0
 
 
 class Wanted(Protocol):
@@ -77,9 +78,12 @@ Writable = Callable[[TopicName], bool]
 class DeliveryUnit:
     """One partition of a registry and the same partition of its shares. Its state changes with `process` at once."""
 
-    def __init__(self, unit: UnitId, parts: Parts, writable: Writable | None = None) -> None:
+    def __init__(
+        self, unit: UnitId, parts: Parts, writable: Writable | None = None, doubts: Doubts | None = None
+    ) -> None:
         self._unit = unit
         self._parts = parts
+        self._doubts = doubts
         self._writable = writable
         """Asked once, after a failure: what is mended later is not refused for what was known then."""
         self._state = UnitState()
@@ -125,6 +129,16 @@ class DeliveryUnit:
             except BufferError:
                 produce_again(output, topic, value, key, partition)
 
+    def hopeless(self) -> bool:
+        """Whether the topic of a share is gone that the transaction may have written to."""
+        if self._doubts is None:
+            return False
+        topics = [share_topic(share.share) for share in (*self._flow.live.shares, *self._flow.backfilled.shares)]
+        try:
+            return bool(self._doubts.missing(topics, _HURRY_SECONDS))
+        except ExchangeError:
+            return False  # it is Kafka itself that does not answer
+
     def committed(self) -> None:
         """Tell the metrics."""
         self._parts.report.committed(self._unit, self._state, (self._moved, self._filled), self._last)
@@ -161,7 +175,7 @@ class DeliveryFactory:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._refused: dict[UnitId, frozenset[str]] = {}
-        self._doubts: Doubts | None = None
+        self._doubts = Doubts(parts.connection)
 
     def topics(self) -> list[TopicName]:
         """The registries of every record type that the ledger knows. Follows the ledger."""
@@ -174,12 +188,10 @@ class DeliveryFactory:
         unit = UnitId(record_type, partition)
         refused = self._refused.pop(unit, None)
         if refused is None:
-            return DeliveryUnit(unit, self._parts)
-        if self._doubts is None:
-            self._doubts = Doubts(Admin(self._parts.connection))
+            return DeliveryUnit(unit, self._parts, doubts=self._doubts)
         topics = [share_topic(share) for share in self._parts.wanted.shares(record_type)]
         unwritable = refused | self._doubts.missing(topics)
-        return DeliveryUnit(unit, self._parts, lambda topic: topic not in unwritable)
+        return DeliveryUnit(unit, self._parts, lambda topic: topic not in unwritable, self._doubts)
 
     def refused(self, record_type: RecordType, partition: int, topics: frozenset[str]) -> None:
         """A unit has failed, perhaps because of `topics`: the next one of this partition leaves bad shares out."""

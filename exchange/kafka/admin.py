@@ -31,7 +31,7 @@ from confluent_kafka.admin import (
 
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
-from exchange.kafka.connection import Connection
+from exchange.kafka.connection import Connection, Login
 from exchange.kafka.errors import error_of, translate
 from exchange.kafka.group_offsets import GroupOffsets
 
@@ -87,12 +87,13 @@ def _wait(future: "Future[_Result]", doing: str) -> _Result:
         raise translate(error, doing) from None
 
 
-def _answer(future: "Future[_Result]", doing: str) -> _Result:
+def _answer(future: "Future[_Result]", doing: str, seconds: float | None = None) -> _Result:
     """What Kafka answers; the client itself would wait longer while the nodes have no controller."""
+    seconds = seconds or _REQUEST_SECONDS
     try:
-        return future.result(_REQUEST_SECONDS)
+        return future.result(seconds)
     except TimeoutError:
-        raise ExchangeError("E_KAFKA_UNREACHABLE", f"{doing}: no answer in {_REQUEST_SECONDS:.0f} s") from None
+        raise ExchangeError("E_KAFKA_UNREACHABLE", f"{doing}: no answer in {seconds:.0f} s") from None
 
 
 def _try_seconds() -> float:
@@ -107,17 +108,15 @@ class Admin:
     """The administrative client of one principal."""
 
     def __init__(self, connection: Connection) -> None:
-        self._client = AdminClient(connection.config())
+        self._login = Login(connection.username)
+        self._client = AdminClient(connection.config(error_cb=self._login))
         self._groups = GroupOffsets(connection)
 
     # brokers
 
     def brokers(self, seconds: float = _REQUEST_SECONDS) -> dict[int, int]:
         """Every broker that serves now, with the number of its replicas that have not caught up."""
-        try:
-            found = self._client.list_topics(timeout=seconds)
-        except KafkaException as error:
-            raise translate(error, "listing brokers") from None
+        found = self._listed("listing brokers", seconds)
         behind = dict.fromkeys(found.brokers, 0)
         for partition in (one for topic in found.topics.values() for one in topic.partitions.values()):
             for broker in behind.keys() & (set(partition.replicas) - set(partition.isrs)):
@@ -128,20 +127,28 @@ class Admin:
 
     def topics(self) -> dict[str, int]:
         """Every topic this principal may see, with its partition count."""
-        try:
-            found = self._client.list_topics(timeout=_REQUEST_SECONDS).topics
-        except KafkaException as error:
-            raise translate(error, "listing topics") from None
+        found = self._listed("listing topics", _REQUEST_SECONDS).topics
         return {name: len(topic.partitions) for name, topic in found.items()}
 
-    def writable(self, topics: Iterable[str]) -> set[str]:
+    def _listed(self, doing: str, seconds: float) -> Any:
+        """What there is of brokers and topics."""
+        try:
+            found = self._client.list_topics(timeout=seconds)
+        except KafkaException as error:
+            self._client.poll(0)
+            self._login.check()
+            raise translate(error, doing) from None
+        self._login.answered()
+        return found
+
+    def writable(self, topics: Iterable[str], seconds: float | None = None) -> set[str]:
         """Those of `topics` that exist and that this principal may write, as Kafka itself judges it."""
         found = set()
         for chunk in _chunks(sorted(topics), _TOPICS_PER_CALL):
             asked = self._client.describe_topics(TopicCollection(list(chunk)), include_authorized_operations=True)
             for name, future in asked.items():
                 try:
-                    allowed = _answer(future, f"looking at {name}").authorized_operations or ()
+                    allowed = _answer(future, f"looking at {name}", seconds).authorized_operations or ()
                 except KafkaException as error:
                     if error_of(error).code() not in _UNSEEN:
                         raise translate(error, f"looking at {name}") from None

@@ -8,15 +8,45 @@ import structlog
 from confluent_kafka import KafkaError
 
 from exchange import settings as settings_module
+from exchange.errors import ExchangeError
 from exchange.settings import KafkaSettings
 
 _CALLBACKS = ("error_cb", "on_delivery")
+_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+_REFUSED_OFTEN = 3
 _log = structlog.get_logger("exchange.kafka")
 
 
 def log_client_error(error: KafkaError) -> None:
     """Note what the client says of itself. Without such a callback, fatal errors raise in poll: keep it trivial."""
     _log.warning("kafka.client", error=error.name(), fatal=error.fatal(), retriable=error.retriable())
+
+
+class Login:
+    """A client's `error_cb` that knows whether Kafka lets it in: the calls themselves only say that nobody answers.
+
+    Only a client that was never answered is refused, and not at the first refusal: a broker that is starting may
+    not know anybody yet, and one that has served us will do so again.
+    """
+
+    def __init__(self, username: str) -> None:
+        self._username = username
+        self._refusals = 0
+        self._answered = False
+
+    def __call__(self, error: KafkaError) -> None:
+        """Note what the client says of itself."""
+        self._refusals += error.code() in _REFUSALS
+        log_client_error(error)
+
+    def answered(self) -> None:
+        """Kafka has served this client."""
+        self._answered = True
+
+    def check(self) -> None:
+        """Raises ExchangeError(E_KAFKA_REFUSED) when Kafka lets this client in no more than it ever did."""
+        if self._refusals >= _REFUSED_OFTEN and not self._answered:
+            raise ExchangeError("E_KAFKA_REFUSED", f"the login of {self._username}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,8 @@ class Slot:
         moved = self._moved or {topic: self.positions[topic, partition] for topic in self.topics}
         deadline = Deadline.after(COMMIT_SECONDS)
         offsets = [TopicPartition(topic, partition, offset) for topic, offset in moved.items()]
-        self.output.send_offsets(offsets, group, deadline)
-        self.output.commit(deadline)
+        self.output.send_offsets(offsets, group, deadline, self.unit.hopeless)
+        self.output.commit(deadline, self.unit.hopeless)
 
     def settle(self) -> None:
         """After the commit: positions and unit move on."""

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
-from exchange.kafka.connection import Connection
+from exchange.kafka.connection import Connection, Login
 from exchange.kafka.errors import Recovery, recovery, translate
 from exchange.kafka.message import Message
 from exchange.record import Headers
@@ -24,9 +24,17 @@ _FOR_GOOD = frozenset(
         KafkaError.MSG_SIZE_TOO_LARGE,
     }
 )
-_CALL_SECONDS = 5.0
+_CALL_SECONDS = 2.0
+"""After this a call is made again, if there is hope."""
 _BATCH_BYTES = 200_000
 """Below the inbox's limit for a batch (record.MAX_VALUE_BYTES): Kafka refuses a larger batch as a whole."""
+
+Hopeless = Callable[[], bool]
+"""Whether it is in vain to make a call again that Kafka did not answer in time."""
+
+
+def _never() -> bool:
+    return False
 
 
 class IdempotentProducer:
@@ -34,8 +42,10 @@ class IdempotentProducer:
 
     def __init__(self, connection: Connection) -> None:
         self._failed: list[KafkaError] = []
+        self._login = Login(connection.username)
         self._producer = Producer(
             connection.config(
+                error_cb=self._login,
                 enable_idempotence=True,
                 partitioner=PARTITIONER,
                 linger_ms=20,
@@ -64,14 +74,17 @@ class IdempotentProducer:
     def flush(self, deadline: Deadline) -> None:
         """Return when everything sent has arrived.
 
-        Raises ExchangeError: of the first failure since the last flush, or E_SUBMIT when time runs out.
+        Raises ExchangeError: of the first failure since the last flush; when time runs out E_SUBMIT, or
+        E_KAFKA_REFUSED when Kafka never let us in.
         """
         left = self._producer.flush(deadline.remaining())
         failed, self._failed = self._failed, []
         if failed:
             raise translate(failed[0], f"{len(failed)} records were not taken")
         if left:
+            self._login.check()
             raise ExchangeError("E_SUBMIT", f"{left} records were not taken in time")
+        self._login.answered()
 
     def close(self) -> None:
         """Let go of the client. What was not flushed is dropped."""
@@ -83,7 +96,8 @@ class TransactionalProducer:
     """One transactional id, held by one instance: a newer one fences the older.
 
     Every method raises KafkaException for an error that the owner must recover from (`errors.recovery`); errors that
-    only ask to call again are called again here, until the deadline passes, which raises the last of them.
+    only ask to call again are called again here, until the deadline passes, or there is no hope, which raises the last
+    of them.
     """
 
     def __init__(self, connection: Connection, transactional_id: str, timeout_ms: int, **options: Any) -> None:
@@ -122,13 +136,16 @@ class TransactionalProducer:
         """Serve delivery reports."""
         self._producer.poll(seconds)
 
-    def send_offsets(self, offsets: list[TopicPartition], group: object, deadline: Deadline) -> None:
+    def send_offsets(
+        self, offsets: list[TopicPartition], group: object, deadline: Deadline, hopeless: Hopeless = _never
+    ) -> None:
         """Make consumed offsets part of the transaction. `group` is the metadata taken together with the batch."""
-        self._again(lambda: self._producer.send_offsets_to_transaction(offsets, group, _CALL_SECONDS), deadline)
+        send = self._producer.send_offsets_to_transaction
+        self._again(lambda: send(offsets, group, _CALL_SECONDS), deadline, hopeless)
 
-    def commit(self, deadline: Deadline) -> None:
+    def commit(self, deadline: Deadline, hopeless: Hopeless = _never) -> None:
         """Make the transaction durable."""
-        self._again(lambda: self._producer.commit_transaction(_CALL_SECONDS), deadline)
+        self._again(lambda: self._producer.commit_transaction(_CALL_SECONDS), deadline, hopeless)
 
     def abort(self, deadline: Deadline) -> None:
         """Throw the transaction away."""
@@ -140,11 +157,11 @@ class TransactionalProducer:
         self._producer.flush(0)
 
     @staticmethod
-    def _again(call: Callable[[], None], deadline: Deadline) -> None:
+    def _again(call: Callable[[], None], deadline: Deadline, hopeless: Hopeless = _never) -> None:
         while True:
             try:
                 call()
                 return
             except KafkaException as error:
-                if recovery(error) is not Recovery.AGAIN or deadline.passed:
+                if recovery(error) is not Recovery.AGAIN or deadline.passed or hopeless():
                     raise

@@ -6,7 +6,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
-from exchange.kafka.connection import Connection
+from exchange.kafka.connection import Connection, Login
 from exchange.kafka.errors import translate
 from exchange.kafka.message import Message
 from exchange.names import tail_group
@@ -21,8 +21,10 @@ class PartitionTail:
     def __init__(
         self, connection: Connection, partitions: list[tuple[str, int]], start: int = OFFSET_BEGINNING
     ) -> None:
+        self._login = Login(connection.username)
         self._consumer = Consumer(
             connection.config(
+                error_cb=self._login,
                 group_id=tail_group(connection.username),  # the client wants one; nothing is ever committed
                 enable_auto_commit=False,
                 enable_auto_offset_store=False,
@@ -50,6 +52,7 @@ class PartitionTail:
             found = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
         except KafkaException as error:
             raise translate(error, "reading") from None
+        self._login.check()
         records: list[Message] = []
         for message in found:
             place = (message.topic(), message.partition())
@@ -58,12 +61,15 @@ class PartitionTail:
                 self._behind.add(place)
                 records.append(message)
             elif problem.code() == KafkaError._PARTITION_EOF:
+                self._login.answered()
                 self._behind.discard(place)
             elif not problem.retriable() and problem.code() not in (
                 KafkaError._TRANSPORT,
                 KafkaError._ALL_BROKERS_DOWN,
             ):
                 raise translate(problem, f"reading {message.topic()}")
+        if records:
+            self._login.answered()
         return records
 
     def close(self) -> None:

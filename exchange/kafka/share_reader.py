@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from exchange.errors import ExchangeError
-from exchange.kafka.connection import Connection
+from exchange.kafka.connection import Connection, Login
 from exchange.kafka.errors import translate
 from exchange.kafka.message import Message
 
@@ -39,8 +39,10 @@ class ShareReader:
     ) -> None:
         self._topic = topic
         self._begin = begin
+        self._login = Login(connection.username)
         self._consumer = Consumer(
             connection.config(
+                error_cb=self._login,
                 group_id=group,
                 # Of each topic a member of its own: a static member that comes back with another subscription is
                 # given its old partitions without a rebalance.
@@ -132,9 +134,11 @@ class ShareReader:
             found = self._consumer.consume(records, seconds)
         except KafkaException as error:
             raise translate(error, f"reading {self._topic}") from None
+        self._login.check()
         return [message for message in found if self._is_record(message)]
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._login.answered()
         assigned = {place.partition for place in places}
         offsets = self._begin(sorted(assigned))
         for place in places:

@@ -53,6 +53,13 @@ class Unit(Protocol):
         """Produce the state records of this transaction: the last call before it is committed."""
         ...
 
+    def hopeless(self) -> bool:
+        """Whether the transaction will never be answered: Kafka is silent while one of its topics is gone.
+
+        Asked every few seconds while it is not answered, in a thread of its own; the line's thread waits meanwhile.
+        """
+        ...
+
     def committed(self) -> None:
         """The transaction is durable."""
         ...

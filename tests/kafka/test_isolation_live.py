@@ -10,6 +10,8 @@ from exchange.broker.commands_grants import RevokeGrant
 from exchange.broker.commands_shares import OrderRecovery
 from exchange.embedded.kafka import EmbeddedKafka
 from exchange.kafka.admin import Acl
+from exchange.kafka.topic_settings import set_topic_settings, topic_settings
+from exchange.kafka.topics import TopicKind, topic_config
 from exchange.names import Department, GrantId, ShareName, share_topic
 from exchange.testing.office import Office, company
 from exchange.web import views
@@ -67,7 +69,9 @@ def breached(office: Office, grant: GrantId) -> bool:
     return "exchange" in office.entry(grant).breaches
 
 
-def falls_ill(office: Office, grants: tuple[GrantId, GrantId], hurt: Callable[[], None], row: dict[str, Any]) -> None:
+def falls_ill(
+    office: Office, grants: tuple[GrantId, GrantId], hurt: Callable[[], None], row: dict[str, Any], *codes: str
+) -> None:
     """Hurt the first share; a new record then reaches the second one alone, and the ledger says why."""
     ill, well = grants
     before = content(office, ill)
@@ -75,8 +79,8 @@ def falls_ill(office: Office, grants: tuple[GrantId, GrantId], hurt: Callable[[]
     office.write([row])
     office.until(lambda: row["credit_code"] in content(office, well), "the other share goes on")
     office.until(lambda: shown(office, ill)["share_suspended"] is not None, "the share is said to be suspended")
-    assert shown(office, ill)["share_suspended"] == "E_SHARE_UNWRITABLE"
-    assert shown(office, ill)["shares"][0]["suspended"]["code"] == "E_SHARE_UNWRITABLE"
+    assert shown(office, ill)["share_suspended"] in codes
+    assert shown(office, ill)["shares"][0]["suspended"]["code"] in codes
     office.until(lambda: breached(office, ill), "the grant is in breach")
     assert not breached(office, well)
     assert shown(office, well)["share_suspended"] is None
@@ -105,9 +109,44 @@ def test_a_forbidden_share_suffers_alone_and_comes_back_in_place(
         office.until(lambda: brake in office.admin.acls(), "the line is forbidden to write")
 
     row = company(next(numbers))
-    falls_ill(office, grants, forbid, row)
+    falls_ill(office, grants, forbid, row, "E_SHARE_UNWRITABLE")
     office.admin.revoke([brake])
     office.until(lambda: brake not in office.admin.acls(), "the line may write")
     recovers(office, grants, row)
     assert share(office, grants[0]) == before
     assert office.service.ledger.read(lambda state: state.shares[before].recoveries) == 1
+
+
+def test_a_share_that_is_too_small_suffers_alone_and_comes_back_in_place(
+    office: Office, grants: tuple[GrantId, GrantId], numbers: Iterator[int]
+) -> None:
+    before = share(office, grants[0])
+    topic, setting = share_topic(before), "max.message.bytes"
+
+    def shrink() -> None:
+        set_topic_settings(office.connection, {topic: {setting: "100"}})
+
+    row = company(next(numbers))
+    falls_ill(office, grants, shrink, row, "E_SHARE_UNWRITABLE")
+    recovers(office, grants, row)  # the command makes the topic what it was made as, too
+    assert share(office, grants[0]) == before
+    made_with = topic_config(TopicKind.SHARE)[setting]
+    assert topic_settings(office.connection, [topic])[topic][setting] == made_with
+
+
+def test_a_share_whose_topic_is_gone_suffers_alone_and_is_replaced(
+    office: Office, grants: tuple[GrantId, GrantId], numbers: Iterator[int]
+) -> None:
+    before = share(office, grants[0])
+
+    def delete() -> None:
+        office.admin.delete_topics([share_topic(before)])
+        office.until(lambda: share_topic(before) not in office.admin.topics(), "the topic is gone")
+
+    row = company(next(numbers))
+    # "Unwritable" is what the line says at once; "lost" what the broker service says when it has looked twice.
+    falls_ill(office, grants, delete, row, "E_SHARE_UNWRITABLE", "E_SHARE_LOST")
+    assert share_topic(before) not in office.admin.topics(), "a share's topic is never made again under its name"
+    recovers(office, grants, row)
+    assert share(office, grants[0]) != before
+    assert share_topic(before) not in office.admin.topics()

@@ -139,6 +139,7 @@ def test_books_that_do_not_close_end_with_one(run: Run, service: MemoryService) 
     result = run("books")
     assert result.exit_code == DOES_NOT_HOLD
     assert "do NOT close" in result.stdout
+    assert "E_BOOKS_OPEN: 1 of 1 sums" in result.stderr
     assert json.loads(run("books", "--json").stdout)["closed"] is False
 
 

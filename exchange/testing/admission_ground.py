@@ -45,6 +45,8 @@ STATE = names.admission_topic(TYPE)
 QUARANTINE = names.quarantine_topic(PROVIDER)
 AUTHORITY = "11340000EXCH00018B"
 _READY_SECONDS = 60.0
+_PAUSE_SECONDS = 0.25
+"""Between two looks at the state of the line, each of which is a client of its own that reads all of it."""
 
 Outgoing = tuple[str, bytes | None, bytes | None, int, Headers | None]
 """(topic, key, value, partition or -1, headers)."""
@@ -193,7 +195,7 @@ class AdmissionGround:
         while not holds():
             if deadline.passed or (self.worker is not None and self.worker.poll() is not None):
                 raise ExchangeError("E_INTERNAL", f"it did not come to that:\n{self.log()[-4000:]}")
-            threading.Event().wait(0.05)
+            threading.Event().wait(_PAUSE_SECONDS)
 
     def log(self) -> str:
         """What the worker has written since its last start."""

@@ -1,6 +1,7 @@
 """A Kafka brought in line with a ledger in memory: what enforcement and evidence are tested on."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ SECRETS = {principal: f"secret-of-{principal}" for principal in (names.ADMISSION
 PARTITIONS = 2
 QUOTA = Quota(1_000_000, 2_000_000)
 _SECONDS = 20.0
+_PAUSE_SECONDS = 0.02
 _ledgers = itertools.count(1)
 
 
@@ -48,6 +50,7 @@ def until(holds: Callable[[], bool], what: str, seconds: float = _SECONDS) -> No
     deadline = Deadline.after(seconds)
     while not holds():
         assert not deadline.passed, what
+        threading.Event().wait(_PAUSE_SECONDS)
 
 
 @dataclass

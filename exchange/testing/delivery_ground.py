@@ -40,6 +40,8 @@ STATE = names.delivery_topic(TYPE)
 EIGHT = ("credit_code", "name", "established", "region", "status", "authority_code", "approved", "entity_type")
 """The fields of a share as departments ask for it."""
 _WAIT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.25
+"""Between two looks at the state of the line, each of which is a client of its own that reads all of it."""
 _WORKER = "deliver-test"
 
 Outgoing = tuple[str, bytes, bytes | None, int, Headers | None]
@@ -204,13 +206,13 @@ class DeliveryGround:
         """Whether shares have joined on all partitions."""
         return all(share in state.joins for state in self.states() for share in shares)
 
-    def until(self, holds: Callable[[], bool], seconds: float = _WAIT_SECONDS) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = _WAIT_SECONDS, pause: float = _PAUSE_SECONDS) -> None:
         """Wait until something holds. Raises ExchangeError with the end of the worker's log when it does not."""
         deadline = Deadline.after(seconds)
         while not holds():
             if deadline.passed or any(process.poll() is not None for process in self.workers.values()):
                 raise ExchangeError("E_INTERNAL", f"it did not come to that:\n{self.log()[-4000:]}")
-            threading.Event().wait(0.05)
+            threading.Event().wait(pause)
 
     def log(self) -> str:
         """What the worker has written."""

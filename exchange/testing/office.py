@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
@@ -31,6 +32,7 @@ PROVIDER = Department("market-regulation")
 RESOURCE = "102001/0001"
 PARTITIONS = 2
 _WAIT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
 _COMMAND_SECONDS = 20.0
 _FIELDS = (
     "entity_type",
@@ -213,6 +215,7 @@ class Office:
                 log = self._folder / "deliver.log"
                 tail = log.read_text(encoding="utf-8")[-3000:] if log.exists() else ""
                 raise AssertionError(f"not in time: {what}\n{tail}")
+            threading.Event().wait(_PAUSE_SECONDS)
 
 
 def _headers(number: int) -> Headers:

@@ -49,6 +49,7 @@ SCHEMA = subset_schema(
 TOKEN = "t0ken"  # noqa: S105 - of a broker service that lives for one test
 _WAIT_SECONDS = 30.0
 _READ_SECONDS = 20.0
+_PAUSE_SECONDS = 0.05
 
 
 class BrokerService:
@@ -252,3 +253,4 @@ class Running:
         while not holds():
             assert not deadline.passed
             assert self.ended is None or holds()
+            self.stop.wait(_PAUSE_SECONDS)

@@ -1,10 +1,31 @@
-"""What the tests of a whole province share: one that runs, started when the first of them asks."""
+"""What tests with a Kafka share: a running province, started when the first of them asks, and a department's desk."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
+from exchange.embedded.postgres import EmbeddedPostgres
+from exchange.kafka.admin import Admin
+from exchange.kafka.connection import Connection
+from exchange.settings import KafkaSettings
 from exchange.testing.province import Province
+from exchange.testing.sink_ground import BrokerService, Desk
+
+
+@pytest.fixture
+def desk(
+    admin: Admin,
+    admin_connection: Connection,
+    kafka_settings_for: Callable[[str], KafkaSettings],
+    postgres: EmbeddedPostgres,
+    unique: str,
+) -> Iterator[Desk]:
+    """A department of this test alone with an active grant, on the shared Kafka and PostgreSQL."""
+    with closing(BrokerService()) as service:
+        desk = Desk(unique, kafka_settings_for(unique), postgres.database(unique), service, admin_connection)
+        desk.open(admin)
+        yield desk
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_killed_backfill_goes_on_where_it_was_and_shows_only_the_present(ground:
     interrupted = 0
     for more in (500, 3_000, 5_500):
         versions.grow(200)
-        ground.until(lambda more=more: stands(ground, "late-all") > more)  # type: ignore[misc]
+        ground.until(lambda more=more: stands(ground, "late-all") > more, pause=0.02)  # type: ignore[misc]
         ground.stop(signal.SIGKILL)
         interrupted += any(place.position for place in places(ground))
         versions.grow(200)

@@ -1,7 +1,7 @@
 """The handover line on a real Kafka and a real PostgreSQL: from a share into a table, whatever is away or ends."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +17,12 @@ from exchange.errors import ExchangeError
 from exchange.handover import receipt
 from exchange.handover.receipt import Receipt
 from exchange.kafka.admin import Acl, Admin
-from exchange.kafka.connection import Connection
 from exchange.kafka.partitioner import partition_of
 from exchange.names import Department, GrantId, grant_group
 from exchange.settings import ConnectorSettings
-from exchange.testing.sink_ground import PARTITIONS, TOKEN, BrokerService, Desk, Running
+from exchange.testing.sink_ground import PARTITIONS, TOKEN, Desk, Running
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def service() -> Iterator[BrokerService]:
-    service = BrokerService()
-    yield service
-    service.close()
-
-
-@pytest.fixture
-def desk(
-    admin: Admin,
-    admin_connection: Connection,
-    kafka_settings_for: Callable[..., Any],
-    postgres: EmbeddedPostgres,
-    service: BrokerService,
-    unique: str,
-) -> Desk:
-    desk = Desk(unique, kafka_settings_for(unique), postgres.database(unique), service, admin_connection)
-    desk.open(admin)
-    return desk
 
 
 def test_the_table_equals_the_share_and_receipts_and_offsets_say_so(desk: Desk, admin: Admin) -> None:
@@ -196,7 +174,7 @@ def applied_more_than(before: int, desk: Desk, child: ChildProcess) -> int:
     """Wait until the sink has applied more, and give how many versions it has applied."""
     deadline = Deadline.after(60)
     with desk.connect() as connection:
-        while not deadline.passed:
+        while not deadline.passed and child.wait(Deadline.after(0.01)) is None:
             try:
                 row = connection.execute("SELECT coalesce(sum(upserted), 0) FROM exchange_progress").fetchone()
             except psycopg.errors.UndefinedTable:

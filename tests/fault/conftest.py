@@ -1,12 +1,16 @@
 """An independent recount of what admission and delivery made of a plan: its own reader, its own Avro, its own sums."""
 
+import copy
 import json
 import logging
+import os
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from io import BytesIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
@@ -18,7 +22,12 @@ from exchange.names import RecordType
 from exchange.settings import KafkaSettings
 from exchange.testing.fault_ground import PARTITIONS, SHARES, FaultGround, Granted
 from exchange.testing.fault_plan import INBOXES, PROVIDERS, Plan
+from exchange.testing.fault_weather import Judges, Weather, blow
 
+SEED = int(os.environ.get("EXCHANGE_FAULT_SEED") or secrets.randbelow(1_000_000))
+VERSIONS = int(os.environ.get("EXCHANGE_FAULT_VERSIONS") or 300_000)
+ROUNDS = int(os.environ.get("EXCHANGE_FAULT_ROUNDS") or 30)
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 RESIDENT_ID = re.compile(rb"3499\d{13}[\dX]")
 Seen = list[tuple[int, int | None]]
 """(sequence, hash of the cut, None for a tombstone) of one key, in order."""
@@ -53,6 +62,7 @@ def new_consumer(settings: KafkaSettings, isolation: str = "read_committed") -> 
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 5,
+            "fetch.wait.max.ms": 10,
             "log_level": 0,
         }
     )
@@ -60,35 +70,33 @@ def new_consumer(settings: KafkaSettings, isolation: str = "read_committed") -> 
 
 def read(settings: KafkaSettings, topic: str) -> Iterator[Found]:
     """Everything committed in a topic, each partition in its order; heartbeats left out."""
-    reading = new_consumer(settings)
+    with closing(new_consumer(settings)) as reading:
+        yield from read_with(reading, topic)
+
+
+def read_with(reading: Consumer, topic: str) -> Iterator[Found]:
+    """As `read`, with a consumer that may read more afterwards: a new one takes half a second."""
     count = len(reading.list_topics(topic, 20).topics[topic].partitions)
     reading.assign([TopicPartition(topic, partition, 0) for partition in range(count)])
     behind = set(range(count))
-    try:
-        while behind:
-            for message in reading.consume(1000, 0.05):
-                error = message.error()
-                if error is None and message.key() != b"~":
-                    yield Found(
-                        message.partition(), message.offset(), message.key(), message.value(), message.headers() or []
-                    )
-                elif error is not None and error.code() == KafkaError._PARTITION_EOF:
-                    behind.discard(message.partition())
-    finally:
-        reading.close()
+    while behind:
+        for message in reading.consume(1000, 0.05):
+            error = message.error()
+            if error is None and message.key() != b"~":
+                place = message.partition(), message.offset()
+                yield Found(*place, message.key(), message.value(), message.headers() or [])
+            elif error is not None and error.code() == KafkaError._PARTITION_EOF:
+                behind.discard(message.partition())
 
 
-def last_json(settings: KafkaSettings, topic: str) -> dict[tuple[bytes, int], Any]:
-    """The last JSON of each `n|…` and `j|…` key of a state topic, by key and partition."""
-    found: dict[tuple[bytes, int], Any] = {}
-    for record in read(settings, topic):
-        if record.key[:2] in (b"n|", b"j|"):
-            found[record.key, record.partition] = None if record.value is None else json.loads(record.value)
-    return found
+def books_in(reading: Consumer, topic: str) -> dict[tuple[bytes, int], dict[str, Any]]:
+    """The last books of each `n|…` key of a state topic, by key and partition."""
+    found = {(one.key, one.partition): one.value for one in read_with(reading, topic) if one.key[:2] == b"n|"}
+    return {place: json.loads(value) for place, value in found.items() if value is not None}
 
 
 def reader(schema: dict[str, Any]) -> Callable[[bytes], Any]:
-    parsed = fastavro.parse_schema(json.loads(json.dumps(schema)))
+    parsed = fastavro.parse_schema(copy.deepcopy(schema))
     return lambda value: fastavro.schemaless_reader(BytesIO(value[5:]), parsed, None)
 
 
@@ -100,12 +108,12 @@ def cut_of(row: dict[str, Any], fields: tuple[str, ...]) -> int:
 class Recount:
     """Everything that is wrong is a line in `faults`; what was counted stands in `sums`."""
 
-    def __init__(self, ground: FaultGround, plan: Plan, granted_at: dict[tuple[str, int], int]) -> None:
+    def __init__(self, ground: FaultGround, plan: Plan, reading: Consumer) -> None:
         self.faults: Counter[str] = Counter()
         self.sums: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
-        self._ground, self._plan, self._granted_at = ground, plan, granted_at
-        self._settings = ground.kafka.admin_settings()
+        self._ground, self._plan, self._granted_at = ground, plan, ground.granted_at
+        self._reading = reading
         self._versions: dict[str, dict[bytes, list[int]]] = {record_type: {} for record_type in INBOXES}
         self._key_of: dict[int, bytes] = {}
         self._place: dict[bytes, tuple[int, dict[int, int]]] = {}
@@ -118,8 +126,7 @@ class Recount:
         self._cuts: dict[str, list[int | None]] = {one.share: [None] * (plan.size + 1) for one in SHARES}
 
     def run(self) -> "Recount":
-        for number in range(self._plan.size):
-            version = self._plan.version(number)
+        for version in map(self._plan.version, range(self._plan.size)):
             self._versions[version.record_type].setdefault(version.key, []).append(version.sequence)
             self._key_of[version.sequence] = version.key
             if version.row is not None:
@@ -136,7 +143,6 @@ class Recount:
         self.examples.setdefault(what, str(example))
 
     def _note(self, sequence: int, record_type: RecordType, row: dict[str, Any]) -> None:
-        """What registry and shares have to hold of a version that is not a withdrawal."""
         self._rows[sequence] = cut_of(row, self._fields[record_type])
         for one in SHARES:
             if one.record_type == record_type and (not one.regions or row["region"] in one.regions):
@@ -145,7 +151,7 @@ class Recount:
     def _registry(self, record_type: RecordType) -> None:
         decode = reader(self._ground.schemas.latest(record_type).schema)
         found: dict[bytes, Seen] = {}
-        for record in read(self._settings, f"registry.{record_type}"):
+        for record in read_with(self._reading, f"registry.{record_type}"):
             sequence = record.sequence
             row = None if record.value is None else cut_of(decode(record.value), self._fields[record_type])
             if record.key == self._key_of.get(sequence) and row != self._rows[sequence]:
@@ -161,12 +167,12 @@ class Recount:
 
     def _admission_books(self, record_type: RecordType) -> None:
         total: Counter[str] = Counter()
-        for books in last_json(self._settings, f"exchange.admission.{record_type}").values():
+        for books in books_in(self._reading, f"exchange.admission.{record_type}").values():
             total.update(
                 {name: books[name] for name in ("taken", "admitted", "unchanged", "superseded", "quarantined")}
             )
-        published = sum(1 for _ in read(self._settings, INBOXES[record_type]))
-        diverted = sum(1 for _ in read(self._settings, f"quarantine.{PROVIDERS[record_type]}"))
+        published = sum(1 for _ in read_with(self._reading, INBOXES[record_type]))
+        diverted = sum(1 for _ in read_with(self._reading, f"quarantine.{PROVIDERS[record_type]}"))
         self.sums[f"inbox {record_type}"] = published
         registry = self.sums[f"registry {record_type}"]
         wanted = {"taken": published, "admitted": registry, "quarantined": diverted}
@@ -198,7 +204,7 @@ class Recount:
         found: dict[bytes, Seen] = {}
         aliases: dict[bytes, bytes] = {}
         got: Counter[str] = Counter()
-        for record in read(self._settings, f"share.{one.share}"):
+        for record in read_with(self._reading, f"share.{one.share}"):
             key = self._key_of[record.sequence]
             if key not in self._place:
                 self._wrong(f"share {one.share}: not in the registry")
@@ -222,12 +228,10 @@ class Recount:
         expected: dict[bytes, Seen] = {}
         counts: Counter[str] = Counter()
         for key, seen in self._versions[one.record_type].items():
-            if key not in self._place:
-                continue  # told of as missing from the registry
-            expected[key], more = (
-                self._late(one, key, seen, found.get(key, [])) if one.late else self._expected(one, seen)
-            )
-            counts.update(more)
+            if key in self._place:  # else it was told of as missing from the registry
+                late = self._late(one, key, seen, found.get(key, [])) if one.late else None
+                expected[key], more = late or self._expected(one, seen)
+                counts.update(more)
         self._compare(f"share {one.share}", found, {key: seen for key, seen in expected.items() if seen})
         self._delivery_books(one, counts, got)
 
@@ -243,7 +247,7 @@ class Recount:
 
     def _delivery_books(self, one: Granted, counts: Counter[str], got: Counter[str]) -> None:
         total: Counter[str] = Counter()
-        state = last_json(self._settings, f"exchange.delivery.{one.record_type}")
+        state = books_in(self._reading, f"exchange.delivery.{one.record_type}")
         for (key, _), books in state.items():
             if key == b"n|" + one.share.encode():
                 total.update(books)
@@ -257,8 +261,7 @@ class Recount:
             self._wrong(f"books of share {one.share} differ", (dict(total), dict(counts), dict(got)))
         if not one.late and total["taken"] != self.sums[f"registry {one.record_type}"]:
             self._wrong(f"books of share {one.share}: taken", dict(total))
-        for name in ("forwarded", "retracted", "out_of_scope", "unchanged"):
-            self.sums[f"share {one.share} {name}"] = total[name]
+        self.sums |= {f"share {one.share} {n}": total[n] for n in told if n != "quarantined"}
 
     def _compare(self, where: str, found: dict[bytes, Seen], expected: dict[bytes, Seen]) -> None:
         for key in found.keys() | expected.keys():
@@ -281,9 +284,9 @@ class Recount:
                 self._wrong(f"{where}: wrong final value", about)
 
     def report(self) -> str:
-        lines = [f"  {name}: {count}" for name, count in self.sums.items()]
         wrong = [f"  WRONG {what}: {count}, such as {self.examples[what]}" for what, count in self.faults.items()]
-        return "\n".join(("recount", *lines, *(wrong or ["  nothing wrong"])))
+        counts = "; ".join(f"{name} {count}" for name, count in self.sums.items())
+        return "\n".join((f"recount: {counts}", *(wrong or ["  nothing wrong"])))
 
 
 class Progress:
@@ -335,8 +338,12 @@ class Progress:
 
 
 @pytest.fixture(scope="session")
-def recount() -> type[Recount]:
-    return Recount
+def recount() -> Callable[[FaultGround, Plan], Recount]:
+    def judge(ground: FaultGround, plan: Plan) -> Recount:
+        with closing(new_consumer(ground.kafka.admin_settings())) as reading:
+            return Recount(ground, plan, reading).run()
+
+    return judge
 
 
 @pytest.fixture(scope="session")
@@ -360,7 +367,7 @@ def decoder() -> Callable[[dict[str, Any]], Callable[[bytes], Any]]:
 
 
 @pytest.fixture
-def out(capfd: pytest.CaptureFixture[str]) -> Callable[[], AbstractContextManager[None]]:
+def out(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
     """While it lasts, faults and numbers are shown as they happen; what our own clients say of the faults is not."""
 
     @contextmanager
@@ -368,9 +375,28 @@ def out(capfd: pytest.CaptureFixture[str]) -> Callable[[], AbstractContextManage
         before = structlog.get_config()
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         try:
-            with capfd.disabled():
+            with nullcontext() if BESIDE_OTHERS else request.getfixturevalue("capfd").disabled():
                 yield
         finally:
             structlog.configure(**before)
 
     return told
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tests that run beside others cannot show anything while they run: it is shown when they are over."""
+    if report.when == "call" and report.passed and not BESIDE_OTHERS and report.capstdout:
+        print(report.capstdout, flush=True)
+
+
+@pytest.fixture
+def storm(recount: Any, progress: Any, out: Any, tmp_path: Path) -> Callable[..., None]:
+    """Blow over a flow, and judge: 30 rounds over 300,000 versions unless it is said otherwise."""
+
+    def storm(nodes: int, rate: int, rounds: int = ROUNDS, versions: int = VERSIONS) -> None:
+        with out():
+            found = blow(Weather(SEED, nodes, rounds, versions, rate), tmp_path, Judges(recount, progress))
+        assert found.faults == {}, found.report()
+        assert found.sums["share deaths unchanged"] > 0
+
+    return storm

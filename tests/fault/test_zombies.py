@@ -135,7 +135,7 @@ def test_woken_zombie_commits_nothing(ground: FaultGround, watch: Consumer, judg
     assert {place: end - before[place] for place, end in appended(watch).items() if end != before[place]} == {}
     assert committed(ground) == read
     assert states(ground, read_all) == noted
-    result = recount(ground, plan, ground.granted_at).run()
+    result = recount(ground, plan)
     assert result.faults == {}, result.report()
     with out():
         print(

@@ -1,4 +1,4 @@
-"""What admission remembers of each key: last sequence and content. Its store is the registry (`repeated` adds to it)."""
+"""What admission remembers of each key: last sequence and content. The registry stores it, `repeated` adds a little."""
 
 from collections.abc import Iterable
 

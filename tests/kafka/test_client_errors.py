@@ -282,7 +282,7 @@ def test_a_topic_that_never_existed_aborts_the_transaction_and_is_named(desk: De
 
 
 @pytest.mark.parametrize("opened", [True, False], ids=["while it is open", "before it begins"])
-def test_the_transaction_of_a_deleted_topic_is_not_answered_and_ends_with_a_new_producer(
+def test_the_transaction_of_a_deleted_topic_ends_in_silence_or_in_an_error_and_a_new_producer_goes_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, opened: bool
 ) -> None:
     monkeypatch.setattr(client, "_CALL_SECONDS", 0.5)
@@ -300,9 +300,14 @@ def test_the_transaction_of_a_deleted_topic_is_not_answered_and_ends_with_a_new_
         producer.begin()
     put(producer, gone, good, key=b"third")
     asked = iter([False, True])  # what the line asks: is it hopeless?
-    commit = lambda: producer.commit(soon(), lambda: next(asked))  # noqa: E731 - as the others
-    told(commit, "_TIMED_OUT", RETRIABLE, "E_KAFKA_UNREACHABLE", Recovery.AGAIN)
-    assert list(asked) == []
+    with pytest.raises(KafkaException) as caught:
+        producer.commit(soon(), lambda: next(asked))
+    met = (error_of(caught.value).name(), translate(caught.value).code, recovery(caught.value), list(asked))
+    assert met in (
+        ("_TIMED_OUT", "E_KAFKA_UNREACHABLE", Recovery.AGAIN, []),
+        # when the client heard of the deletion in good time
+        ("UNKNOWN_TOPIC_OR_PART", "E_KAFKA_TOPIC_MISSING", Recovery.REBUILD, [False, True]),
+    )
     again = desk.producer("one")
     again.begin()
     put(again, good, key=b"without it")

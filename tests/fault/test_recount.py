@@ -1,0 +1,49 @@
+"""The recount of the fault suite sees every kind of fault: a judge that finds nothing wrong is worth nothing else."""
+
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from exchange.testing.fault_ground import FaultGround
+from exchange.testing.fault_plan import Plan
+from exchange.testing.fault_recount import Reading, Recount, Seen
+
+DUE: Seen = [(1, 11), (4, 44), (7, None)]
+"""Two versions and a withdrawal."""
+
+
+class Schemas:
+    def latest(self, _subject: str) -> Any:
+        return self
+
+    schema: ClassVar[dict[str, list[Any]]] = {"fields": []}
+
+
+class Ground:
+    schemas = Schemas()
+    granted_at: ClassVar[dict[tuple[str, int], int]] = {}
+
+
+def faults(found: Seen, due: Seen) -> set[str]:
+    reading = Reading(lambda _topic: iter(()), lambda _schema: lambda _value: None)
+    recount = Recount(cast(FaultGround, Ground()), Plan(1, 0, 8), reading)
+    recount.compare("share", {b"key": found} if found else {}, {b"key": due} if due else {})
+    return {fault.removeprefix("share: ") for fault in recount.faults}
+
+
+@pytest.mark.parametrize(
+    ("found", "due", "wrong"),
+    [
+        (DUE, DUE, set()),
+        ([], DUE, {"missing"}),
+        ([(1, 11), (7, None)], DUE, {"missing"}),
+        ([(1, 11), (1, 11), (4, 44), (7, None)], DUE, {"double"}),
+        ([(4, 44), (1, 11), (7, None)], DUE, {"out of order"}),
+        ([(1, 11), (4, 45), (7, None)], DUE, {"wrong value"}),
+        ([(1, 11), (4, 44)], DUE, {"missing", "wrong final value"}),
+        ([*DUE, (9, 99)], DUE, {"not to be seen", "wrong final value"}),
+        ([(2, None)], [], {"a tombstone to a non-holder"}),
+    ],
+)
+def test_every_kind_of_fault_is_seen(found: Seen, due: Seen, wrong: set[str]) -> None:
+    assert faults(found, due) == wrong

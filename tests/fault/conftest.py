@@ -170,6 +170,12 @@ def out(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[N
     return told
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """When only the long tests run, the two longest begin first, each on a process."""
+    if config.getoption("markexpr") == "fault":
+        items.sort(key=lambda item: "/test_faults" not in item.nodeid)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tests that run beside others cannot show anything while they run: it is shown when they are over."""
     if report.when == "call" and report.passed and not BESIDE_OTHERS and report.capstdout:

@@ -1,6 +1,7 @@
 """What the parts of the broker service need of each other: the ledger's store and Kafka's administration."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -89,6 +90,15 @@ class Topics(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ClientAccess:
+    """How the clients of departments reach Kafka, each with a name and secret of its own."""
+
+    bootstrap_servers: str
+    security_protocol: str
+    sasl_mechanism: str
+
+
 class Service(Protocol):
     """The broker service, as the API uses it."""
 
@@ -108,8 +118,8 @@ class Service(Protocol):
         ...
 
     @property
-    def bootstrap_servers(self) -> str:
-        """Where clients reach Kafka."""
+    def access(self) -> ClientAccess:
+        """How clients reach Kafka."""
         ...
 
     @property

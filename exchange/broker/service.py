@@ -32,7 +32,7 @@ from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
 from exchange.broker.heads import HeadLog
 from exchange.broker.quarantine import Quarantine
-from exchange.broker.seams import EXCHANGE
+from exchange.broker.seams import EXCHANGE, ClientAccess
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
 from exchange.clock import Clock, Deadline, SystemClock
@@ -108,9 +108,10 @@ class BrokerService:
         return self._store
 
     @property
-    def bootstrap_servers(self) -> str:
-        """Where clients reach Kafka."""
-        return self._settings.kafka.bootstrap_servers
+    def access(self) -> ClientAccess:
+        """How clients reach Kafka."""
+        kafka = self._settings.kafka
+        return ClientAccess(kafka.bootstrap_servers, kafka.security_protocol, kafka.sasl_mechanism)
 
     @property
     def ready(self) -> bool:

@@ -13,6 +13,7 @@ from exchange.errors import ExchangeError
 app = typer.Typer(no_args_is_help=True, help="Grants: what a department may read.")
 _Id = Annotated[str, typer.Argument(metavar="GRANT", help="id of the grant, e.g. g-13")]
 _Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
+_Reason = Annotated[str, typer.Option(help="why")]
 _Key = Annotated[str | None, typer.Option(help="idempotency key")]
 _Mask = Annotated[list[str] | None, typer.Option("--mask", help="FIELD=MASK that hides more than asked; repeatable")]
 _Where = Annotated[
@@ -21,6 +22,9 @@ _Where = Annotated[
 ]
 
 
+_CA_LOCATION = "ssl.ca.location"
+_CA_FILE = "exchange-ca.pem"
+_JAVA_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
 _RESYNC = "away for longer than withdrawals are kept: read it from its beginning and drop what is not seen there"
 
 
@@ -64,11 +68,26 @@ def show(
     if not client_config:
         _tell(answer, as_json)
         return
-    config = config_of(answer)
     if as_json:
-        show_json(config)
-        return
-    say("# a Kafka client of the demander reads its share with this and its own sasl.username and sasl.password;")
+        show_json(config_of(answer))
+    else:
+        _tell_client(answer)
+
+
+def _tell_client(answer: dict[str, Any]) -> None:
+    """A properties file for clients on librdkafka; as comments what Java spells otherwise and what is no setting."""
+    config = config_of(answer)
+    user, secret = answer["demander"], config["properties"]["sasl.password"]
+    encrypted = _CA_LOCATION in config["properties"]
+    say(f"# the topic {config['topic']}, read by a Kafka client of {user}; put its secret in the place of {secret}")
+    if encrypted:
+        say(f"# {_CA_FILE}: the authority that signed the brokers' certificates, as the operator hands it out;")
+        say(f"# without the line {_CA_LOCATION} those count that this machine trusts")
+    say(f"# in Java instead of sasl.username, sasl.password{f' and {_CA_LOCATION}' if encrypted else ''}:")
+    say(f'# sasl.jaas.config={_JAVA_LOGIN} required username="{user}" password="{secret}";')
+    if encrypted:
+        say("# ssl.truststore.type=PEM")
+        say(f"# ssl.truststore.location={_CA_FILE}")
     for share in answer["shares"]:
         if share["role"] == "previous":
             say(f"# the topic before, {share['topic']}, is readable until {share['readable_until']}")
@@ -76,8 +95,9 @@ def show(
             say(f"# after an amendment, {share['topic']} is being filled: ask again, then read it from its beginning")
     if answer["resync_needed"]:
         say(f"# {_RESYNC}")
-    say("# the schema is /schemas/ids/<schema.id> of the broker service; the key ~ (no value) is a heartbeat: skip it")
-    for name, value in config.items():
+    schema = f"/schemas/ids/{config['schema_id']}"
+    say(f"# the schema is {schema} of the broker service; the key ~ (no value) is a heartbeat: skip it")
+    for name, value in config["properties"].items():
         say(f"{name}={value}")
 
 
@@ -121,12 +141,7 @@ def recover(grant: _Id, key: _Key = None, as_json: _Json = False) -> None:
 
 
 @app.command()
-def suspend(
-    grant: _Id,
-    reason: Annotated[str, typer.Option(help="why")],
-    key: _Key = None,
-    as_json: _Json = False,
-) -> None:
+def suspend(grant: _Id, reason: _Reason, key: _Key = None, as_json: _Json = False) -> None:
     """Stop a grant for a while, as its provider or an overseer: the grantee's fetches fail, the share stays.
 
     Example: `exchange grant suspend g-13 --reason "misuse is being looked into"`
@@ -144,12 +159,7 @@ def resume(grant: _Id, key: _Key = None, as_json: _Json = False) -> None:
 
 
 @app.command()
-def revoke(
-    grant: _Id,
-    reason: Annotated[str, typer.Option(help="why")],
-    key: _Key = None,
-    as_json: _Json = False,
-) -> None:
+def revoke(grant: _Id, reason: _Reason, key: _Key = None, as_json: _Json = False) -> None:
     """End a grant for good, as its provider or an operator; the grantee's fetches fail within a second.
 
     Example: `exchange grant revoke g-13 --reason "the purpose has been met"`
@@ -157,19 +167,26 @@ def revoke(
     _act(grant, "revoke", {"reason": reason}, key, as_json)
 
 
-def config_of(grant: dict[str, Any]) -> dict[str, str]:
-    """What a foreign client needs, under the names Kafka clients use. Raises ExchangeError(E_GRANT_STATE) too early."""
+def config_of(grant: dict[str, Any]) -> dict[str, Any]:
+    """What a foreign client needs: topic, schema id, and properties as librdkafka spells them, all but the secret.
+
+    Raises ExchangeError(E_GRANT_STATE) while the grant has no share.
+    """
     if grant["topic"] is None:
         raise ExchangeError("E_GRANT_STATE", "the grant has no share yet")
-    return {
+    properties = {
         "bootstrap.servers": grant["bootstrap_servers"],
-        "sasl.mechanism": "SCRAM-SHA-512",
+        "security.protocol": grant["security_protocol"],
+        "sasl.mechanism": grant["sasl_mechanism"],
+        "sasl.username": grant["demander"],
+        "sasl.password": f"SECRET-OF-{grant['demander'].upper()}",
         "group.id": grant["group"],
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
-        "topic": grant["topic"],
-        "schema.id": str(grant["schema_id"]),
     }
+    if grant["security_protocol"].endswith("SSL"):
+        properties[_CA_LOCATION] = _CA_FILE
+    return {"topic": grant["topic"], "schema_id": grant["schema_id"], "properties": properties}
 
 
 def _open(grant: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from exchange.broker import satisfaction
 from exchange.broker.books import Account
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.quarantine import Quarantine
+from exchange.broker.seams import ClientAccess
 from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.clock import Clock, Deadline
@@ -55,7 +56,7 @@ class MemoryService:
         self.ledger = ledger or MemoryLedger()
         self.clock: Clock = self.ledger.clock
         self.schemas = _schemas()
-        self.bootstrap_servers = "kafka.example:9093"
+        self.access = ClientAccess("kafka.example:9093", "SASL_SSL", "SCRAM-SHA-512")
         self.ready = True
         self.secrets: dict[str, str] = {}
         """Secret of every principal."""

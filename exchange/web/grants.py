@@ -1,5 +1,6 @@
 """Paths of grants: what departments may read, and its end."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -110,7 +111,7 @@ def _acts(api: APIRouter, service: Service) -> None:
 
 def _show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
     shown = service.ledger.read(lambda state: _shown(state, grant, caller))
-    return {**shown, **_looked_at(service, GrantId(grant)), "bootstrap_servers": service.bootstrap_servers}
+    return {**shown, **_looked_at(service, GrantId(grant)), **asdict(service.access)}
 
 
 def _looked_at(service: Service, grant: GrantId) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.testing.province import Province
 from exchange.testing.recount import RECOUNTS
 
@@ -178,3 +180,18 @@ def test_without_a_grant_there_is_not_even_a_topic(province: Province) -> None:
     shares = {topic for topic in province.admin.topics() if topic.startswith("share.")}
     assert shares == {grant["topic"] for grant in province.operator.items("/v1/grants")}
     assert not [topic for topic in shares if "population.resident" in topic]
+
+
+def test_a_client_reads_the_share_with_the_properties_that_the_command_prints(province: Province) -> None:
+    grant = province.grant("taxation")
+    token = {"EXCHANGE_API__URL": province.platform.http} | {
+        "EXCHANGE_API__TOKEN_FILE": str(province.places.secret_file("taxation.token"))
+    }
+    printed = CliRunner(env=token).invoke(app, ["grant", "show", grant["grant"], "--client-config"]).stdout
+    properties = dict(line.split("=", 1) for line in printed.splitlines() if not line.startswith("#"))
+    properties["sasl.password"] = province.places.principal_secret("taxation").read_text().strip()
+    consumer = Consumer(properties)
+    consumer.assign([TopicPartition(grant["topic"], 0, 0)])
+    message = next_of(consumer)
+    consumer.close()
+    assert message is not None and message.topic() == grant["topic"] and message.topic() in printed

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from exchange.broker.books import Account
 from exchange.broker.commands_grants import ActivateGrant
 from exchange.broker.commands_shares import PlaceGrant
+from exchange.broker.seams import ClientAccess
 from exchange.cli.demand import condition_of, masks_of
 from exchange.cli.main import COMMANDS, app, load
 from exchange.cli.output import DOES_NOT_HOLD, UNREACHABLE, USAGE
@@ -96,17 +97,35 @@ def test_client_config_is_a_properties_file_for_any_client(run: Run, service: Me
     assert (early.exit_code, "E_GRANT_STATE" in early.stderr) == (DOES_NOT_HOLD, True)
     service.ledger.execute(PlaceGrant(grant, service.schemas))
     shown = done(run("grant", "show", grant, "--client-config", by=TAX))
-    properties = dict(line.split("=", 1) for line in shown.splitlines() if not line.startswith("#"))
+    lines = shown.splitlines()
+    properties = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     share = service.ledger.state.shares[next(iter(service.ledger.state.shares))]
     assert properties == {
         "bootstrap.servers": "kafka.example:9093",
+        "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": TAX,
+        "sasl.password": "SECRET-OF-TAXATION",
         "group.id": f"grant.{grant}",
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
-        "topic": f"share.{share.share}",
-        "schema.id": str(share.schema_id),
+        "ssl.ca.location": "exchange-ca.pem",
     }
+    said = "\n".join(line for line in lines if line.startswith("#"))
+    assert f"share.{share.share}" in said
+    assert f"/schemas/ids/{share.schema_id} " in said
+    assert "# ssl.truststore.location=exchange-ca.pem" in lines
+    told = as_json(run("grant", "show", grant, "--client-config", "--json", by=TAX))
+    assert told == {"topic": f"share.{share.share}", "schema_id": share.schema_id, "properties": properties}
+
+
+def test_client_config_names_no_authority_where_nothing_is_encrypted(run: Run, service: MemoryService) -> None:
+    service.access = ClientAccess("127.0.0.1:9092", "SASL_PLAINTEXT", "SCRAM-SHA-512")
+    grant = as_json(run("demand", "consent", submit(run), "--json", by=MARKET))["grants"][0]
+    service.ledger.execute(PlaceGrant(grant, service.schemas))
+    shown = done(run("grant", "show", grant, "--client-config", by=TAX))
+    assert "security.protocol=SASL_PLAINTEXT" in shown
+    assert "ssl." not in shown
 
 
 def test_a_department_is_added_with_its_secret_shown_once(run: Run, service: MemoryService) -> None:

@@ -4,7 +4,7 @@ A row is a dictionary of the columns that are not null; `connectors/<department>
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from random import Random
 from typing import Any, Final
@@ -130,8 +130,7 @@ def three_sources(deaths: Iterable[Death], random: Random, today: date) -> Three
 
 
 def _certified(death: Death) -> Row:
-    columns = death.__slots__  # type: ignore[attr-defined]  # of a dataclass with slots
-    return _known({name: getattr(death, name) for name in columns})
+    return _known(asdict(death))
 
 
 def _cremation(number: int, death: Death, mistaken: date | None) -> Row:

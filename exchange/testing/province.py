@@ -1,6 +1,7 @@
 """A small running province for tests: the demo's parts with real dirt in the registers, and freshness in seconds."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,11 +15,12 @@ from exchange import names
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.evidence_lines import LineStates, Unit
+from exchange.catalogue.load import RESOURCES_FILE
 from exchange.cli.client import ApiClient
 from exchange.cli.demo import agreement, registers
 from exchange.cli.demo.places import Places
 from exchange.cli.demo.platform import Platform
-from exchange.cli.demo.story import ACTS, SINKS, SOURCES, Act
+from exchange.cli.demo.story import ACTS, Act
 from exchange.clock import Deadline
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
@@ -28,17 +30,24 @@ from exchange.ledger.events import LedgerEvent
 from exchange.ledger.follower import read_ledger
 from exchange.names import Department, RecordType, ShareName, TopicName
 from exchange.testing import dirt
+from exchange.testing.registers import TABLES
 
 FRESHNESS_SECONDS = 4
 """Agreed freshness of the companies that taxation reads, and the update cycle of their register."""
 WAIT_SECONDS = 90.0
 _READ_SECONDS = 30.0
-_TABLES = {
-    "market-regulation.registrations": "registrations",
-    "public-security.residents": "residents",
-    "health.deaths": "deaths",
+SOURCES = {
+    "market-regulation.registrations": "legal-entity.registration",
+    "public-security.residents": "population.resident",
+    "health.deaths": "population.death",
 }
+"""The sources of the province, and what they publish."""
+SINKS = {"taxation.companies": "legal-entity.registration", "human-resources.deaths": "population.death"}
+"""The sinks of the province, and what they take."""
+_DEMANDS = 3
+"""As many of the demo's demands, from the first on: two that are granted to the sinks, and one that is refused."""
 _QUICK = {"EXCHANGE_CONNECTOR__POLL_SECONDS": "0.2", "EXCHANGE_CONNECTOR__HEARTBEAT_SECONDS": "0.5"}
+_RESOURCE = "\n[[resource]]\n"
 _SLOW_CYCLE = 'record_type = "legal-entity.registration"'
 
 
@@ -69,15 +78,15 @@ class Province:
         self.schemas = SchemaRepository.load(settings_module.load().schemas)
         agreement.wait_ready(platform)
         self.operator = self._stack.enter_context(agreement.client(platform, self.places.secret_file("operator.token")))
-        agreement.register_departments(self.operator, self.places)
-        self.rows = registers.fill(platform, records, False, settings_module.load())
+        agreement.register_departments(self.operator, self.places, _departments())
+        self.rows = registers.fill(platform, records, SOURCES, settings_module.load(), dirty=False)
         self.refused_rows = dirt.spill(self.sql)
         agreement.play(platform, _acts())
         platform.start_lines()
         for connector in (*SINKS, *SOURCES):
             platform.start_connector(connector)
         self._lines = self._stack.enter_context(_closing(LineStates.on(self.connection)))
-        agreement.wait_serving(platform, self.operator)
+        agreement.wait_serving(platform, self.operator, _acts())
         self.settle()
         return self
 
@@ -166,7 +175,7 @@ class Province:
         self.wait(self._booked, "the broker's look at the books")
 
     def _all_read(self) -> bool:
-        return all(self._read(name, table) for name, table in _TABLES.items())
+        return all(self._read(name, TABLES[name]) for name in SOURCES)
 
     def _read(self, connector: str, table: str) -> bool:
         ((newest,),) = self.sql(_owner(connector), f"SELECT max(updated_at) FROM {table}")  # noqa: S608 - our names
@@ -212,16 +221,26 @@ def _owner(connector: str) -> Department:
 def _acts() -> list[Act]:
     """The demands of the demo; what taxation is granted shall be fresh within seconds."""
     consent = {"freshness_seconds": FRESHNESS_SECONDS}
-    return [replace(act, consent=consent) if act.provider == "market-regulation" else act for act in ACTS]
+    acts = ACTS[:_DEMANDS]
+    return [replace(act, consent=consent) if act.provider == "market-regulation" else act for act in acts]
+
+
+def _departments() -> list[str]:
+    return sorted({department for act in ACTS[:_DEMANDS] for department in (act.demander, act.provider)})
 
 
 def _quick_catalogue(folder: Path) -> Path:
-    """The shipped catalogue; the company register promises a sign of life within seconds."""
-    folder.mkdir(exist_ok=True)
-    for file in settings_module.load().catalogue.iterdir():
-        text = file.read_text(encoding="utf-8")
-        quick = f"{_SLOW_CYCLE}\nupdate_cycle_seconds = {FRESHNESS_SECONDS}"
-        (folder / file.name).write_text(text.replace(_SLOW_CYCLE, quick), encoding="utf-8")
+    """The shipped departments, and of the resources those of the sources.
+
+    The company register promises a sign of life within seconds.
+    """
+    shipped = settings_module.load().catalogue
+    shutil.copytree(shipped, folder, dirs_exist_ok=True)
+    head, *blocks = (shipped / RESOURCES_FILE).read_text(encoding="utf-8").split(_RESOURCE)
+    ours = [f'record_type = "{kind}"\nprovider = "{_owner(name)}"\n' for name, kind in SOURCES.items()]
+    kept = [block for block in blocks if any(words in block for words in ours)]
+    quick = f"{_SLOW_CYCLE}\nupdate_cycle_seconds = {FRESHNESS_SECONDS}"
+    (folder / RESOURCES_FILE).write_text(_RESOURCE.join((head, *kept)).replace(_SLOW_CYCLE, quick), encoding="utf-8")
     return folder
 
 

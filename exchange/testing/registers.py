@@ -94,29 +94,37 @@ class Registers:
     """Pensions that human resources pays."""
 
 
-def generate(
-    records: int, codes: Mapping[str, str], registered: bool = True, seed: int = 1, today: date = TODAY
-) -> Registers:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What kind of province it is."""
+
+    registered: bool = True
+    """Whether half of the records are companies of the register; else all are residents, and the companies that others
+    know are of another register."""
+    dirty: bool = True
+    seed: int = 1
+    today: date = TODAY
+    """The day from which periods of publication count; people are the same on every day."""
+
+
+def generate(records: int, codes: Mapping[str, str], kind: Kind | None = None) -> Registers:
     """Registers of `records` residents and companies, and what happened to them.
 
-    codes: credit code of each department by its slug. registered: whether half of `records` are companies of the
-    register; else all are residents, and the companies that others know are of another register. today: the day from
-    which periods of publication count; people are the same on every day.
+    codes: credit code of each department by its slug.
     """
-    population = Population(seed)
+    kind = kind or Kind()
+    population = Population(kind.seed)
     number = records // 2
-    families = _families(population, records - number if registered else records)
+    families = _families(population, records - number if kind.registered else records)
     residents = [one for family in families for one in family]
     companies = population.companies(number, codes[MARKET])
     rows = _of_people(population, families, residents, codes)
-    rows |= _of_companies(companies, residents, codes, today)
+    rows |= _of_companies(companies, residents, codes, kind.today)
     rows["natural-resources.real-estate-rights"] = _estate(families, companies, rows["high-court.dishonest-debtors"])
-    rows["statistics.indicators"] = list(
-        figures.indicators(_QUARTERS, codes["statistics"], _random(seed, "figures"), TODAY)
-    )
-    if not registered:
+    rows["statistics.indicators"] = list(figures.indicators(_QUARTERS, codes["statistics"], _random("figures"), TODAY))
+    if not kind.registered:
         rows[f"{MARKET}.registrations"] = []
-    dirty = {connector: _spoil(rows[connector], FAULTS[connector]) for connector in TABLES}
+    dirty = {name: _spoil(rows[name], FAULTS[name]) if kind.dirty else 0 for name in TABLES}
     return Registers({connector: rows[connector] for connector in TABLES}, dirty, list(life.pensions(residents, TODAY)))
 
 
@@ -135,7 +143,7 @@ def _families(population: Population, number: int) -> list[list[Resident]]:
 def _of_people(
     population: Population, families: list[list[Resident]], residents: list[Resident], codes: Mapping[str, str]
 ) -> dict[str, list[Row]]:
-    random = _random(0, "people")
+    random = _random("people")
     reported = list(population.deaths(residents, codes["health"], _DEATHS_OF_RESIDENTS))
     deaths = life.three_sources(reported, random, TODAY)
     gone = {row["resident_id"] for row in deaths.cancellations if "restored_on" not in row}
@@ -154,7 +162,7 @@ def _of_people(
 def _of_companies(
     companies: list[Company], residents: list[Resident], codes: Mapping[str, str], today: date
 ) -> dict[str, list[Row]]:
-    random = _random(0, "companies")
+    random = _random("companies")
     market = trade.Office(codes[MARKET], "安徽省市场监督管理局", "市监")
     ecology = trade.Office(codes["ecology-and-environment"], "安徽省生态环境厅", "环")
     data = trade.Office(codes["data-resources"], "安徽省数据资源管理局", "数")
@@ -171,7 +179,7 @@ def _of_companies(
 
 
 def _estate(families: list[list[Resident]], companies: list[Company], debtors: list[Row]) -> list[Row]:
-    random = _random(0, "estate")
+    random = _random("estate")
     cases = {row["debtor_resident_id"]: row for row in debtors if "debtor_resident_id" in row}
     homes = list(estate.dwellings(families, cases, random, TODAY))
     return homes + list(estate.factories(companies, len(families) + 1, random, TODAY))
@@ -188,5 +196,5 @@ def _rows(made: Iterable["DataclassInstance"]) -> list[Row]:
     return [{name: value for name, value in asdict(one).items() if value is not None} for one in made]
 
 
-def _random(seed: int, what: str) -> Random:
-    return Random(f"{seed}/{what}")  # noqa: S311 - rows to play with, no secrets
+def _random(what: str) -> Random:
+    return Random(what)  # noqa: S311 - rows to play with, no secrets

@@ -5,22 +5,28 @@ import gzip
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from exchange import settings as settings_module
+from exchange.catalogue.load import load
+from exchange.cli.demo.story import ACTS, COMPANIES_SOURCE, DEPARTMENTS, SINKS, SOURCES
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.testing.dirt import COLUMNS, RegisterFile, write_register
 from exchange.testing.leaks import find_leaks
 from exchange.testing.people import Company, Population
+from exchange.testing.registers import FAULTS, TABLES, Kind, Registers, generate
 
 pytestmark = pytest.mark.kafka
 COMPANIES = "legal-entity.registration"
-RECORDS = 60
+RECORDS = 100
 AUTHORITY = "11340000EXCH00018B"
 WRONG_CODE = "E_CREDIT_CODE_CHECK_DIGIT"
 SECONDS = 400
@@ -47,6 +53,13 @@ class Runs:
     companies: list[Company]
     first: Run
     second: Run
+
+
+@cache
+def made() -> Registers:
+    """What the demo fills the departments' databases with."""
+    departments = load(settings_module.load().catalogue).departments
+    return generate(RECORDS, {str(slug): one.credit_code for slug, one in departments.items()}, Kind(registered=False))
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -102,8 +115,18 @@ def test_both_runs_end_well_with_closed_books(runs: Runs) -> None:
         print(f"before_records: {one.summary['seconds']['before_records']} s of {one.summary['seconds']}")
         assert one.status == 0, one.output
         assert one.summary["books_closed"]
-        assert one.summary["demands"] == {"serving": 2, "refused": 1}
-        assert one.summary["satisfaction"] == {"strict": 2 / 3, "weighted": 2 / 3}
+        assert one.summary["demands"] == {"serving": len(SINKS), "refused": 1}
+        strict, weighted = 17 / 19, (17 + 10 / 11) / 19  # one demand is refused, and one is granted without a field
+        assert one.summary["satisfaction"] == {"strict": strict, "weighted": pytest.approx(weighted)}
+
+
+def test_all_record_types_of_twelve_and_more_departments_travel(runs: Runs) -> None:
+    assert len(DEPARTMENTS) >= 12
+    assert len(ACTS) >= 15
+    assert len(runs.first.summary["by_record_type"]) == 11
+    for counts in runs.first.summary["by_record_type"].values():
+        assert counts["admitted"] > 0
+        assert counts["handed_over"] == counts["forwarded"] > 0
 
 
 def test_the_first_run_admits_every_row_but_the_wrong_ones(runs: Runs) -> None:
@@ -120,7 +143,10 @@ def test_the_first_run_admits_every_row_but_the_wrong_ones(runs: Runs) -> None:
         "superseded": 0,
         "in_flight": 0,
     }
-    assert runs.first.summary["quarantined_by_code"] == {WRONG_CODE: wrong}
+    dirty = Counter({WRONG_CODE: wrong})
+    for connector, number in made().dirty.items():
+        dirty[FAULTS[connector].code] += number
+    assert runs.first.summary["quarantined_by_code"] == {code: number for code, number in dirty.items() if number}
     assert found["forwarded"] + found["out_of_scope"] == found["admitted"]
     assert found["handed_over"] == found["forwarded"]
 
@@ -144,12 +170,16 @@ def test_the_second_run_admits_nothing_and_counts_every_good_row_as_unchanged(ru
 
 
 def test_the_summary_counts_what_the_registers_hold(runs: Runs, database: EmbeddedPostgres) -> None:
-    for record_type, department, table in (
-        ("population.resident", "public-security", "residents"),
-        ("population.death", "health", "deaths"),
-    ):
-        ((held,),) = rows(database, department, f"SELECT count(*) FROM {table}")
-        assert runs.first.summary["by_record_type"][record_type]["admitted"] == held
+    """Admitted is what the sources' own databases hold, but for the rows that were made dirty."""
+    good: Counter[str] = Counter()
+    for connector, record_type in SOURCES.items():
+        if connector != COMPANIES_SOURCE:
+            department = connector.partition(".")[0]
+            ((held,),) = rows(database, department, f"SELECT count(*) FROM {TABLES[connector]}")
+            assert held == len(made().rows[connector])
+            good[record_type] += held - made().dirty[connector]
+    for record_type, number in good.items():
+        assert runs.first.summary["by_record_type"][record_type]["admitted"] == number
         assert runs.second.summary["by_record_type"][record_type]["submitted"] == 0
     sums = runs.first.summary["records"]
     for name, total in sums.items():
@@ -196,6 +226,25 @@ def test_the_sink_equals_a_recount_of_the_file_in_sql(runs: Runs, database: Embe
 def _cells(file: Path) -> list[list[str]]:
     with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
         return list(csv.reader(lines))[1:]
+
+
+def test_each_death_stops_a_pension_once_however_many_departments_report_it(
+    runs: Runs, database: EmbeddedPostgres
+) -> None:
+    """Counted again from the three departments' own tables and from the pensions."""
+    sources = ("health.deaths", "civil-affairs.cremations", "public-security.deaths")
+    reports = [(row.get("resident_id") or row["deceased_id"], row) for name in sources for row in made().rows[name]]
+    taken = rows(database, "human-resources", "SELECT resident_id, provider_code FROM deaths")
+    assert sorted(resident for resident, _ in taken) == sorted(resident for resident, _ in reports)
+    assert len(set(taken)) == len(taken)
+    standing = Counter(
+        resident
+        for resident, row in reports
+        if not (row.get("reversed") or "restored_on" in row or "mistaken_since" in row)
+    )
+    pensions = {resident for (resident,) in rows(database, "human-resources", "SELECT resident_id FROM pensions")}
+    stopped = dict(rows(database, "human-resources", "SELECT resident_id, reports FROM stopped_pensions"))
+    assert stopped == {resident: number for resident, number in standing.items() if resident in pensions}
 
 
 def test_no_process_is_left_behind(runs: Runs) -> None:

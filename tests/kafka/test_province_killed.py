@@ -10,10 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from exchange.avro import Codec
-from exchange.cli.demo.story import SOURCES
 from exchange.names import RecordType, TopicName, inbox_topic, registry_topic
 from exchange.record import FRAME_BYTES, SEQUENCE
-from exchange.testing.province import Province
+from exchange.testing.province import SOURCES, Province
 from exchange.testing.recount import RECOUNTS
 
 pytestmark = pytest.mark.kafka

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.cli.demo.story import SINKS, SOURCES
-from exchange.testing.province import Province
+from exchange.testing.province import SINKS, SOURCES, Province
 
 pytestmark = pytest.mark.kafka
 MEGABYTE = 1_000_000

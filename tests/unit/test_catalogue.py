@@ -9,7 +9,7 @@ import pytest
 
 from exchange.catalogue.check import check, check_code_sets
 from exchange.catalogue.code_sets import load_code_sets
-from exchange.catalogue.load import DEPARTMENTS_FILE, RESOURCES_FILE, load
+from exchange.catalogue.load import DEPARTMENTS_FILE, LAWS_FILE, RESOURCES_FILE, load
 from exchange.catalogue.model import Level, Sharing
 from exchange.catalogue.record_types import read_record_schemas
 from exchange.errors import ExchangeError
@@ -85,10 +85,12 @@ def test_every_city_of_the_plan_is_there() -> None:
 
 def test_every_shipped_record_type_is_offered_with_all_its_fields() -> None:
     catalogue = load(SCHEMAS / "catalogue")
-    for name in ("legal-entity.registration", "population.resident", "population.death"):
-        (resource,) = catalogue.resources_of(name)
-        schema = read_record_schemas(SCHEMAS)[resource.record_type]
-        assert list(resource.fields) == [rule.name for rule in schema.fields]
+    for name, schema in read_record_schemas(SCHEMAS).items():
+        first, *others = catalogue.resources_of(name)
+        fields = [rule.name for rule in schema.fields]
+        assert list(first.fields) == fields
+        for resource in others:
+            assert set(resource.fields) <= set(fields)
 
 
 def test_what_is_not_shared_is_not_shareable() -> None:
@@ -201,6 +203,8 @@ def test_stricter_than_the_schema_is_allowed(folder: Path, edit: Edit) -> None:
         (RESOURCES_FILE, "[resource.not_shared_basis]", "[resource.nothing]", "resource 3"),
         (RESOURCES_FILE, 'cause_class = "基本', 'cause = "基本', "not shared without a legal basis"),
         (RESOURCES_FILE, "conditions =", "abstracts =", "resource 1"),
+        (LAWS_FILE, '"Civil Code"', "1949", "laws.toml"),
+        (LAWS_FILE, '"Civil Code"', "Civil Code", "laws.toml"),
         (RESOURCES_FILE, "old_number = {", "name = {", "only a conditional field: name"),
         (RESOURCES_FILE, "old_number = {", "surname = {", "only a conditional field: surname"),
         (RESOURCES_FILE, '"101001/0001"', '"102001/0001"', "is there twice"),
@@ -238,6 +242,12 @@ def test_condition_of_a_field_stands_before_that_of_its_resource() -> None:
     assert general is not None and (general.en, general.zh) == (deaths.conditions, deaths.conditions_zh)
     assert companies.condition("name") is None
     assert deaths.condition("cause_class") is None
+
+
+def test_catalogue_needs_no_english_titles_of_laws(folder: Path) -> None:
+    (folder / LAWS_FILE).unlink()
+    assert load(folder).laws == {}
+    assert findings(folder) == []
 
 
 def test_missing_catalogue_is_refused(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_incomplete_demand_is_told_everything_that_is_missing_at_once(ledger: Me
 
 
 def test_demand_that_nobody_offers_is_unmatched(ledger: MemoryLedger, submit: Submit) -> None:
-    demand = submit(record_type=RecordType("credit.penalty"), fields=("amount",))
+    demand = submit(record_type=RecordType("credit.commendation"), fields=("amount",))
 
     assert state_of(ledger, demand) is DemandState.UNMATCHED
     assert demand.provider is None
@@ -123,12 +123,7 @@ def test_demand_of_a_record_type_is_matched_with_its_resource(submit: Submit) ->
 def test_request_for_several_resources_makes_a_demand_for_each(schemas: SchemaRepository) -> None:
     ledger = MemoryLedger()
     catalogue = load(Settings().catalogue)
-    whole = ApplyCatalogue.of(catalogue)
-    police = next(data for data in whole.resources if data["resource"] == DEATHS) | {
-        "resource": "101002/0002",
-        "provider": POLICE,
-    }
-    ledger.execute(ApplyCatalogue(whole.departments, (*whole.resources, police)))
+    ledger.execute(ApplyCatalogue.of(catalogue))
 
     asked = SubmitDemand(
         demander=HUMAN_RESOURCES, record_type=RecordType("population.death"), fields=("resident_id",), schemas=schemas
@@ -136,7 +131,10 @@ def test_request_for_several_resources_makes_a_demand_for_each(schemas: SchemaRe
     done = ledger.execute(asked)
 
     demands = [ledger.state.demands[DemandId(entity)] for entity in done.entities]
-    assert {demand.provider for demand in demands} == {HEALTH, POLICE}
+    assert {demand.provider for demand in demands} == {
+        one.provider for one in catalogue.resources_of("population.death")
+    }
+    assert len(demands) == 4
     assert len({demand.request for demand in demands}) == 1
 
 
@@ -325,7 +323,7 @@ def test_consent_to_what_is_incomplete_or_unmatched_is_refused(submit: Submit, c
     with refused("E_DEMAND_STATE"):
         consent(submit(scenario=""))
     with refused("E_DEMAND_STATE"):
-        consent(submit(record_type=RecordType("credit.penalty")), by=MARKET)
+        consent(submit(record_type=RecordType("credit.commendation")), by=MARKET)
 
 
 def test_command_on_an_unknown_demand_is_refused(ledger: MemoryLedger, schemas: SchemaRepository) -> None:
@@ -493,7 +491,7 @@ def test_delivery_is_due_twenty_working_days_after_consent(
 def test_no_clock_runs_for_what_is_incomplete_unmatched_or_withdrawn(ledger: MemoryLedger, submit: Submit) -> None:
     withdrawn = submit()
     ledger.execute(WithdrawDemand(demand=withdrawn.demand, by=TAX))
-    for demand in (submit(scenario=""), submit(record_type=RecordType("credit.penalty")), withdrawn):
+    for demand in (submit(scenario=""), submit(record_type=RecordType("credit.commendation")), withdrawn):
         assert clocks(ledger.state, demand, START).reply is None
 
 

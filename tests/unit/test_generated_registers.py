@@ -19,7 +19,7 @@ from exchange.connect.find import find
 from exchange.errors import ExchangeError
 from exchange.names import SchemaId
 from exchange.testing.people import NEVER_ASSIGNED_CITY
-from exchange.testing.registers import DIRTY_EVERY, FAULTS, TABLES, Registers, Row, generate
+from exchange.testing.registers import DIRTY_EVERY, FAULTS, TABLES, Kind, Registers, Row, generate
 
 ROOT = Path(__file__).parents[2]
 RECORD_SCHEMAS = read_record_schemas(ROOT / "schemas")
@@ -143,14 +143,14 @@ def test_one_death_is_known_to_up_to_three_departments() -> None:
 def test_the_same_seed_and_size_give_the_same_registers_on_every_day() -> None:
     first, again = generate(300, CODES), generate(300, CODES)
     assert first.rows == again.rows
-    later = generate(300, CODES, today=date(2027, 5, 6))
+    later = generate(300, CODES, Kind(today=date(2027, 5, 6)))
     assert later.rows["public-security.residents"] == first.rows["public-security.residents"]
     for connector in TABLES:
         assert len(later.rows[connector]) == len(first.rows[connector])
 
 
 def test_with_a_register_from_elsewhere_all_records_are_residents() -> None:
-    found = generate(300, CODES, registered=False).rows
+    found = generate(300, CODES, Kind(registered=False)).rows
     assert found["market-regulation.registrations"] == []
     assert len(found["public-security.residents"]) == 300
     assert found["market-regulation.permits"]

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -12,13 +11,13 @@ from pydantic import SecretStr
 from exchange.cli.client import ApiClient
 from exchange.cli.demo.places import Places
 from exchange.cli.demo.platform import Platform
-from exchange.cli.demo.story import ACTS, DEPARTMENTS, Act
+from exchange.cli.demo.story import Act
 from exchange.clock import Deadline
 from exchange.errors import Action, ExchangeError
 from exchange.settings import ApiSettings
 
 _READY_SECONDS = 60.0
-_SERVING_SECONDS = 60.0
+_SERVING_SECONDS = 90.0
 _PAUSE_SECONDS = 0.2
 _OPEN = ("serving", "breached", "activating", "consented", "in-review", "submitted")
 
@@ -54,10 +53,10 @@ def client(platform: Platform, token_file: Path) -> Iterator[ApiClient]:
         yield opened
 
 
-def register_departments(operator: ApiClient, places: Places) -> None:
+def register_departments(operator: ApiClient, places: Places, departments: Iterable[str]) -> None:
     """Bring the catalogue into the ledger; give every department of the story its Kafka secret and its API token."""
     operator.post("/v1/catalogue")
-    for department in DEPARTMENTS:
+    for department in departments:
         if not places.has_secret(f"{department}.secret"):
             places.keep_secret(
                 f"{department}.secret", operator.post("/v1/departments", {"department": department})["secret"]
@@ -67,39 +66,47 @@ def register_departments(operator: ApiClient, places: Places) -> None:
             places.keep_secret(f"{department}.token", issued["token"])
 
 
-def play(platform: Platform, acts: Iterable[Act] = ACTS) -> None:
+def play(platform: Platform, acts: Iterable[Act]) -> None:
     """Every demand of the story with its reply, as the departments concerned; what is there already stays."""
-    for act in acts:
-        _play(platform, act)
+    with ExitStack() as stack:
+        opened: dict[str, ApiClient] = {}
+
+        def as_department(department: str) -> ApiClient:
+            if department not in opened:
+                token_file = platform.places.secret_file(f"{department}.token")
+                opened[department] = stack.enter_context(client(platform, token_file))
+            return opened[department]
+
+        for act in acts:
+            _play(act, as_department(act.demander), as_department(act.provider))
 
 
-def _play(platform: Platform, act: Act) -> None:
-    with client(platform, platform.places.secret_file(f"{act.demander}.token")) as demander:
-        demand = _find(demander, act)
-        if demand is not None:
-            return
-        demand = demander.post("/v1/demands", act.demand)["demand"]
-    with client(platform, platform.places.secret_file(f"{act.provider}.token")) as provider:
-        if act.consent is not None:
-            provider.post(f"/v1/demands/{demand}/consent", act.consent)
-        else:
-            provider.post(f"/v1/demands/{demand}/refuse", act.refusal)
+def _play(act: Act, demander: ApiClient, provider: ApiClient) -> None:
+    if _is_there(act, demander):
+        return
+    demand = demander.post("/v1/demands", act.demand)["demand"]
+    if act.consent is not None:
+        provider.post(f"/v1/demands/{demand}/consent", act.consent)
+    else:
+        provider.post(f"/v1/demands/{demand}/refuse", act.refusal)
 
 
-def _find(demander: ApiClient, act: Act) -> dict[str, Any] | None:
-    for demand in demander.items("/v1/demands", demander=act.demander):
-        same = demand["record_type"] == act.demand["record_type"] and set(demand["fields"]) == set(act.demand["fields"])
-        if same and demand["state"] in (*_OPEN, "refused"):
-            return demand
-    return None
+def _is_there(act: Act, demander: ApiClient) -> bool:
+    same = (act.demand["record_type"], act.provider, set(act.demand["fields"]))
+    return any(
+        (demand["record_type"], demand["provider"], set(demand["fields"])) == same
+        for demand in demander.items("/v1/demands", demander=act.demander)
+        if demand["state"] in (*_OPEN, "refused")
+    )
 
 
-def wait_serving(platform: Platform, operator: ApiClient) -> None:
-    """Return when every demand that was consented is being served."""
+def wait_serving(platform: Platform, operator: ApiClient, acts: Iterable[Act]) -> None:
+    """Return when every demand of these that was consented is being served."""
+    served = sum(act.served for act in acts)
 
     def serving() -> bool:
         states = [demand["state"] for demand in operator.items("/v1/demands")]
-        return states.count("serving") >= sum(act.served for act in ACTS)
+        return states.count("serving") >= served
 
     wait_until(serving, "the service of the consented demands", platform, _SERVING_SECONDS)
 

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from exchange.cli.demo.flow import Counts, look
 from exchange.cli.demo.places import Places
 from exchange.cli.demo.platform import Platform
 from exchange.cli.demo.progress import follow
-from exchange.cli.demo.story import FILE_SOURCE, SINKS, SOURCES
+from exchange.cli.demo.story import ACTS, COMPANIES_SOURCE, DEPARTMENTS, FILE_SOURCE, PENSIONS, SINKS, SOURCES
 from exchange.cli.demo.summary import Summary, by_state
 from exchange.cli.kafka import NumberOfNodes, count_of
 from exchange.clock import Deadline
@@ -61,7 +61,7 @@ def demo(  # noqa: PLR0913, PLR0917 - an option each
     summary: Annotated[Path | None, typer.Option(help="Write the summary to this file as JSON.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
-    """A small province on this machine: real Kafka, real databases, five departments, three demands, the rate.
+    """A small province on this machine: real Kafka, real databases, thirteen departments, nineteen demands, the rate.
 
     Example: `exchange demo --legal-entities registrations.csv.gz --summary summary.json --keep`
     """
@@ -88,31 +88,46 @@ def _run(platform: Platform, records: int, file: Path | None, stop: threading.Ev
     begin = time.monotonic()
     sources = dict(SOURCES)
     if file is not None:
-        sources[FILE_SOURCE] = sources.pop("market-regulation.registrations")
+        sources[FILE_SOURCE] = sources.pop(COMPANIES_SOURCE)
     with steps.step("servers", "Apache Kafka and PostgreSQL start"):
         platform.start_servers()
     with steps.step("broker", "the broker service starts and reads its ledger"):
         platform.start_broker()
         agreement.wait_ready(platform)
     with _operator(platform) as operator:
-        with steps.step("departments", "the catalogue becomes law; five departments get their secrets"):
-            agreement.register_departments(operator, platform.places)
-        with steps.step("registers", "the departments' own databases are filled with generated people and companies"):
-            rows = registers.fill(platform, records, file is not None, settings_module.load())
-        with steps.step("demands", "demands, replies, grants; the lines and the sinks start"):
-            agreement.play(platform)
+        with steps.step("departments", f"the catalogue becomes law; {len(DEPARTMENTS)} departments get their secrets"):
+            agreement.register_departments(operator, platform.places, DEPARTMENTS)
             platform.start_lines()
-            for sink in SINKS:
-                platform.start_connector(sink)
-            agreement.wait_serving(platform, operator)
+        with steps.step("registers", "the departments' own databases are filled with generated people and companies"):
+            tables = [source for source in sources if source != FILE_SOURCE]
+            rows = registers.fill(platform, records, tables, settings_module.load())
+        with steps.step("demands", f"{len(ACTS)} demands, their replies and grants"):
+            agreement.play(platform, ACTS)
             agreement.wait_books(platform, operator)
         before = look(operator, platform.places, sources)
-        for source in sources:
-            platform.start_connector(source, file.absolute() if file is not None and source == FILE_SOURCE else None)
+        _start_connectors(platform, sources, file)
         steps.seconds["before_records"] = time.monotonic() - begin
         with _timed(steps, "records"):
             after = follow(platform, operator, (sources, rows, file), before, stop)
-        return _summary(platform, operator, after.since(before), steps)
+            agreement.wait_serving(platform, operator, ACTS)
+        told = _summary(platform, operator, after.since(before), steps)
+    told.notes.append(_of_pensions(platform))
+    return told
+
+
+def _start_connectors(platform: Platform, sources: Mapping[str, str], file: Path | None) -> None:
+    """One process for each department, with all its sources and sinks."""
+    names = (*SINKS, *sources)
+    for department in DEPARTMENTS:
+        own = [name for name in names if name.partition(".")[0] == department]
+        platform.start_connectors(department, own, file.absolute() if file is not None and FILE_SOURCE in own else None)
+
+
+def _of_pensions(platform: Platform) -> str:
+    with registers.connect(platform, PENSIONS) as session:
+        found = session.execute("SELECT count(*), coalesce(sum(reports), 0) FROM stopped_pensions").fetchone()
+    assert found is not None
+    return f"pensions stopped: {found[0]:,}, each once, by {found[1]:,} reports of three departments"
 
 
 def _summary(platform: Platform, operator: ApiClient, counts: Counts, steps: Steps) -> Summary:

@@ -1,7 +1,7 @@
 """The machinery of the demo: a real Kafka, a real PostgreSQL, the broker service and one worker of each inner line."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,9 +101,19 @@ class Platform:
         self.children.start("deliver", exchange_command("deliver"), environment)
 
     def start_connector(self, name: str, path: Path | None = None) -> None:
-        """A department's source or sink, with the department's own secrets and database."""
-        department = name.partition(".")[0]
-        environment = self._environment(department, name)
+        """A department's source or sink in a process of its own, with the department's secrets and database."""
+        self._start_connectors(name, (name,), path)
+
+    def start_connectors(self, department: str, connectors: Sequence[str], path: Path | None = None) -> None:
+        """Connectors of a department in one process, which bears the department's name.
+
+        path: the file that its file connector reads.
+        """
+        self._start_connectors(department, connectors, path)
+
+    def _start_connectors(self, child: str, connectors: Sequence[str], path: Path | None) -> None:
+        department = child.partition(".")[0]
+        environment = self._environment(department, child)
         environment |= {
             "EXCHANGE_API__URL": self.http,
             "EXCHANGE_API__TOKEN_FILE": str(self.places.secret_file(f"{department}.token")),
@@ -112,7 +122,7 @@ class Platform:
         }
         if path is not None:
             environment["EXCHANGE_CONNECTOR__PATH"] = str(path)
-        self.children.start(name, exchange_command("run", name), environment)
+        self.children.start(child, exchange_command("run", *connectors), environment)
 
     def _environment(self, principal: str, child: str) -> dict[str, str]:
         return {

@@ -5,6 +5,7 @@ import gzip
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,12 +68,17 @@ def _look(operator: ApiClient, platform: Platform, connectors: Mapping[str, str]
 def _expected(
     connectors: Mapping[str, str], rows: Mapping[str, int], file: Path | None, before: Counts
 ) -> dict[str, int]:
-    """Rows that this run will collect, by record type: a file whole, of a database what was not collected before."""
+    """Rows that this run will collect, by record type: a file whole, of databases what was not collected before."""
+    held: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
+    for connector, record_type in connectors.items():
+        if connector == FILE_SOURCE and file is not None:
+            whole[record_type] += _rows_of(file)
+        else:
+            held[record_type] += rows[connector]
     return {
-        record_type: _rows_of(file)
-        if connector == FILE_SOURCE and file is not None
-        else max(0, rows[connector] - before.of(record_type)["collected"])
-        for connector, record_type in connectors.items()
+        record_type: whole[record_type] or max(0, held[record_type] - before.of(record_type)["collected"])
+        for record_type in connectors.values()
     }
 
 

@@ -1,7 +1,7 @@
-"""The departments' own databases, filled with generated people and companies that belong to nobody."""
+"""The departments' own databases, filled with the registers of a generated province that belong to nobody."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
@@ -10,32 +10,27 @@ from psycopg import sql
 
 from exchange.catalogue.load import load
 from exchange.cli.demo.platform import Platform
-from exchange.names import Department
+from exchange.cli.demo.story import COMPANIES_SOURCE, PENSIONS
 from exchange.settings import Settings
-from exchange.testing.people import Population
+from exchange.testing.registers import TABLES, Kind, Row, generate
 
-_DEATHS_OF_RESIDENTS = 0.05
+_SCRIPTS = ("source.sql", "sink.sql")
 
 
-def fill(platform: Platform, records: int, companies_from_file: bool, settings: Settings) -> dict[str, int]:
-    """Fill the registers with about `records` rows; a second filling changes nothing. Rows by source connector."""
-    catalogue = load(settings.catalogue)
-    population = Population()
-    companies = 0 if companies_from_file else records // 2
-    residents = population.residents(records - companies)
-    health = catalogue.department(Department("health")).credit_code
-    return {
-        "market-regulation.registrations": _fill(
-            platform,
-            "market-regulation",
-            "registrations",
-            population.companies(companies, catalogue.department(Department("market-regulation")).credit_code),
-        ),
-        "public-security.residents": _fill(platform, "public-security", "residents", residents),
-        "health.deaths": _fill(
-            platform, "health", "deaths", list(population.deaths(residents, health, _DEATHS_OF_RESIDENTS))
-        ),
-    }
+def fill(
+    platform: Platform, records: int, sources: Collection[str], settings: Settings, dirty: bool = True
+) -> dict[str, int]:
+    """Fill the tables that `sources` read, for `records` people and companies; rows by source connector.
+
+    When the register of companies is none of them, all of `records` are people. A second filling changes nothing.
+    dirty: whether some of the rows are what admission must refuse.
+    """
+    codes = {str(slug): one.credit_code for slug, one in load(settings.catalogue).departments.items()}
+    today = datetime.now().astimezone().date()
+    made = generate(records, codes, Kind(COMPANIES_SOURCE in sources, dirty, today=today))
+    found = {source: _fill(platform, source.partition(".")[0], TABLES[source], made.rows[source]) for source in sources}
+    _fill(platform, PENSIONS, "pensions", made.pensions)
+    return found
 
 
 def connect(platform: Platform, department: str) -> "psycopg.Connection[tuple[Any, ...]]":
@@ -43,19 +38,22 @@ def connect(platform: Platform, department: str) -> "psycopg.Connection[tuple[An
     return psycopg.connect(platform.postgres.database(department).replace("postgresql+psycopg://", "postgresql://"))
 
 
-def _fill(platform: Platform, department: str, table: str, rows: Sequence[Any]) -> int:
-    ddl = (files("connectors") / department.replace("-", "_") / "source.sql").read_text(encoding="utf-8")
+def _fill(platform: Platform, department: str, table: str, rows: Sequence[Row]) -> int:
     with connect(platform, department) as session:
-        session.execute(ddl.encode())
+        for script in _SCRIPTS:
+            file = files("connectors") / department.replace("-", "_") / script
+            if file.is_file():
+                session.execute(file.read_text(encoding="utf-8").encode())
         if rows:
-            _insert(session, table, [field.name for field in fields(rows[0])], (astuple(row) for row in rows))
+            columns = list(dict.fromkeys(name for row in rows for name in row))
+            _insert(session, table, columns, ([row.get(name) for name in columns] for row in rows))
         found = session.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
     assert found is not None
     return int(found[0])
 
 
 def _insert(
-    session: "psycopg.Connection[tuple[Any, ...]]", table: str, columns: list[str], rows: Iterable[tuple[Any, ...]]
+    session: "psycopg.Connection[tuple[Any, ...]]", table: str, columns: list[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     session.execute(

@@ -3,91 +3,235 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-PROVIDERS = ("market-regulation", "public-security", "health")
-GRANTEES = ("taxation", "human-resources")
-DEPARTMENTS = (*PROVIDERS, *GRANTEES)
+MARKET, POLICE, HEALTH, CIVIL = "market-regulation", "public-security", "health", "civil-affairs"
+ECOLOGY, COURT, LAND, STATISTICS = "ecology-and-environment", "high-court", "natural-resources", "statistics"
+WINDOW, TAX, PENSIONS, CREDIT = "data-resources", "taxation", "human-resources", "development-and-reform"
+FINANCE = "finance"
+DEPARTMENTS = (
+    *(MARKET, POLICE, HEALTH, CIVIL, ECOLOGY, COURT, LAND, STATISTICS, WINDOW),
+    *(TAX, PENSIONS, CREDIT, FINANCE),
+)
+"""Those of the first line provide."""
 
 SOURCES = {
-    "market-regulation.registrations": "legal-entity.registration",
-    "public-security.residents": "population.resident",
-    "health.deaths": "population.death",
+    f"{MARKET}.registrations": "legal-entity.registration",
+    f"{MARKET}.permits": "credit.permit",
+    f"{MARKET}.penalties": "credit.penalty",
+    f"{MARKET}.licences": "e-licence.licence",
+    f"{POLICE}.residents": "population.resident",
+    f"{POLICE}.deaths": "population.death",
+    f"{HEALTH}.deaths": "population.death",
+    f"{HEALTH}.births": "population.birth",
+    f"{CIVIL}.cremations": "population.death",
+    f"{CIVIL}.marriages": "population.marriage",
+    f"{ECOLOGY}.penalties": "credit.penalty",
+    f"{COURT}.dishonest-debtors": "credit.dishonest-debtor",
+    f"{LAND}.real-estate-rights": "natural-resources.real-estate-right",
+    f"{STATISTICS}.indicators": "macro-economy.indicator",
+    f"{WINDOW}.licences": "e-licence.licence",
 }
 """Connectors that read the departments' databases, and what they publish."""
-FILE_SOURCE = "market-regulation.registrations-file"
-"""Takes the place of the first when a file of real registrations is given."""
-SINKS = {
-    "taxation.companies": "legal-entity.registration",
-    "human-resources.deaths": "population.death",
-}
+COMPANIES_SOURCE = f"{MARKET}.registrations"
+FILE_SOURCE = f"{MARKET}.registrations-file"
+"""Takes the place of that one when a file of real registrations is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """One demand, and the owner's reply: a consent with the agreed freshness, or a refusal with its reason."""
 
-    title: str
     demander: str
     provider: str
     demand: dict[str, Any]
     consent: dict[str, Any] | None = None
     refusal: dict[str, Any] | None = None
-    served: bool = field(default=False)
-    """Whether a sink of the demo takes what is granted."""
+    sink: str | None = field(default=None)
+    """The connector that takes what is granted."""
+
+    @property
+    def served(self) -> bool:
+        """Whether what is granted is to reach a sink."""
+        return self.sink is not None
 
 
-_ARTICLE_20 = {"use_scope": "staff of the competent division", "mode": "batch-exchange"}
 FRESHNESS_SECONDS = 3600
+_ARTICLE_20 = {"use_scope": "staff of the competent division", "mode": "batch-exchange"}
+_INSURANCE_LAW = "社会保险经办条例 art. 8, 26"
+_CREDIT_LAW = "信用修复管理办法（国家发展改革委令第36号）; 企业信息公示暂行条例 art. 10"
+
+
+def _demand(what: str, fields: str, law: str, scenario: str, **more: Any) -> dict[str, Any]:
+    """The body of a demand. what: record type and provider, with `@` between; fields: names with blanks between."""
+    record_type, _, provider = what.partition("@")
+    named = {"record_type": record_type, "provider": provider, "fields": fields.split()}
+    return {**named, "legal_basis": law, "scenario": scenario, **_ARTICLE_20, **more}
+
+
+def _served(sink: str, demand: dict[str, Any], **reply: Any) -> Act:
+    """A demand to which its owner consents."""
+    consent = {"freshness_seconds": FRESHNESS_SECONDS, **reply}
+    return Act(sink.partition(".")[0], demand["provider"], demand, consent, sink=sink)
+
+
+_DEATH = "provider_code resident_id name death_date source reversed"
+_STOP = "stop the pensions of the dead"
+_PENALTY = (
+    "provider_code document_number subject_name subject_kind subject_credit_code violation kind content decided"
+    " authority_name disclosure_class repair_state expires_at"
+)
+_DEBTOR = "case_number debtor_number debtor_name debtor_credit_code court_name performance conduct published expires_at"
+_RIGHT = (
+    "unit_number certificate_number location region building_area right_kind holder_name holder_kind"
+    " holder_resident_id holder_credit_code co_ownership registered status"
+)
 
 ACTS = (
-    Act(
-        "taxation asks for the companies of two cities",
-        "taxation",
-        "market-regulation",
-        {
-            "record_type": "legal-entity.registration",
-            "fields": [
-                "credit_code",
-                "name",
-                "established",
-                "capital_amount",
-                "capital_currency",
-                "region",
-                "address",
-                "status",
-            ],
-            "scope": [{"field": "region", "operator": "in", "values": ["340100", "340800"]}],
-            "legal_basis": "税收征收管理法 art. 6, 15",
-            "scenario": "tax registration of new companies",
-            **_ARTICLE_20,
-        },
-        consent={"freshness_seconds": FRESHNESS_SECONDS},
-        served=True,
+    _served(
+        f"{TAX}.companies",
+        _demand(
+            f"legal-entity.registration@{MARKET}",
+            "credit_code name established capital_amount capital_currency region address status",
+            "税收征收管理法 art. 6, 15",
+            "tax registration of new companies",
+            scope=[{"field": "region", "operator": "in", "values": ["340100", "340800"]}],
+        ),
     ),
+    _served(f"{PENSIONS}.deaths", _demand(f"population.death@{HEALTH}", _DEATH, _INSURANCE_LAW, _STOP)),
     Act(
-        "human resources asks for deaths, to stop pensions",
-        "human-resources",
-        "health",
-        {
-            "record_type": "population.death",
-            "fields": ["provider_code", "resident_id", "name", "death_date", "source", "reversed"],
-            "legal_basis": "社会保险经办条例 art. 8, 26",
-            "scenario": "stop the pensions of the dead",
-            **_ARTICLE_20,
-        },
-        consent={"freshness_seconds": FRESHNESS_SECONDS},
-        served=True,
-    ),
-    Act(
-        "taxation asks for residents' addresses",
-        "taxation",
-        "public-security",
-        {
-            "record_type": "population.resident",
-            "fields": ["resident_id", "name", "current_address"],
-            "legal_basis": "税收征收管理法 art. 6",
-            "scenario": "reach taxpayers by post",
-            **_ARTICLE_20,
-        },
+        TAX,
+        POLICE,
+        _demand(
+            f"population.resident@{POLICE}",
+            "resident_id name current_address",
+            "税收征收管理法 art. 6",
+            "reach taxpayers by post",
+        ),
         refusal={"reason": "the duty named needs no addresses of persons who pay no tax; ask for named taxpayers"},
     ),
+    _served(f"{PENSIONS}.deaths-of-civil-affairs", _demand(f"population.death@{CIVIL}", _DEATH, _INSURANCE_LAW, _STOP)),
+    _served(f"{PENSIONS}.deaths-of-police", _demand(f"population.death@{POLICE}", _DEATH, _INSURANCE_LAW, _STOP)),
+    _served(
+        f"{POLICE}.births",
+        _demand(
+            f"population.birth@{HEALTH}",
+            "certificate_number name sex birth_date birth_region mother_name mother_id father_name father_id voided",
+            "户口登记条例 art. 7",
+            "register the newborn without asking the parents for papers",
+        ),
+    ),
+    _served(
+        f"{CIVIL}.residents",
+        _demand(
+            f"population.resident@{POLICE}",
+            "resident_id name household_region household_id relation_to_head marital_status spouse_id cancelled",
+            "社会救助暂行办法 art. 58",
+            "check the households that ask for social assistance",
+            scope=[{"field": "household_region", "operator": "in", "values": ["340102", "340103"]}],
+        ),
+    ),
+    _served(
+        f"{LAND}.marriages",
+        _demand(
+            f"population.marriage@{CIVIL}",
+            "certificate_number event registered husband_name husband_id wife_name wife_id annulled",
+            "不动产登记暂行条例 art. 23-25",
+            "enter joint ownership of couples",
+        ),
+    ),
+    _served(
+        f"{TAX}.real-estate-rights",
+        _demand(
+            f"natural-resources.real-estate-right@{LAND}",
+            _RIGHT,
+            "税收征收管理法 art. 6; 不动产登记暂行条例 art. 25",
+            "property tax and deed tax",
+        ),
+    ),
+    _served(
+        f"{COURT}.real-estate-rights",
+        _demand(
+            f"natural-resources.real-estate-right@{LAND}",
+            f"{_RIGHT} mortgaged sealed sealing_authority",
+            "民事诉讼法 art. 253",
+            "find what a debtor owns",
+            scope=[{"field": "status", "operator": "equals", "values": ["1"]}],
+        ),
+    ),
+    _served(
+        f"{CREDIT}.permits",
+        _demand(
+            f"credit.permit@{MARKET}",
+            "provider_code document_number document_name subject_name subject_kind subject_credit_code kind content"
+            " certificate_name certificate_number decided valid_from valid_until authority_name status expires_at",
+            _CREDIT_LAW,
+            "publish credit information",
+        ),
+    ),
+    _served(
+        f"{CREDIT}.penalties",
+        _demand(f"credit.penalty@{MARKET}", _PENALTY, _CREDIT_LAW, "publish credit information"),
+    ),
+    _served(
+        f"{CREDIT}.penalties-of-ecology",
+        _demand(f"credit.penalty@{ECOLOGY}", _PENALTY, _CREDIT_LAW, "publish credit information"),
+    ),
+    _served(
+        f"{CREDIT}.dishonest-debtors",
+        _demand(
+            f"credit.dishonest-debtor@{COURT}",
+            f"{_DEBTOR} debtor_resident_id debtor_kind",
+            _CREDIT_LAW,
+            "publish credit information",
+        ),
+        fields=[*_DEBTOR.split(), "debtor_kind"],
+    ),
+    _served(
+        f"{MARKET}.dishonest-debtors",
+        _demand(
+            f"credit.dishonest-debtor@{COURT}",
+            "case_number debtor_number debtor_name debtor_resident_id debtor_kind published expires_at",
+            "公司法 art. 178; 市场主体登记管理条例 art. 12",
+            "refuse debtors as persons in charge of a company",
+            scope=[{"field": "debtor_kind", "operator": "equals", "values": ["2"]}],
+        ),
+    ),
+    _served(
+        f"{CREDIT}.indicators",
+        _demand(
+            f"macro-economy.indicator@{STATISTICS}",
+            "indicator_code region period indicator_name value unit growth published revision",
+            "统计法 art. 23",
+            "follow the plan",
+        ),
+    ),
+    _served(
+        f"{FINANCE}.indicators",
+        _demand(
+            f"macro-economy.indicator@{STATISTICS}",
+            "indicator_code region period indicator_name value unit calibre revision",
+            "预算法 art. 32",
+            "estimate revenue",
+        ),
+    ),
+    _served(
+        f"{WINDOW}.licences-at-window",
+        _demand(
+            f"e-licence.licence@{MARKET}",
+            "licence_id type_name name number holder_name holder_credit_code issuer_name issued valid_until status",
+            "国务院关于在线政务服务的若干规定 art. 7, 10",
+            "no paper licences at the windows",
+        ),
+    ),
+    _served(
+        f"{STATISTICS}.licences",
+        _demand(
+            f"e-licence.licence@{WINDOW}",
+            "licence_id name holder_name holder_credit_code issued status",
+            "统计法 art. 23",
+            "count registered data resources",
+        ),
+    ),
 )
+"""Every demand of the demo, in order."""
+SINKS = {act.sink: act.demand["record_type"] for act in ACTS if act.sink is not None}
+"""Connectors that take what is granted, and its record type."""

@@ -29,6 +29,8 @@ _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
 _LONGEST_PAUSE_SECONDS = 15.0
 _LOOK_SECONDS = 60.0
+_PREPARING = threading.Lock()
+"""Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
 
 
@@ -124,7 +126,8 @@ def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> No
     pause = _PAUSE_SECONDS
     while not stop.is_set():
         try:
-            target.prepare(grant.grant)
+            with _PREPARING:
+                target.prepare(grant.grant)
             return
         except ExchangeError as error:
             if error.code != "E_SINK_UNREACHABLE":

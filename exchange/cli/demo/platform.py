@@ -17,6 +17,8 @@ from exchange.kafka.connection import Connection
 
 PARTITIONS = 4
 _EVIDENCE_SECONDS = "1"
+_ARENAS = "2"
+"""Of the C library in a connector's process: each of its many threads would keep one of its own."""
 
 
 class Platform:
@@ -122,6 +124,7 @@ class Platform:
         }
         if path is not None:
             environment["EXCHANGE_CONNECTOR__PATH"] = str(path)
+        environment["MALLOC_ARENA_MAX"] = _ARENAS
         self.children.start(child, exchange_command("run", *connectors), environment)
 
     def _environment(self, principal: str, child: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from exchange.broker.departments import ApplyCatalogue
 from exchange.broker.enforcement import bootstrap
 from exchange.broker.enforcement_wanted import share_spec, wanted
 from exchange.catalogue.load import load
+from exchange.catalogue.model import Catalogue
 from exchange.clock import Deadline
 from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.kafka.admin import Admin
@@ -96,7 +97,7 @@ class FaultGround:
             (self.workers.folder / f"{who}.secret").write_text(secret, encoding="utf-8")
         bootstrap(self.admin, self._secrets, self.kafka.replication)
         self._producer = IdempotentProducer(self.connection)
-        self._ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
+        self._ledger.execute(ApplyCatalogue.of(_catalogue()), "operator")
         state, now = self._ledger.state, self._ledger.clock.now()
         specs = [spec for name, spec in wanted(state, now, PARTITIONS).topics.items() if name != names.LEDGER_TOPIC]
         self.admin.create_topics(specs, self.kafka.replication)
@@ -168,6 +169,13 @@ class FaultGround:
     def ends(self, topic: TopicName) -> dict[tuple[str, int], int]:
         """Where the partitions of a topic end now."""
         return self.admin.end_offsets([(topic, partition) for partition in range(PARTITIONS)])
+
+
+def _catalogue() -> Catalogue:
+    """The shipped one without the resources that nobody publishes here."""
+    shipped = load(Settings().catalogue)
+    ours = {code: one for code, one in shipped.resources.items() if PROVIDERS.get(one.record_type) == one.provider}
+    return shipped.model_copy(update={"resources": ours})
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - an option each
 
     Example: `exchange quarantine redrive --department market-regulation --code E_CODE_UNKNOWN --dry-run`
     """
-    body = _asked(ids, department, {"code": code, "stage": stage, "record_type": record_type, "since": since})
+    body = _asked(ids, department, code=code, stage=stage, record_type=record_type, since=since)
     _settle("redrive", "redriven", {**body, "dry_run": dry_run}, limit, as_json)
 
 
@@ -127,11 +127,11 @@ def discard(  # noqa: PLR0913, PLR0917 - an option each
 
     Example: `exchange quarantine discard market-regulation/0/17 --reason "sent again with the right code"`
     """
-    body = _asked(ids, department, {"code": code, "stage": stage, "record_type": record_type, "since": since})
+    body = _asked(ids, department, code=code, stage=stage, record_type=record_type, since=since)
     _settle("discard", "discarded", {**body, "reason": reason, "dry_run": dry_run}, limit, as_json)
 
 
-def _asked(ids: list[str] | None, department: str | None, filters: dict[str, str | None]) -> dict[str, Any]:
+def _asked(ids: list[str] | None, department: str | None, **filters: str | None) -> dict[str, Any]:
     """The body of a command. The department is that of the ids, when there are any."""
     if ids:
         owners = {quarantine_id(one).department for one in ids}

@@ -30,6 +30,10 @@ RECORDS = 100
 AUTHORITY = "11340000EXCH00018B"
 WRONG_CODE = "E_CREDIT_CODE_CHECK_DIGIT"
 SECONDS = 400
+FOREIGN = ("credit.penalty", "e-licence.licence")
+"""Record types of which a department submits another one's key before the second run."""
+CHANGES = 6
+"""Three reports of a death, and three recalls of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,22 @@ class Runs:
 
     register: RegisterFile
     companies: list[Company]
+    held: dict[str, int]
+    """Rows of the sources' tables after the first run."""
+    deaths: "Deaths"
+    """What departments changed between the runs."""
     first: Run
     second: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Deaths:
+    """A death that three departments know of and recall, and one of which the three learn, of people with pensions."""
+
+    recalled: str
+    stopped_before: int
+    """Reports for which the pension of the recalled one was stopped before."""
+    learnt: str
 
 
 @cache
@@ -94,7 +112,79 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     root = tmp_path_factory.mktemp("demo")
     companies = Population(seed=7).companies(600, AUTHORITY)
     register = write_register(root / "registrations.csv.gz", companies)
-    return Runs(register, companies, *(run(root / "folder", register, name) for name in ("first", "second")))
+    first = run(root / "folder", register, "first")
+    with EmbeddedPostgres(root / "folder" / "postgres").start() as database:
+        held = {
+            source: rows(database, source.partition(".")[0], f"SELECT count(*) FROM {TABLES[source]}")[0][0]
+            for source in SOURCES
+            if source != COMPANIES_SOURCE
+        }
+        deaths = change_deaths(database)
+        submit_keys_of_others(database)
+    return Runs(register, companies, held, deaths, first, run(root / "folder", register, "second"))
+
+
+def change_deaths(database: EmbeddedPostgres) -> Deaths:
+    """Three departments recall a death, and report another one."""
+    known = {row["deceased_id"] for row in made().rows["civil-affairs.cremations"]}
+    known &= {row["resident_id"] for row in made().rows["public-security.deaths"]}
+    dead = next(row["resident_id"] for row in made().rows["health.deaths"] if row["resident_id"] in known)
+    gone = {row["resident_id"] for row in made().rows["health.deaths"]}
+    alive = next(row["resident_id"] for row in made().pensions if row["resident_id"] not in gone)
+    change(
+        database, "human-resources", "INSERT INTO pensions VALUES (%s, '2020-01-01', 2000) ON CONFLICT DO NOTHING", dead
+    )
+    ((reports,),) = rows(
+        database, "human-resources", f"SELECT reports FROM stopped_pensions WHERE resident_id = '{dead}'"
+    )
+    change(
+        database, "health", "UPDATE deaths SET reversed = true, reversed_at = '2026-07-01' WHERE resident_id = %s", dead
+    )
+    change(
+        database, "civil-affairs", "UPDATE cremations SET mistaken_since = '2026-07-01' WHERE deceased_id = %s", dead
+    )
+    change(
+        database,
+        "public-security",
+        "UPDATE death_cancellations SET restored_on = '2026-07-01' WHERE resident_id = %s",
+        dead,
+    )
+    change(
+        database,
+        "health",
+        "INSERT INTO deaths (provider_code, resident_id, name, death_date, source, registered_at)"
+        " VALUES ('11340000EXCH000341', %s, '刘英', '2026-07-01', '1', '2026-07-02')",
+        alive,
+    )
+    change(
+        database,
+        "civil-affairs",
+        "INSERT INTO cremations (cremation_number, funeral_home, deceased_id, deceased_name, died_on, cremated_on)"
+        " VALUES ('3499-99999999', '云溪殡仪馆', %s, '刘英', '2026-07-01', '2026-07-03')",
+        alive,
+    )
+    change(
+        database,
+        "public-security",
+        "INSERT INTO death_cancellations (resident_id, name, sex, died_on, cancelled_on)"
+        " VALUES (%s, '刘英', '2', '2026-07-01', '2026-07-10')",
+        alive,
+    )
+    return Deaths(dead, reports, alive)
+
+
+def submit_keys_of_others(database: EmbeddedPostgres) -> None:
+    """Two departments put records of market regulation into their own registers, under its keys."""
+    for department, table in (("ecology-and-environment", "penalties"), ("data-resources", "licences")):
+        row = made().rows[f"market-regulation.{table}"][0]
+        columns, places = ", ".join(row), ", ".join(["%s"] * len(row))
+        change(database, department, f"INSERT INTO {table} ({columns}) VALUES ({places})", *row.values())
+
+
+def change(database: EmbeddedPostgres, department: str, statement: str, *parameters: Any) -> None:
+    address = database.database(department).replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(address) as session:
+        assert session.execute(statement.encode(), parameters).rowcount in (0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +241,7 @@ def test_the_first_run_admits_every_row_but_the_wrong_ones(runs: Runs) -> None:
     assert found["handed_over"] == found["forwarded"]
 
 
-def test_the_second_run_admits_nothing_and_counts_every_good_row_as_unchanged(runs: Runs) -> None:
+def test_the_second_run_admits_only_what_changed_and_counts_every_good_row_as_unchanged(runs: Runs) -> None:
     first = runs.first.summary["by_record_type"][COMPANIES]
     second = runs.second.summary["by_record_type"][COMPANIES]
     wrong = len(runs.register.wrong_codes)
@@ -165,22 +255,20 @@ def test_the_second_run_admits_nothing_and_counts_every_good_row_as_unchanged(ru
         "forwarded": 0,
         "handed_over": 0,
     }
-    assert runs.second.summary["records"]["admitted"] == 0
-    assert runs.second.summary["quarantined_by_code"] == {WRONG_CODE: wrong}
+    assert runs.second.summary["records"]["admitted"] == CHANGES
+    assert runs.second.summary["quarantined_by_code"] == {WRONG_CODE: wrong, "E_KEY_NOT_OWNED": len(FOREIGN)}
 
 
-def test_the_summary_counts_what_the_registers_hold(runs: Runs, database: EmbeddedPostgres) -> None:
+def test_the_summary_counts_what_the_registers_hold(runs: Runs) -> None:
     """Admitted is what the sources' own databases hold, but for the rows that were made dirty."""
     good: Counter[str] = Counter()
-    for connector, record_type in SOURCES.items():
-        if connector != COMPANIES_SOURCE:
-            department = connector.partition(".")[0]
-            ((held,),) = rows(database, department, f"SELECT count(*) FROM {TABLES[connector]}")
-            assert held == len(made().rows[connector])
-            good[record_type] += held - made().dirty[connector]
+    for connector, held in runs.held.items():
+        assert held == len(made().rows[connector])
+        good[SOURCES[connector]] += held - made().dirty[connector]
     for record_type, number in good.items():
         assert runs.first.summary["by_record_type"][record_type]["admitted"] == number
-        assert runs.second.summary["by_record_type"][record_type]["submitted"] == 0
+        changed = CHANGES if record_type == "population.death" else int(record_type in FOREIGN)
+        assert runs.second.summary["by_record_type"][record_type]["submitted"] == changed
     sums = runs.first.summary["records"]
     for name, total in sums.items():
         assert total == sum(counts[name] for counts in runs.first.summary["by_record_type"].values())
@@ -228,23 +316,44 @@ def _cells(file: Path) -> list[list[str]]:
         return list(csv.reader(lines))[1:]
 
 
-def test_each_death_stops_a_pension_once_however_many_departments_report_it(
+def test_of_two_departments_with_one_key_the_owner_is_believed_and_the_other_waits_in_quarantine(
     runs: Runs, database: EmbeddedPostgres
 ) -> None:
-    """Counted again from the three departments' own tables and from the pensions."""
-    sources = ("health.deaths", "civil-affairs.cremations", "public-security.deaths")
-    reports = [(row.get("resident_id") or row["deceased_id"], row) for name in sources for row in made().rows[name]]
-    taken = rows(database, "human-resources", "SELECT resident_id, provider_code FROM deaths")
-    assert sorted(resident for resident, _ in taken) == sorted(resident for resident, _ in reports)
-    assert len(set(taken)) == len(taken)
-    standing = Counter(
-        resident
-        for resident, row in reports
-        if not (row.get("reversed") or "restored_on" in row or "mistaken_since" in row)
-    )
+    for record_type in FOREIGN:
+        found = runs.second.summary["by_record_type"][record_type]
+        assert (found["submitted"], found["admitted"], found["quarantined"]) == (1, 0, 1)
+    penalty = made().rows["market-regulation.penalties"][0]
+    taken = rows(database, "development-and-reform", "SELECT provider_code, document_number FROM penalties")
+    assert taken.count((penalty["provider_code"], penalty["document_number"])) == 1
+
+
+def test_one_death_from_three_departments_stops_one_pension_and_its_recall_lifts_that(
+    runs: Runs, database: EmbeddedPostgres
+) -> None:
+    deaths = runs.deaths
+    assert deaths.stopped_before == 3
+    taken = rows(database, "human-resources", "SELECT resident_id, source, reversed FROM deaths ORDER BY source")
+    assert [one[1:] for one in taken if one[0] == deaths.recalled] == [("1", True), ("2", True), ("3", True)]
+    assert [one[1:] for one in taken if one[0] == deaths.learnt] == [("1", False), ("2", False), ("3", False)]
+    stopped = rows(database, "human-resources", "SELECT resident_id, reports FROM stopped_pensions")
+    assert [one for one in stopped if one[0] == deaths.learnt] == [(deaths.learnt, 3)]
+    assert deaths.recalled not in dict(stopped)
+
+
+def test_pensions_are_stopped_as_a_recount_over_the_three_departments_says(
+    runs: Runs, database: EmbeddedPostgres
+) -> None:
+    reports = [
+        *rows(database, "health", "SELECT resident_id, reversed FROM deaths"),
+        *rows(database, "civil-affairs", "SELECT deceased_id, mistaken_since IS NOT NULL FROM cremations"),
+        *rows(database, "public-security", "SELECT resident_id, restored_on IS NOT NULL FROM death_cancellations"),
+    ]
+    assert sorted(rows(database, "human-resources", "SELECT resident_id, reversed FROM deaths")) == sorted(reports)
+    standing = Counter(resident for resident, recalled in reports if not recalled)
     pensions = {resident for (resident,) in rows(database, "human-resources", "SELECT resident_id FROM pensions")}
     stopped = dict(rows(database, "human-resources", "SELECT resident_id, reports FROM stopped_pensions"))
     assert stopped == {resident: number for resident, number in standing.items() if resident in pensions}
+    assert runs.deaths.learnt in stopped
 
 
 def test_no_process_is_left_behind(runs: Runs) -> None:

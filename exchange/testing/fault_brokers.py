@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ class Brokers:
         except httpx.TransportError:
             return None
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
     def head(self, name: str) -> dict[str, Any]:
         """What a broker service says of the ledger's end; empty when it says nothing."""
         answer = self.call(name, "GET", "/v1/ledger/head")
@@ -82,11 +86,24 @@ def two_brokers(folder: Path) -> Iterator[Brokers]:
         (folder / "workers").mkdir()
         children = Workers(folder / "workers")
         try:
-            brokers = Brokers(kafka, children)
-            children.until(lambda: brokers.leader() is not None, 90, "a leader")
-            yield brokers
+            with closing(Brokers(kafka, children)) as brokers:
+                children.until(lambda: brokers.leader() is not None, 90, "a leader")
+                yield brokers
         finally:
             children.close()
+
+
+@contextmanager
+def calling(brokers: Brokers, count: int) -> "Iterator[list[Caller]]":
+    """So many callers at work."""
+    callers = [Caller(brokers, f"caller-{number}") for number in range(count)]
+    for caller in callers:
+        caller.start()
+    try:
+        yield callers
+    finally:
+        for caller in callers:
+            caller.close()
 
 
 class Caller(threading.Thread):
@@ -127,6 +144,6 @@ class Caller(threading.Thread):
         return False
 
     def close(self) -> None:
-        """Stop calling."""
+        """Stop calling; once more does nothing."""
         self._over.set()
         self.join()

@@ -17,7 +17,7 @@ import pytest
 
 from exchange.avro.lock import LEDGER_SUBJECT, SchemaRepository
 from exchange.settings import KafkaSettings, Settings
-from exchange.testing.fault_brokers import BROKERS, Brokers, Caller, two_brokers
+from exchange.testing.fault_brokers import BROKERS, Brokers, Caller, calling, two_brokers
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 SEED = int(os.environ.get("EXCHANGE_FAULT_SEED") or secrets.randbelow(1_000_000))
@@ -124,10 +124,7 @@ def load_and_trouble(folder: Path, read_all: Callable[..., Iterator[Any]], decod
         print(f"fault seed={SEED} leader at={time.monotonic() - began:.1f}s {what}", flush=True)
 
     print(f"\nfault seed={SEED} two broker services, {CALLERS} callers", flush=True)
-    with two_brokers(folder) as brokers:
-        callers = [Caller(brokers, f"caller-{number}") for number in range(CALLERS)]
-        for caller in callers:
-            caller.start()
+    with two_brokers(folder) as brokers, calling(brokers, CALLERS) as callers:
         trouble = Trouble(brokers, callers, report)
         acts: list[Callable[[], None]] = [
             *[lambda: trouble.kill(0.0)] * 2,

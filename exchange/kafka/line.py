@@ -173,7 +173,7 @@ class Line:
         self._records = 0
 
     def _guarded(self, slot: Slot, act: Callable[[], object]) -> bool:
-        """Whether `act` went well; if not, the slot is thrown away. A twin ends the worker."""
+        """Whether `act` went well; if not, the slot is thrown away."""
         try:
             act()
         except KafkaException as error:
@@ -187,10 +187,12 @@ class Line:
     def _fail(self, slot: Slot, error: Exception) -> None:
         code = error.code if isinstance(error, ExchangeError) else "E_INTERNAL"
         if code == "E_WORKER_TWIN":
-            raise error
+            # Not judged here: the group metadata of this batch may have been taken when the client had just forgotten
+            # its member id. A real twin has our next heartbeat refused.
+            error = ExchangeError(code := "E_KAFKA_MEMBERSHIP", "refused as a twin's")
         refused = frozenset(slot.output.failed_topics if slot.output is not None else ())
         self._release(slot)
-        pause = slot.fail()
+        pause = slot.fail(away=code == "E_KAFKA_UNREACHABLE")
         self._reread = True
         stop = isinstance(error, ExchangeError) and error.entry.action is Action.STOP
         _log.log(

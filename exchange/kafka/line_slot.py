@@ -19,9 +19,14 @@ from exchange.kafka.unit import Unit, UnitFactory, UnitId
 
 TRANSACTION_TIMEOUT_MS = 30_000
 COMMIT_SECONDS = 40.0
-"""Longer than a transaction lives, shorter than the group's patience (`max.poll.interval.ms`)."""
-_START_SECONDS = 40.0
+"""Longer than a transaction lives; with the offsets' seconds shorter than the group's patience."""
+_OFFSETS_SECONDS = 10.0
+"""Nothing is decided yet, and a client may wait for a coordinator that is gone: a new one finds the new coordinator."""
+_START_SECONDS = 15.0
+"""As above; it is tried again."""
 _LONGEST_BACKOFF_SECONDS = 30.0
+_LONGEST_AWAY_SECONDS = 2.0
+"""While Kafka is away nobody is spared by waiting longer, and everybody waits for us when it is back."""
 # A topic's limit is one for batches: a batch must fit the registry's 524,288 bytes even if it does not compress at all.
 # The commit flushes at once, so lingering costs no latency.
 _PRODUCER = {
@@ -129,10 +134,9 @@ class Slot:
         assert self.unit is not None and self.output is not None
         partition = self.id.partition
         moved = self._moved or {topic: self.positions[topic, partition] for topic in self.topics}
-        deadline = Deadline.after(COMMIT_SECONDS)
         offsets = [TopicPartition(topic, partition, offset) for topic, offset in moved.items()]
-        self.output.send_offsets(offsets, group, deadline, self.unit.hopeless)
-        self.output.commit(deadline, self.unit.hopeless)
+        self.output.send_offsets(offsets, group, Deadline.after(_OFFSETS_SECONDS), self.unit.hopeless)
+        self.output.commit(Deadline.after(COMMIT_SECONDS), self.unit.hopeless)
 
     def settle(self) -> None:
         """After the commit: positions and unit move on."""
@@ -155,9 +159,13 @@ class Slot:
             self.output.close()
         self.let_go()
 
-    def fail(self) -> float:
-        """Note a failure; returns the seconds until the next attempt, doubling with each failure in a row."""
+    def fail(self, away: bool) -> float:
+        """Note a failure; returns the seconds until the next attempt, doubling with each failure in a row.
+
+        `away`: nothing is wrong but that Kafka did not answer.
+        """
         self.failures += 1
-        pause = min(_LONGEST_BACKOFF_SECONDS, 0.1 * float(2**self.failures))
+        longest = _LONGEST_AWAY_SECONDS if away else _LONGEST_BACKOFF_SECONDS
+        pause = min(longest, 0.1 * float(2 ** min(self.failures, 10)))
         self.state, self.since = SlotState.WAITING, time.monotonic() + pause
         return pause

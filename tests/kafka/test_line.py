@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -11,15 +10,19 @@ from exchange.embedded.kafka import EmbeddedKafka
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
-from exchange.testing.line_ground import PARTITIONS, Bus, running, until
+from exchange.kafka.unit import Output, Unit
+from exchange.names import RecordType
+from exchange.testing.line_ground import PARTITIONS, Bus, Copies, running, until
 
 pytestmark = pytest.mark.kafka
+RECOVERY_SECONDS = 15.0
+"""From when the broker answers again until the last record is through; 2 to 4 on a machine with nothing else to do."""
 
 
-@pytest.fixture
-def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    """A Kafka of one test, which may kill it."""
-    with EmbeddedKafka(tmp_path).start() as kafka:
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A Kafka of these tests, which may kill and freeze it."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("line")).start() as kafka:
         yield kafka
 
 
@@ -114,20 +117,51 @@ def test_two_workers_learn_of_a_new_inbox_and_pass_it_on_once(bus: Bus) -> None:
     assert bus.keys() == sorted(b"%d" % number for number in range(300))
 
 
+class Struck(Copies):
+    """Does something to the broker, once, when a first transaction has everything but its offsets and its end."""
+
+    def seal(self, output: Output) -> None:
+        super().seal(output)
+        assert isinstance(self.bus, StruckBus)
+        if not self.bus.struck.is_set():
+            self.bus.strike()
+            self.bus.struck.set()
+
+
+class StruckBus(Bus):
+    """The topics of a test that strikes its broker.
+
+    Never just after a commit: Kafka 4.4 forgets the marker of a transaction that was acknowledged some milliseconds
+    before its only node was killed, and the records stay unseen until the same unit commits into the partition again.
+    """
+
+    def __init__(self, kafka: EmbeddedKafka, name: str, strike: Callable[[], object]) -> None:
+        connection = Connection.of(kafka.admin_settings())
+        super().__init__(connection, Admin(connection), name)
+        self.strike = strike
+        self.struck = threading.Event()
+
+    def unit(self, record_type: RecordType, partition: int) -> Unit:
+        return Struck(self, partition)
+
+    def all_through(self, worker: threading.Thread, keys: Sequence[bytes]) -> None:
+        """Soon, as Kafka answers again; once each; by a worker that is still at work."""
+        answered = time.monotonic()
+        until(lambda: self.counted() == len(keys) or not worker.is_alive())
+        assert worker.is_alive()
+        assert time.monotonic() - answered < RECOVERY_SECONDS
+        assert self.keys() == sorted(keys)
+
+
 def test_a_broker_that_dies_and_comes_back_costs_no_record(own_kafka: EmbeddedKafka, unique: str) -> None:
-    connection = Connection.of(own_kafka.admin_settings())
-    bus = Bus(connection, Admin(connection), unique)
+    bus = StruckBus(own_kafka, unique, own_kafka.kill)
     first = [b"%d" % number for number in range(2000)]
-    line = bus.line()
-    with running(line):
-        until(lambda: line.ready)
-        bus.send(first)
-        until(lambda: bus.commits > 0)
-        own_kafka.kill()
+    bus.send(first)
+    with running(bus.line()) as worker:
+        until(bus.struck.is_set)
         own_kafka.start()
         bus.send([b"after"])
-        until(lambda: bus.counted() == 2001, 90)
-    assert bus.keys() == sorted([*first, b"after"])
+        bus.all_through(worker, [*first, b"after"])
 
 
 def test_a_twin_stops_the_worker_with_a_clear_error(bus: Bus) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exchange.identifiers.credit_code import ALPHABET
 from exchange.testing.people import Company
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -25,8 +26,6 @@ COLUMNS = (
     "注册地址",
 )
 """The head of the file that the public register hands out."""
-_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-"""Those of a credit code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class RegisterFile:
 
 def wrong_check(code: str) -> str:
     """An identifier with another check character: one of the same alphabet, and wrong."""
-    return code[:-1] + _CHARACTERS[(_CHARACTERS.index(code[-1]) + 1) % 10]
+    return code[:-1] + ALPHABET[(ALPHABET.index(code[-1]) + 1) % 10]
 
 
 def write_register(path: Path, companies: Sequence[Company]) -> RegisterFile:

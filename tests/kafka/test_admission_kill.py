@@ -14,7 +14,7 @@ from exchange.record import header
 from exchange.testing.admission_ground import INBOX, REGISTRY, AdmissionGround, Outgoing, companies, variants
 
 pytestmark = pytest.mark.kafka
-KEYS = 3_000
+KEYS = 2_000
 VERSIONS = 4
 KILLS = 4
 

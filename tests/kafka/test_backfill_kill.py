@@ -41,18 +41,18 @@ def places(ground: DeliveryGround) -> list[Backfilling]:
 
 
 def test_killed_backfill_goes_on_where_it_was_and_shows_only_the_present(ground: DeliveryGround) -> None:
-    versions = Versions(ground, keys=9_000)
+    versions = Versions(ground, keys=5_000)
     ground.start()
     ground.until(lambda: ground.joined("first"))
-    for _ in range(4):
-        versions.grow(6_000)
+    for _ in range(3):
+        versions.grow(4_000)
     ground.until(lambda: ground.taken() == versions.count)
     granted = versions.now()
     ground.share("late-all")
     ground.share("late-city", scope=CITY)
     ground.share("late-hidden", ("name", "region"), pseudonymous=True)
     interrupted = 0
-    for more in (500, 3_000, 5_500):
+    for more in (500, 1_800, 3_200):
         versions.grow(200)
         ground.until(lambda more=more: stands(ground, "late-all") > more, pause=0.02)  # type: ignore[misc]
         ground.stop(signal.SIGKILL)

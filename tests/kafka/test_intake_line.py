@@ -30,24 +30,13 @@ from exchange.kafka.topics import TopicKind, topic_config
 from exchange.names import Department, faults_topic, inbox_topic
 from exchange.record import FRAME_BYTES, header, unframe
 from exchange.settings import ConnectorSettings, Settings
+from exchange.testing.dirt import COLUMNS
 from exchange.testing.people import Population
 from exchange.testing.source_tables import create, execute, insert_rows
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 3
 HEALTH_CODE = "11340000EXCH000341"
-COLUMNS = [
-    "企业名称",
-    "统一社会信用代码",
-    "注册日期",
-    "企业类型",
-    "法人代表",
-    "注册资金",
-    "经营范围",
-    "所在省份",
-    "地区",
-    "注册地址",
-]
 
 
 class Desk:

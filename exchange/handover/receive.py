@@ -7,7 +7,8 @@ from exchange.handover.grants import ActiveGrant, GrantFinder
 from exchange.kafka.message import Message
 from exchange.kafka.share_reader import ShareReader, is_refusal
 
-BATCH_RECORDS = 1000
+BATCH_RECORDS = 500
+"""Taken at once: as many as a page of a source has."""
 _WAIT_SECONDS = 0.5
 
 

@@ -21,8 +21,10 @@ Place = tuple[str, int]
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 60_000
 _CALL_SECONDS = 10.0
-_OUTAGE_SECONDS = 120.0
-"""How long after Kafka was away a lost membership is taken for a consequence of that."""
+_SETTLED_SECONDS = 4.0
+"""Who held partitions that long has no twin: it would have refused our next heartbeat. Less than a session."""
+_RETURNS = 3
+"""How often in a row a member joins again that never settled."""
 _CONSUMER = {
     "group.protocol": "classic",
     "partition.assignment.strategy": "range",
@@ -44,8 +46,6 @@ _CONSUMER = {
 _EARLIEST = -2
 """Kafka's time of the first record of a partition, whatever its time is."""
 _TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
-_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
-"""Also a single broker that went: it may have been the one that coordinated our group."""
 _OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
@@ -65,7 +65,9 @@ class Membership:
         self.ended: set[Place] = set()
         """Partitions whose end was reached in the last `take`. Offsets cannot tell: markers have them too."""
         self._fatal: KafkaError | None = None
-        self._troubled = -_OUTAGE_SECONDS
+        self._held = False
+        self._since = 0.0
+        self._returns = 0
         self._topics: list[str] = []
         config = connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error)
         self._config = config | _CONSUMER
@@ -73,18 +75,22 @@ class Membership:
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _TWIN:
-            self._fatal = error
-        elif error.code() in _AWAY:
-            self._troubled = time.monotonic()
+            self._refused(error)
         log_client_error(error)
+
+    def _refused(self, error: KafkaError) -> None:
+        self._fatal, self._held = error, self.assigned is not None
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self.generation += 1
         self.assigned = frozenset((place.topic, place.partition) for place in partitions)
+        self._since = time.monotonic()
         consumer.assign([])
 
     def _on_revoke(self, consumer: Any, _partitions: list[TopicPartition]) -> None:
         self.generation += 1
+        if self.assigned is not None and time.monotonic() - self._since > _SETTLED_SECONDS:
+            self._returns = 0
         self.assigned = None
         consumer.unassign()
 
@@ -121,6 +127,7 @@ class Membership:
         found = self._fetch(limit, busy, idle_seconds)
         if self._fatal is not None:
             self._come_back(self._fatal)
+            return [], None
         wrong = [message for message in found if message.error() is not None]
         if wrong:
             found = [message for message in found if message.error() is None]
@@ -135,12 +142,21 @@ class Membership:
                 found: list[Any] = self._consumer.consume(limit, 0.05)
                 return found
             first = self._consumer.poll(idle_seconds)
-            return [] if first is None else [first, *self._consumer.consume(limit - 1, 0.003)]
+            if first is None or self._is_refusal(first):
+                return []
+            return [first, *self._consumer.consume(limit - 1, 0.003)]
         except KafkaException as error:
-            self._fatal = error_of(error)
-            if not self._fatal.fatal() and self._fatal.code() not in _TWIN:
+            if not error_of(error).fatal() and error_of(error).code() not in _TWIN:
                 raise translate(error, "reading") from None
+            self._refused(error_of(error))
             return []
+
+    def _is_refusal(self, message: Any) -> bool:
+        """Noted before the next call of the client, which may serve the revocation that follows a twin's coming."""
+        error = message.error()
+        if error is not None and (error.fatal() or error.code() in _TWIN):
+            self._refused(error)
+        return self._fatal is not None
 
     def metadata(self) -> Any:
         """The group metadata for a transaction without records."""
@@ -150,6 +166,7 @@ class Membership:
         for message in wrong:
             error = message.error()
             if error.fatal() or error.code() in _TWIN:
+                self._held = False  # or not: among many messages the order of a revocation and of this is lost
                 self._come_back(error)
                 return
             if error.code() == KafkaError._PARTITION_EOF:
@@ -160,18 +177,20 @@ class Membership:
             _log.warning("kafka.read", topic=message.topic(), partition=message.partition(), error=error.name())
 
     def _come_back(self, error: KafkaError) -> None:
-        """Join again after an outage of Kafka; otherwise a twin has our id.
+        """Join again if the client has had itself refused; otherwise a twin has our id.
 
-        Shortly after an outage we may have fenced ourselves: a request to join whose answer was lost gave our id to a
-        member that nobody is. A real twin fences the one that came back once more, with no outage to excuse it.
+        When a session ends for want of an answer the client forgets its member id, and until we serve the revocation
+        its heartbeats go out without one, which Kafka refuses as a twin's: any silence of a session's length that meets
+        a transaction under way does it. The revocation comes first then, so we hold nothing any more. A twin is
+        noticed while we hold partitions, or again and again while we do not.
         """
-        if time.monotonic() - self._troubled > _OUTAGE_SECONDS:
+        self._returns += 1
+        if self._held or self._returns > _RETURNS:
             raise ExchangeError("E_WORKER_TWIN", error.name())
         _log.warning("kafka.join_again", error=error.name())
-        self._troubled, self._fatal = -_OUTAGE_SECONDS, None
         self.generation += 1
-        self.assigned = None
         self._consumer.close()
+        self.assigned, self._fatal, self._held = None, None, False
         self._consumer = Consumer(self._config)
         self._subscribe()
 
@@ -201,6 +220,8 @@ class Membership:
         for place in found:
             if place.error is not None:
                 raise translate(place.error, "reading the beginnings of partitions")
+            if place.offset < 0:  # what the client says, without an error, of a partition whose leader it has lost
+                raise ExchangeError("E_KAFKA_UNREACHABLE", f"no beginning of {place.topic}/{place.partition}")
         return {(place.topic, place.partition): place.offset for place in found}
 
     def behind(self, positions: Mapping[Place, int]) -> dict[Place, int]:

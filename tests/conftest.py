@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
+from exchange.embedded.kafka import EmbeddedKafka
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.kafka.admin import Admin
 from exchange.kafka.connection import Connection
@@ -20,13 +20,6 @@ PrincipalSettings = Callable[[str], KafkaSettings]
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A running Kafka. Shared by all tests: use names of your own (`unique`)."""
     with EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A running Kafka of three nodes. A test that kills a node starts it again; use names of your own (`unique`)."""
-    with EmbeddedKafka(tmp_path_factory.mktemp("three-nodes"), KafkaOptions(nodes=3)).start() as running:
         yield running
 
 

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from exchange.clock import Deadline
-from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.embedded.kafka_storage import kept_nodes
 from exchange.kafka.admin import Admin, NewTopicSpec
 from exchange.kafka.connection import Connection
@@ -25,8 +25,16 @@ pytestmark = pytest.mark.kafka
 
 _PARTITIONS = 3
 _BATCH = 60
+_PAUSE_SECONDS = 0.05
 _MORE = 600
 """Records that a writer has to get through while one node is gone."""
+
+
+@pytest.fixture(scope="module")
+def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """Three nodes for this module alone: they would weigh on all that follows. Who kills one starts it again."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("three-nodes"), KafkaOptions(nodes=3)).start() as running:
+        yield running
 
 
 def _connection(kafka: EmbeddedKafka) -> Connection:
@@ -81,7 +89,7 @@ class _Writer:
     def _run(self) -> None:
         last = time.monotonic()
         try:
-            while not self._stop.wait(0.01):
+            while not self._stop.wait(_PAUSE_SECONDS):
                 self.sure = self._way.write(self.sure)
                 self.longest_gap = max(self.longest_gap, time.monotonic() - last)
                 last = time.monotonic()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,20 @@ class DeliveryGround:
             if deadline.passed or any(process.poll() is not None for process in self.workers.values()):
                 raise ExchangeError("E_INTERNAL", f"it did not come to that:\n{self.log()[-4000:]}")
             threading.Event().wait(pause)
+
+    def metrics(self) -> str:
+        """What the worker that was started last shows at /metrics; empty while it does not answer."""
+        _, listens, told = self.log().rpartition('"port": ')
+        if not listens:
+            return ""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{int(told.partition(',')[0])}/metrics", timeout=10
+            ) as answer:
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            return ""
 
     def log(self) -> str:
         """What the worker has written."""

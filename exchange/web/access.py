@@ -12,8 +12,8 @@ from fastapi.security import HTTPBearer
 from pydantic import SecretStr
 
 from exchange.broker.demands import acts_for
-from exchange.broker.departments import DEPARTMENT_ROLE, authenticate
 from exchange.broker.seams import Service
+from exchange.broker.tokens import DEPARTMENT_ROLE, authenticate
 from exchange.errors import ExchangeError
 from exchange.ledger.state import LedgerState
 from exchange.names import Department

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from exchange.broker.departments import IssueToken, RevokeToken, digest, new_token
 from exchange.broker.seams import Service
+from exchange.broker.tokens import IssueToken, RevokeToken, digest, new_token
 from exchange.clock import Deadline, format_time
 from exchange.web import views
 from exchange.web.access import Anyone, Key, Operator, Overseer

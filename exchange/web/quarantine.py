@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from exchange.broker.departments import DEPARTMENT_ROLE
 from exchange.broker.quarantine import MOST_SETTLED, By
 from exchange.broker.quarantine_commands import Asked, owner_of
 from exchange.broker.quarantine_pick import Outcome, Seen
 from exchange.broker.seams import Service
+from exchange.broker.tokens import DEPARTMENT_ROLE
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state import LedgerState

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.departments import IssueToken
+from exchange.broker.tokens import IssueToken
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection

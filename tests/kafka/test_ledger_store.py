@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.departments import IssueToken, RevokeToken
+from exchange.broker.tokens import IssueToken, RevokeToken
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.admin import Admin, NewTopicSpec

@@ -9,7 +9,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from exchange import names
 from exchange.avro import Codec
-from exchange.broker.departments import IssueToken, digest
+from exchange.broker.tokens import IssueToken, digest
 from exchange.clock import Deadline
 from exchange.embedded.kafka import EmbeddedKafka
 from exchange.kafka.producer import IdempotentProducer

@@ -18,16 +18,8 @@ from exchange.broker.commands_grants import (
 )
 from exchange.broker.commands_shares import DeleteShare, PlaceGrant, placement
 from exchange.broker.demands import demand_state
-from exchange.broker.departments import (
-    AddDepartment,
-    ApplyCatalogue,
-    IssueToken,
-    RevokeToken,
-    RotateSecret,
-    authenticate,
-    digest,
-    new_token,
-)
+from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
+from exchange.broker.tokens import IssueToken, RevokeToken, authenticate, digest, new_token
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger.state import DemandState, GrantEntry

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from exchange.broker.commands import ConsentDemand, SubmitDemand
 from exchange.broker.commands_grants import ActivateGrant, SuspendGrant
 from exchange.broker.commands_shares import PlaceGrant
-from exchange.broker.departments import ApplyCatalogue, IssueToken, digest
+from exchange.broker.departments import ApplyCatalogue
+from exchange.broker.tokens import IssueToken, digest
 from exchange.catalogue.load import load
 from exchange.connect.target import RECORD_KEY, Layout
 from exchange.errors import ExchangeError

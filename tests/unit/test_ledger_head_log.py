@@ -2,8 +2,8 @@ from typing import Any
 
 import structlog
 
-from exchange.broker.departments import IssueToken
 from exchange.broker.heads import HeadLog
+from exchange.broker.tokens import IssueToken
 from exchange.testing.ledger import MemoryLedger
 
 

@@ -11,10 +11,11 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.commands import ConsentDemand, SubmitDemand
 from exchange.broker.commands_grants import ActivateGrant, SuspendGrant
 from exchange.broker.commands_shares import PlaceGrant
-from exchange.broker.departments import AddDepartment, ApplyCatalogue, IssueToken, authenticate, digest, new_token
+from exchange.broker.departments import AddDepartment, ApplyCatalogue
 from exchange.broker.enforcement_wanted import wanted
 from exchange.broker.evidence import _watched
 from exchange.broker.succession import SettleSuccession
+from exchange.broker.tokens import IssueToken, authenticate, digest, new_token
 from exchange.catalogue.load import load
 from exchange.delivery.state import Counts
 from exchange.delivery.wanted import LedgerShares

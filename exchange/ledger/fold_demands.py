@@ -5,9 +5,20 @@ from datetime import datetime
 from typing import Any
 
 from exchange.clock import parse_time
-from exchange.ledger.state import DemandEntry, GrantEntry, LedgerState, Terms
+from exchange.ledger.state import (
+    DemandEntry,
+    Dispute,
+    Extension,
+    GrantEntry,
+    LedgerState,
+    SupplementRequest,
+    Terms,
+)
 from exchange.ledger.terms import scope_from_json, terms_from_json
 from exchange.names import DemandId, Department, GrantId, RecordType
+
+REPLY_AGAIN = "reply-again"
+"""The outcome of a dispute that asks the provider for another reply."""
 
 _Data = Mapping[str, Any]
 
@@ -21,7 +32,7 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
     if demand in state.demands:
         raise ValueError("a demand is submitted once")
     provider, resource = data["provider"], data.get("resource")
-    state.demands[demand] = DemandEntry(
+    entry = DemandEntry(
         demand=demand,
         request=data["request"],
         demander=Department(data["demander"]),
@@ -40,13 +51,29 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
         submitted=at,
         missing=tuple(data.get("missing", ())),
         matched=None if provider is None else at,
+        renews=None if data.get("renews") is None else DemandId(data["renews"]),
+        review=bool(data.get("review")),
+        reply_days=data.get("reply_days"),
     )
+    state.demands[demand] = state.awaiting[demand] = entry
+
+
+def _supplement_requested(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    demand.supplements.append(SupplementRequest(at, bool(data.get("pauses"))))
 
 
 def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.details.update(data.get("details", {}))
     demand.missing = tuple(data.get("missing", ()))
+    if "fields" in data:
+        demand.fields = tuple(data["fields"])
+        demand.masks = tuple(sorted(data.get("masks", {}).items()))
+        demand.scope = scope_from_json(data.get("scope", ()))
+        demand.reply_days = data.get("reply_days", demand.reply_days)
+    for request in demand.supplements:
+        request.answered = request.answered or at
     if data["complete"] and demand.complete is None:
         demand.complete = at
 
@@ -55,10 +82,22 @@ def _demand_matched(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.resource, demand.provider = data["resource"], Department(data["provider"])
     demand.matched = at
+    demand.review, demand.reply_days = bool(data.get("review")), data.get("reply_days")
 
 
 def _demand_reviewed(state: LedgerState, data: _Data, at: datetime) -> None:
-    state.demands[DemandId(data["demand"])].reviewed = at
+    demand = state.demands[DemandId(data["demand"])]
+    demand.reviewed = at if data.get("passed", True) else None
+
+
+def _extension_requested(state: LedgerState, data: _Data, at: datetime) -> None:
+    state.demands[DemandId(data["demand"])].extension = Extension(int(data["days"]), at)
+
+
+def _reply_extended(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    asked = demand.extension.asked if demand.extension is not None else at
+    demand.extension = Extension(int(data["days"]), asked, at) if "days" in data else demand.extension
 
 
 def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
@@ -76,7 +115,12 @@ def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
         scope_narrowed=bool(data["scope_narrowed"]),
         freshness_seconds=data["freshness_seconds"],
         consented=at,
+        until=_time(data.get("until")),
+        conditions=data.get("conditions", ""),
+        automatic=bool(data.get("automatic")),
     )
+    state.running[grant] = state.grants[grant]
+    state.awaiting.pop(demand.demand, None)
     demand.grants.append(grant)
     demand.replied = demand.replied or at
     demand.refused = None
@@ -90,33 +134,56 @@ def _plain_terms(demand: DemandEntry, fields: tuple[str, ...]) -> Terms:
 def _demand_refused(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.refused = at
+    demand.refusal_reason, demand.refusal_basis = data.get("reason"), data.get("legal_basis")
     demand.replied = demand.replied or at
+    state.awaiting.pop(demand.demand, None)
 
 
 def _demand_withdrawn(state: LedgerState, data: _Data, at: datetime) -> None:
-    state.demands[DemandId(data["demand"])].withdrawn = at
+    demand = state.demands[DemandId(data["demand"])]
+    demand.withdrawn = at
+    state.awaiting.pop(demand.demand, None)
 
 
 def _demand_transferred(state: LedgerState, data: _Data, _at: datetime) -> None:
     state.demands[DemandId(data["demand"])].demander = Department(data["to"])
 
 
-def _demand_noted(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.demands[DemandId(data["demand"])]  # only its history tells it
+def _dispute_opened(state: LedgerState, data: _Data, at: datetime) -> None:
+    demand = state.demands[DemandId(data["demand"])]
+    demand.dispute = Dispute(at, Department(data.get("by", "")), data.get("level", "negotiation"))
+
+
+def _dispute_escalated(state: LedgerState, data: _Data, _at: datetime) -> None:
+    dispute = state.demands[DemandId(data["demand"])].dispute
+    if dispute is not None:
+        dispute.level = data["level"]
+
+
+def _dispute_settled(state: LedgerState, data: _Data, at: datetime) -> None:
+    """A settlement that asks for another reply puts a refused demand before its provider again."""
+    demand = state.demands[DemandId(data["demand"])]
+    if demand.dispute is not None:
+        demand.dispute.settled, demand.dispute.outcome = at, data.get("outcome")
+    if data.get("outcome") == REPLY_AGAIN and demand.refused is not None:
+        demand.refused = None
+        state.awaiting[demand.demand] = demand
 
 
 DEMAND_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
     "demand-submitted": _demand_submitted,
-    "supplement-requested": _demand_noted,
+    "supplement-requested": _supplement_requested,
     "demand-supplemented": _demand_supplemented,
     "demand-matched": _demand_matched,
     "demand-reviewed": _demand_reviewed,
-    "reply-extended": _demand_noted,
+    "extension-requested": _extension_requested,
+    "reply-extended": _reply_extended,
     "demand-consented": _demand_consented,
     "demand-refused": _demand_refused,
     "demand-withdrawn": _demand_withdrawn,
     "demand-transferred": _demand_transferred,
-    "dispute-opened": _demand_noted,
-    "dispute-settled": _demand_noted,
+    "dispute-opened": _dispute_opened,
+    "dispute-escalated": _dispute_escalated,
+    "dispute-settled": _dispute_settled,
 }
 """How each event on demands changes the state."""

@@ -14,6 +14,7 @@ from exchange.ledger.state import (
     GrantEntry,
     LedgerState,
     ShareEntry,
+    UseRecord,
 )
 from exchange.ledger.terms import terms_from_json
 from exchange.names import GrantId, SchemaId, ShareName
@@ -138,11 +139,13 @@ def _freshness_restored(state: LedgerState, data: _Data, _at: datetime) -> None:
 
 
 def _grant_suspended(state: LedgerState, data: _Data, _at: datetime) -> None:
-    _grant(state, data).suspended = True
+    grant = _grant(state, data)
+    grant.suspended, grant.suspension_reason = True, data.get("reason")
 
 
 def _grant_resumed(state: LedgerState, data: _Data, _at: datetime) -> None:
-    _grant(state, data).suspended = False
+    grant = _grant(state, data)
+    grant.suspended, grant.suspension_reason = False, None
 
 
 def _grant_amended(state: LedgerState, data: _Data, _at: datetime) -> None:
@@ -179,6 +182,21 @@ def _grant_ended(state: LedgerState, data: _Data, at: datetime) -> None:
     grant = _grant(state, data)
     if grant.ended is None:
         grant.ended, grant.end_reason = at, data["reason"]
+        state.running.pop(grant.grant, None)
+
+
+def _expiry_announced(state: LedgerState, data: _Data, _at: datetime) -> None:
+    grant = _grant(state, data)
+    grant.announced = (*grant.announced, int(data["days"]))
+
+
+def _data_disposed(state: LedgerState, data: _Data, at: datetime) -> None:
+    _grant(state, data).disposed = at
+
+
+def _use_recorded(state: LedgerState, data: _Data, at: datetime) -> None:
+    told = [str(data[name]) for name in ("scenario", "process", "effect", "storage")]
+    _grant(state, data).uses.append(UseRecord(at, *told))
 
 
 GRANT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
@@ -199,5 +217,8 @@ GRANT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
     "share-switched": _share_switched,
     "share-left": _share_left,
     "grant-ended": _grant_ended,
+    "expiry-announced": _expiry_announced,
+    "data-disposed": _data_disposed,
+    "use-recorded": _use_recorded,
 }
 """How each event on shares and grants changes the state."""

@@ -180,6 +180,17 @@ class Breach:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class UseRecord:
+    """One record of how granted data were used. The ledger keeps it for ever; the law asks for three years."""
+
+    at: datetime
+    scenario: str
+    process: str
+    effect: str
+    storage: str
+
+
 @dataclass(slots=True)
 class GrantEntry:
     """The terms of a consented demand."""
@@ -194,11 +205,24 @@ class GrantEntry:
     scope_narrowed: bool
     freshness_seconds: int
     consented: datetime
+    until: datetime | None = None
+    """When the provider lets it end before the use period does."""
+    conditions: str = ""
+    """Under which conditions it was given."""
+    automatic: bool = False
+    """Whether the catalogue's sharing attribute gave it, without a person."""
     share: ShareName | None = None
     activated: datetime | None = None
     suspended: bool = False
+    suspension_reason: str | None = None
     ended: datetime | None = None
     end_reason: str | None = None
+    announced: tuple[int, ...] = ()
+    """Of which numbers of days before its end the notice was given."""
+    disposed: datetime | None = None
+    """When the grantee confirmed that it disposed of what it had taken (Order 809, art. 27)."""
+    uses: list[UseRecord] = field(default_factory=list)
+    """What the grantee recorded about its use (Order 809, art. 29)."""
     first_delivered: datetime | None = None
     empty: bool = False
     breaches: dict[str, Breach] = field(default_factory=dict)
@@ -234,6 +258,38 @@ class HistoryEntry:
 
 
 @dataclass(slots=True)
+class SupplementRequest:
+    """One request for more material to a demand that was complete, and its answer."""
+
+    at: datetime
+    pauses: bool
+    """Whether the reply's clock stands still until the answer: a policy of the time of the request."""
+    answered: datetime | None = None
+
+
+@dataclass(slots=True)
+class Extension:
+    """The one extension of a reply: asked for by the provider, given by the competent department."""
+
+    days: int
+    """Working days, at most 10 (Order 809, art. 21)."""
+    asked: datetime
+    given: datetime | None = None
+
+
+@dataclass(slots=True)
+class Dispute:
+    """A dispute about a demand, on its way from negotiation upwards (Order 809, art. 28)."""
+
+    opened: datetime
+    by: Department
+    level: str
+    """`negotiation`, `competent-department` or `government`."""
+    settled: datetime | None = None
+    outcome: str | None = None
+
+
+@dataclass(slots=True)
 class DemandEntry:
     """A department's demand for fields of a resource."""
 
@@ -259,8 +315,22 @@ class DemandEntry:
     """What an incomplete demand lacks, all at once (Order 809, art. 21)."""
     matched: datetime | None = None
     """When a provider had it before it: at submission, or when a resource was published for it."""
+    renews: DemandId | None = None
+    """The demand whose use period it continues."""
+    review: bool = False
+    """Whether the competent department looks at it before the provider does."""
     reviewed: datetime | None = None
+    """When that passed it on to the provider."""
+    reply_days: int | None = None
+    """Statutory working days of the reply; None in a ledger that does not tell, then the resource decides."""
+    supplements: list[SupplementRequest] = field(default_factory=list)
+    extension: Extension | None = None
+    dispute: Dispute | None = None
+    """The newest one."""
     refused: datetime | None = None
+    refusal_reason: str | None = None
+    refusal_basis: str | None = None
+    """Of what is not shared: the law that says so."""
     withdrawn: datetime | None = None
     replied: datetime | None = None
     grants: list[GrantId] = field(default_factory=list)
@@ -303,7 +373,11 @@ class LedgerState:
     departments: dict[Department, DepartmentEntry] = field(default_factory=dict)
     resources: dict[str, ResourceEntry] = field(default_factory=dict)
     demands: dict[DemandId, DemandEntry] = field(default_factory=dict)
+    awaiting: dict[DemandId, DemandEntry] = field(default_factory=dict)
+    """The demands that nobody has consented to, refused or withdrawn."""
     grants: dict[GrantId, GrantEntry] = field(default_factory=dict)
+    running: dict[GrantId, GrantEntry] = field(default_factory=dict)
+    """The grants that have not ended."""
     shares: dict[ShareName, ShareEntry] = field(default_factory=dict)
     tokens: dict[str, TokenEntry] = field(default_factory=dict)
     commands: dict[tuple[str, str], CommandEntry] = field(default_factory=dict)

@@ -68,3 +68,8 @@ def add_working_days(start: date, days: int) -> Deadline:
         left -= known.working
         provisional = provisional or not known.announced
     return Deadline(current, provisional)
+
+
+def working_days_between(start: date, end: date) -> int:
+    """How many working days lie after `start`, up to and including `end`; 0 when `end` is not later."""
+    return sum(day(start + timedelta(days=passed)).working for passed in range(1, (end - start).days + 1))

@@ -1,21 +1,14 @@
-"""Views of a demand: its state, its statutory clocks, and whom its provider's rights belong to."""
+"""Views of a demand: its state, and whom its provider's rights belong to."""
 
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import datetime
 
-from exchange.calendar import add_working_days, day_in_shanghai
 from exchange.errors import ExchangeError
-from exchange.ledger.state import DemandEntry, DemandState, GrantEntry, LedgerState
+from exchange.ledger.state import DemandEntry, DemandState, GrantEntry, LedgerState, ResourceEntry
 from exchange.names import DemandId, Department, GrantId
 
 UNCONDITIONAL = "unconditional"
 NOT_SHARED = "not-shared"
-REPLY_DAYS_UNCONDITIONAL = 1
-"""Working days for a reply on data shared without conditions (Order 809, art. 21)."""
-REPLY_DAYS_CONDITIONAL = 10
-"""Working days for a reply on data shared on conditions (Order 809, art. 21)."""
-DELIVERY_DAYS = 20
-"""Working days from the consent to the activation (Order 809, art. 22)."""
 
 _BEST_FIRST = (
     DemandState.SERVING,
@@ -26,27 +19,6 @@ _BEST_FIRST = (
     DemandState.ENDED,
 )
 _CLOSED = (DemandState.REFUSED, DemandState.ENDED, DemandState.WITHDRAWN)
-
-
-@dataclass(frozen=True, slots=True)
-class StatutoryClock:
-    """One statutory deadline, in days of Asia/Shanghai."""
-
-    due: date
-    provisional: bool
-    """Whether the calendar of a year not yet announced was used."""
-    done: date | None
-    """When the duty was met."""
-    overdue: bool
-    """Met too late, or not met and the day is past."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The statutory clocks of a demand; None while one does not run."""
-
-    reply: StatutoryClock | None
-    delivery: StatutoryClock | None
 
 
 def demand_of(state: LedgerState, demand: str) -> DemandEntry:
@@ -89,7 +61,7 @@ def demand_state(state: LedgerState, demand: DemandEntry, now: datetime) -> Dema
         return next(candidate for candidate in _BEST_FIRST if candidate in states)
     if demand.provider is None:
         return DemandState.UNMATCHED
-    return DemandState.SUBMITTED if demand.reviewed is None else DemandState.IN_REVIEW
+    return DemandState.IN_REVIEW if demand.review and demand.reviewed is None else DemandState.SUBMITTED
 
 
 def grant_state(grant: GrantEntry) -> DemandState:
@@ -110,40 +82,11 @@ def is_open(state: LedgerState, demand: DemandEntry, now: datetime) -> bool:
     return demand_state(state, demand, now) not in _CLOSED
 
 
-def clocks(state: LedgerState, demand: DemandEntry, now: datetime) -> Clocks:
-    """The statutory clocks of a demand at `now`."""
-    return Clocks(_reply_clock(state, demand, now), _delivery_clock(state, demand, now))
-
-
-def _reply_clock(state: LedgerState, demand: DemandEntry, now: datetime) -> StatutoryClock | None:
-    unanswered = demand.replied is None
-    if demand.complete is None or demand.matched is None or (unanswered and demand.withdrawn is not None):
-        return None
-    days = REPLY_DAYS_UNCONDITIONAL if is_unconditional(state, demand) else REPLY_DAYS_CONDITIONAL
-    return _clock(max(demand.complete, demand.matched), days, demand.replied, now)
-
-
-def _delivery_clock(state: LedgerState, demand: DemandEntry, now: datetime) -> StatutoryClock | None:
-    if not demand.grants:
-        return None
-    grant = state.grants[demand.grants[-1]]
-    if grant.activated is None and grant.ended is not None:
-        return None
-    return _clock(grant.consented, DELIVERY_DAYS, grant.activated, now)
-
-
-def _clock(start: datetime, days: int, done: datetime | None, now: datetime) -> StatutoryClock:
-    deadline = add_working_days(day_in_shanghai(start), days)
-    met = None if done is None else day_in_shanghai(done)
-    return StatutoryClock(deadline.date, deadline.provisional, met, (met or day_in_shanghai(now)) > deadline.date)
-
-
-def is_unconditional(state: LedgerState, demand: DemandEntry) -> bool:
-    """Whether everything that is asked is shared without conditions."""
-    resource = state.resources.get(demand.resource or "")
+def is_unconditional(resource: ResourceEntry | None, fields: Iterable[str]) -> bool:
+    """Whether all these fields of a resource are shared without conditions."""
     if resource is None or resource.sharing != UNCONDITIONAL:
         return False
-    return all(resource.fields.get(name, resource.sharing) == UNCONDITIONAL for name in demand.fields)
+    return all(resource.fields.get(name, resource.sharing) == UNCONDITIONAL for name in fields)
 
 
 def acts_for(state: LedgerState, by: Department, owner: Department) -> bool:

@@ -23,7 +23,8 @@ from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker import satisfaction
 from exchange.broker.books import Account, books, publish, quarantine
-from exchange.broker.demands import clocks, demand_state
+from exchange.broker.clocks import clocks
+from exchange.broker.demands import demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
 from exchange.broker.evidence import Evidence

@@ -60,7 +60,8 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
 
 def _supplement_requested(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
-    demand.supplements.append(SupplementRequest(at, bool(data.get("pauses"))))
+    if all(request.answered is not None for request in demand.supplements):
+        demand.supplements.append(SupplementRequest(at, bool(data.get("pauses"))))
 
 
 def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:

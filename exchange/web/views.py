@@ -7,7 +7,8 @@ from exchange import names
 from exchange.avro.lock import LockedSchema
 from exchange.avro.record_schema import RecordSchema
 from exchange.broker.books import Account, Backfill
-from exchange.broker.demands import StatutoryClock, clocks, demand_state, grant_state
+from exchange.broker.clocks import StatutoryClock, clocks
+from exchange.broker.demands import demand_state, grant_state
 from exchange.clock import format_time
 from exchange.ledger.fold_grants import agreement_of
 from exchange.ledger.state import (
@@ -207,7 +208,13 @@ def _share(state: LedgerState, share: ShareName, entry: GrantEntry, until: datet
 
 def token(entry: TokenEntry) -> Json:
     """A token, without its digest."""
-    return {"id": entry.token, "role": entry.role, "department": entry.department, "revoked": entry.revoked}
+    return {
+        "id": entry.token,
+        "role": entry.role,
+        "department": entry.department,
+        "expires": _time(entry.expires),
+        "revoked": entry.revoked,
+    }
 
 
 def account(entry: Account) -> Json:

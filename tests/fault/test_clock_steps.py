@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.broker.demands import clocks
+from exchange.broker.clocks import clocks
 from exchange.kafka.admin import Acl
 from exchange.ledger.state import GrantEntry
 from exchange.ledger.verify import verify

@@ -7,7 +7,8 @@ import pytest
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
 from exchange.broker.commands_grants import RevokeGrant
-from exchange.broker.demands import clocks, demand_state
+from exchange.broker.clocks import clocks
+from exchange.broker.demands import demand_state
 from exchange.broker.departments import ApplyCatalogue
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError

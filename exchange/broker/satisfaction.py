@@ -1,11 +1,19 @@
-"""The shared-demand satisfaction rate, exactly: a pure function of the ledger's state and a moment.
+"""The shared-demand satisfaction rate at a moment, exactly: a pure function of the ledger's state.
 
 A demand counts when it is complete, its use period includes the moment, and it is not withdrawn; refused and unmatched
 demands count. It is satisfied when one of its grants is active, first delivered and not in breach. `strict` asks for a
 grant with every asked field as asked, for all asked rows; `weighted` takes the share of fields granted as asked.
+
+The rate is one of demands, so whoever asks in more, smaller demands for what is served anyway raises it. Two more
+ratios of the same demands do not move then, and stand beside it:
+
+- by need: needs satisfied ÷ needs counted. A need is everything that one demander asks of one record type of one
+  provider; it is satisfied when every counted demand of it is (strictly).
+- by field: fields granted as asked to satisfied demands, by the best qualifying grant ÷ fields asked by counted
+  demands (the items of domain.md §1.6). Splitting by fields does not move it; splitting by rows may.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -21,40 +29,93 @@ NOBODY = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A counted demand and what it is at the moment."""
+
+    demand: DemandEntry
+    satisfied: bool
+    """Whether a grant qualifies, whatever part of the fields it has."""
+    strictly: bool
+    part: Fraction
+    """The part of the asked fields that the best qualifying grant has as asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Sums over some demands. A ratio of no counted demand does not exist: it is None, never 0 or 1."""
 
     counted: int = 0
+    """Denominator of `strict` and `weighted`."""
     satisfied: int = 0
     """Counted demands with a qualifying grant, whatever part of the fields it has."""
     satisfied_strictly: int = 0
+    """Numerator of `strict`."""
     weight: Fraction = Fraction(0)
-    """Sum of the parts of the asked fields that satisfied demands were granted as asked."""
+    """Numerator of `weighted`: sum of the parts of the asked fields that satisfied demands were granted as asked."""
+    fields_asked: int = 0
+    """Denominator of `by_field`."""
+    fields_granted: int = 0
+    """Numerator of `by_field`."""
+    needs: int = 0
+    """Denominator of `by_need`."""
+    needs_satisfied: int = 0
+    """Numerator of `by_need`."""
+
+    @classmethod
+    def of(cls, some: Iterable[Judged]) -> "Rate":
+        """The sums over counted demands."""
+        judged = list(some)
+        asked = [len(set(one.demand.fields)) for one in judged]
+        needs: dict[tuple[str, str, str], bool] = {}
+        for one in judged:
+            need = (one.demand.demander, one.demand.record_type, one.demand.provider or NOBODY)
+            needs[need] = needs.get(need, True) and one.strictly
+        return cls(
+            counted=len(judged),
+            satisfied=sum(one.satisfied for one in judged),
+            satisfied_strictly=sum(one.strictly for one in judged),
+            weight=sum((one.part for one in judged), Fraction(0)),
+            fields_asked=sum(asked),
+            fields_granted=int(sum(one.part * number for one, number in zip(judged, asked, strict=True))),
+            needs=len(needs),
+            needs_satisfied=sum(needs.values()),
+        )
 
     @property
     def strict(self) -> float | None:
-        """The headline: demands satisfied in full by counted demands."""
-        return self.satisfied_strictly / self.counted if self.counted else None
+        """The headline: demands satisfied in full ÷ counted demands."""
+        return ratio(self.satisfied_strictly, self.counted)
 
     @property
     def weighted(self) -> float | None:
-        """Parts of demands that are satisfied by counted demands."""
-        return float(self.weight / self.counted) if self.counted else None
+        """Parts of demands that are satisfied ÷ counted demands."""
+        return ratio(self.weight, self.counted)
 
-    def plus(self, satisfied: bool, strictly: bool, weight: Fraction) -> "Rate":
-        """This and one more counted demand."""
-        return Rate(
-            self.counted + 1, self.satisfied + satisfied, self.satisfied_strictly + strictly, self.weight + weight
-        )
+    @property
+    def by_need(self) -> float | None:
+        """Needs satisfied in full ÷ needs counted."""
+        return ratio(self.needs_satisfied, self.needs)
+
+    @property
+    def by_field(self) -> float | None:
+        """Fields granted as asked, and served ÷ fields asked."""
+        return ratio(self.fields_granted, self.fields_asked)
 
     def as_json(self) -> dict[str, Any]:
-        """Numerators, denominator and ratios; ratios that do not exist are null."""
+        """Numerators, denominators and ratios; ratios that do not exist are null. `weight` is an exact fraction."""
         return {
             "counted": self.counted,
             "satisfied": self.satisfied,
             "satisfied_strictly": self.satisfied_strictly,
+            "weight": str(self.weight),
             "strict": self.strict,
             "weighted": self.weighted,
+            "needs": self.needs,
+            "needs_satisfied": self.needs_satisfied,
+            "by_need": self.by_need,
+            "fields_asked": self.fields_asked,
+            "fields_granted": self.fields_granted,
+            "by_field": self.by_field,
         }
 
 
@@ -65,6 +126,11 @@ BY: Mapping[str, Key] = {
     "provider": lambda demand: demand.provider or NOBODY,
 }
 """What the rate can be broken down by."""
+
+
+def ratio(numerator: int | Fraction, denominator: int) -> float | None:
+    """The number nearest to the quotient; None over nothing."""
+    return float(Fraction(numerator) / denominator) if denominator else None
 
 
 def counts(demand: DemandEntry, at: datetime) -> bool:
@@ -89,36 +155,40 @@ def granted_part(demand: DemandEntry, grant: GrantEntry) -> Fraction:
     return Fraction(len(asked.intersection(grant.granted)), len(asked)) if asked else Fraction(1)
 
 
+def judge(state: LedgerState, demand: DemandEntry) -> Judged:
+    """What a counted demand is in this state."""
+    grants = [grant for grant in map(state.grants.__getitem__, demand.grants) if qualifies(grant)]
+    parts = [granted_part(demand, grant) for grant in grants]
+    strictly = any(part == 1 and not grant.scope_narrowed for part, grant in zip(parts, grants, strict=True))
+    return Judged(demand, bool(grants), strictly, max(parts, default=Fraction(0)))
+
+
+def judged(state: LedgerState, at: datetime) -> Iterator[Judged]:
+    """Every demand that counts at `at`. `state` is the state after every event up to `at`."""
+    return (judge(state, demand) for demand in state.demands.values() if counts(demand, at))
+
+
 def rate(state: LedgerState, at: datetime) -> Rate:
     """The rate over all demands. `state` is the state after every event up to `at`."""
-    total = Rate()
-    for demand in state.demands.values():
-        if counts(demand, at):
-            total = total.plus(*_judged(state, demand))
-    return total
+    return Rate.of(judged(state, at))
 
 
 def rates(state: LedgerState, at: datetime, by: Key) -> dict[str, Rate]:
     """The rate of each group that has a counted demand; `by` is one of BY."""
-    groups: dict[str, Rate] = {}
-    for demand in state.demands.values():
-        if counts(demand, at):
-            group = by(demand)
-            groups[group] = groups.get(group, Rate()).plus(*_judged(state, demand))
-    return groups
+    return grouped(judged(state, at), by)
+
+
+def grouped(some: Iterable[Judged], by: Key) -> dict[str, Rate]:
+    """The rate of each group of counted demands."""
+    groups: dict[str, list[Judged]] = {}
+    for one in some:
+        groups.setdefault(by(one.demand), []).append(one)
+    return {name: Rate.of(members) for name, members in groups.items()}
 
 
 def satisfied_strictly(state: LedgerState, demand: DemandEntry) -> bool:
     """Whether one qualifying grant has every asked field as asked, for the asked scope."""
-    return _judged(state, demand)[1]
-
-
-def _judged(state: LedgerState, demand: DemandEntry) -> tuple[bool, bool, Fraction]:
-    """(satisfied, strictly, part of the fields by the best qualifying grant)."""
-    grants = [state.grants[grant] for grant in demand.grants]
-    parts = [(granted_part(demand, grant), grant) for grant in grants if qualifies(grant)]
-    strictly = any(part == 1 and not grant.scope_narrowed for part, grant in parts)
-    return bool(parts), strictly, max((part for part, _ in parts), default=Fraction(0))
+    return judge(state, demand).strictly
 
 
 def state_at(events: Iterable[LedgerEvent], at: datetime) -> LedgerState:
@@ -127,38 +197,3 @@ def state_at(events: Iterable[LedgerEvent], at: datetime) -> LedgerState:
     for event in takewhile(lambda event: event.moment <= at, events):
         apply(state, event)
     return state
-
-
-def time_weighted(events: Iterable[LedgerEvent], start: datetime, end: datetime) -> float | None:
-    """Time satisfied strictly by time counted, over all demands, from `start` to before `end`; None when none counted.
-
-    Raises ExchangeError(E_LEDGER_BROKEN).
-    """
-    state = LedgerState()
-    counted, satisfied = 0.0, 0.0
-    since = start
-    for event in events:
-        moment = min(max(event.moment, start), end)
-        if moment > since:
-            more = _time_between(state, since, moment)
-            counted, satisfied, since = counted + more[0], satisfied + more[1], moment
-        if event.moment >= end:
-            break
-        apply(state, event)
-    more = _time_between(state, since, end)
-    counted, satisfied = counted + more[0], satisfied + more[1]
-    return satisfied / counted if counted else None
-
-
-def _time_between(state: LedgerState, start: datetime, end: datetime) -> tuple[float, float]:
-    """Seconds (counted, satisfied strictly) between two moments with no event between them."""
-    counted, satisfied = 0.0, 0.0
-    for demand in state.demands.values():
-        if demand.complete is None or demand.withdrawn is not None:
-            continue
-        begin = max(start, demand.use_from or start)
-        seconds = (min(end, demand.use_until or end) - begin).total_seconds()
-        if seconds > 0:
-            counted += seconds
-            satisfied += seconds if satisfied_strictly(state, demand) else 0.0
-    return counted, satisfied

@@ -1,11 +1,13 @@
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.broker.satisfaction import BY, rate, rates, state_at
-from exchange.clock import format_time
+from exchange.broker.time_weighted import TimeSums, time_table
+from exchange.clock import format_time, parse_time
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import fold
 from exchange.testing.ledger import START, chain
@@ -165,6 +167,30 @@ def test_laws_of_the_rate(events: list[LedgerEvent], minute: int) -> None:
         assert sum(one.counted for one in groups) == found.counted
         assert sum(one.satisfied_strictly for one in groups) == found.satisfied_strictly
         assert sum(one.weight for one in groups) == found.weight
+
+
+@settings(max_examples=60, deadline=None)
+@given(ledgers(), st.integers(-10, 60), st.integers(1, 120))
+def test_time_weighted_rate_is_the_recount_of_every_moment_added_up(
+    events: list[LedgerEvent], begin: int, length: int
+) -> None:
+    start = START + timedelta(minutes=begin)
+    end = start + timedelta(minutes=length)
+    told = [event.data.get(name) for event in events for name in ("use_from", "use_until")]
+    changes = {start, end, *(event.moment for event in events), *(parse_time(text) for text in told if text)}
+    moments = sorted(moment for moment in changes if start <= moment <= end)
+    counted, satisfied = timedelta(), timedelta()
+    for since, until in pairwise(moments):
+        demands, strictly, _weight = recount(events, since)
+        counted, satisfied = counted + demands * (until - since), satisfied + strictly * (until - since)
+
+    table = time_table(events, start, end)
+    microsecond = timedelta(microseconds=1)
+    assert table.total() == TimeSums(counted // microsecond, satisfied // microsecond)
+    for by in BY:
+        groups = table.by(by).values()
+        assert sum(one.counted for one in groups) == table.total().counted
+        assert sum(one.satisfied for one in groups) == table.total().satisfied
 
 
 @settings(max_examples=60, deadline=None)

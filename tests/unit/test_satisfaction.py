@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from exchange.broker.satisfaction import BY, NOBODY, Rate, rate, rates, state_at, time_weighted
+from exchange.broker.satisfaction import BY, NOBODY, Rate, rate, rates, state_at
+from exchange.broker.time_weighted import time_weighted
 from exchange.cli.ledger import app
 from exchange.ledger import fold
 from exchange.ledger.events import LedgerEvent, write_line

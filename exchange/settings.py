@@ -52,6 +52,9 @@ class HttpSettings(BaseModel):
     operator_token_file: Annotated[
         Path | None, Field(description="file with a token of role operator, for the first steps")
     ] = None
+    token_days: Annotated[
+        int, Field(ge=1, le=1096, description="after how many days a token ends that is issued without saying it")
+    ] = 90
 
 
 class ApiSettings(BaseModel):

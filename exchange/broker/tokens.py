@@ -4,10 +4,11 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from exchange.broker.departments import department_entry
 from exchange.broker.succession import has_ended
+from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
@@ -16,6 +17,9 @@ from exchange.ledger.state import LedgerState, TokenEntry
 DEPARTMENT_ROLE = "department"
 ROLES = (DEPARTMENT_ROLE, "supervisor", "operator", "auditor")
 """The roles of API tokens."""
+DEFAULT_TOKEN_DAYS = 90
+MOST_TOKEN_DAYS = 1096
+"""Three years: what is needed for longer is issued again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +33,32 @@ class IssueToken:
     department: str | None
     """Whose token it is, for the role `department`; None for the others."""
     digest: str = field(compare=False, repr=False)
+    days: int = DEFAULT_TOKEN_DAYS
+    """After how many days it is refused."""
 
-    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+    def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `token-issued`."""
         if self.role not in ROLES or (self.role == DEPARTMENT_ROLE) != (self.department is not None):
             raise ExchangeError(
                 "E_REQUEST", f"a token has one of the roles {', '.join(ROLES)}; a department's names it"
             )
+        if not 1 <= self.days <= MOST_TOKEN_DAYS:
+            raise ExchangeError("E_REQUEST", f"a token is good for 1 to {MOST_TOKEN_DAYS} days")
         if self.department is not None:
             department_entry(state, self.department)
-        if any(token.digest == self.digest and not token.revoked for token in state.tokens.values()):
+        if _in_force(state, self.digest, now) is not None:
             return ()
         draft = Draft(state)
         token = f"t-{draft.seq}"
-        draft.say("token-issued", token, token=token, digest=self.digest, role=self.role, department=self.department)
+        draft.say(
+            "token-issued",
+            token,
+            token=token,
+            digest=self.digest,
+            role=self.role,
+            department=self.department,
+            expires_at=format_time(now + timedelta(days=self.days)),
+        )
         return draft.events
 
 
@@ -74,8 +90,15 @@ def digest(token: str) -> str:
 
 def authenticate(state: LedgerState, token: str, now: datetime) -> TokenEntry | None:
     """The token in force with this text, or None. With a department that exists no more, its tokens end."""
-    wanted = digest(token)
-    found = next((one for one in state.tokens.values() if one.digest == wanted and not one.revoked), None)
+    found = _in_force(state, digest(token), now)
     if found is None or (found.department is not None and has_ended(state, found.department, now)):
+        return None
+    return found
+
+
+def _in_force(state: LedgerState, wanted: str, now: datetime) -> TokenEntry | None:
+    """The token with this digest that is neither revoked nor expired. Of all tokens with it only the last can be."""
+    found = state.tokens.get(state.token_of_digest.get(wanted, ""))
+    if found is None or found.revoked or (found.expires is not None and found.expires <= now):
         return None
     return found

@@ -15,19 +15,23 @@ _Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 def issue(
     role: Annotated[str, typer.Argument(help="department, supervisor, operator or auditor")],
     department: Annotated[str | None, typer.Option(help="whose token, for the role department")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="after how many days it ends; else as the broker service is set (90)")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Issue a token. Its text is shown once; the ledger keeps only its SHA-256.
+    """Issue a token. Its text is shown once; the ledger keeps only its SHA-256. It ends after some days.
 
-    Example: `exchange token issue department --department taxation`
+    Example: `exchange token issue department --department taxation --days 365`
     """
     with connect() as api:
-        answer = api.post("/v1/tokens", {"role": role, "department": department})
+        answer = api.post("/v1/tokens", {"role": role, "department": department, "days": days})
     if as_json:
         show_json(answer)
         return
     say(f"id     {answer['id']}")
     say(f"token  {answer['token']}")
+    say(f"until  {answer['expires']}")
     say("keep it now: it is shown once and stored nowhere")
 
 
@@ -38,7 +42,7 @@ def list_(as_json: _Json = False) -> None:
     Example: `exchange token list`
     """
     with connect() as api:
-        table(api.items("/v1/tokens"), ("id", "role", "department", "revoked"), as_json)
+        table(api.items("/v1/tokens"), ("id", "role", "department", "expires", "revoked"), as_json)
 
 
 @app.command()

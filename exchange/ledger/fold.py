@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from exchange.clock import parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent, event_of
 from exchange.ledger.fold_demands import DEMAND_HANDLERS
@@ -126,7 +127,10 @@ def resource_of(data: _Data) -> ResourceEntry:
 
 def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> None:
     entry = department_of(data)
+        expires=None if expires is None else parse_time(expires),
     before = state.departments.get(entry.department)
+    state.tokens[token.token] = token
+    state.token_of_digest[token.digest] = token.token
     entry.registered = entry.registered or (before is not None and before.registered)
     state.departments[entry.department] = entry
 
@@ -146,9 +150,13 @@ def _resource_withdrawn(state: LedgerState, data: _Data, _at: datetime) -> None:
 
 
 def _token_issued(state: LedgerState, data: _Data, _at: datetime) -> None:
-    department = data.get("department")
-    state.tokens[data["token"]] = TokenEntry(
+    department, expires = data.get("department"), data.get("expires_at")
+    token = TokenEntry(
         token=data["token"],
+def _leader_announced(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.leader_worker, state.leader_url = str(data["worker"]), str(data["url"])
+
+
         digest=data["digest"],
         role=data["role"],
         department=None if department is None else Department(department),
@@ -158,6 +166,7 @@ def _token_issued(state: LedgerState, data: _Data, _at: datetime) -> None:
 def _token_revoked(state: LedgerState, data: _Data, _at: datetime) -> None:
     state.tokens[data["token"]].revoked = True
 
+    "leader-announced": _leader_announced,
 
 # quarantine
 

@@ -350,6 +350,8 @@ class TokenEntry:
 
 
 @dataclass(slots=True)
+    expires: datetime | None = None
+    """From then on it is refused; None in ledgers of before tokens expired."""
 class CommandEntry:
     """What a command with an idempotency key did."""
 
@@ -383,9 +385,14 @@ class LedgerState:
     commands: dict[tuple[str, str], CommandEntry] = field(default_factory=dict)
     """What was done under each idempotency key, by (actor, key)."""
     settled: dict[Department, Settled] = field(default_factory=dict)
+    token_of_digest: dict[str, str] = field(default_factory=dict)
+    """Id of the token issued last with each digest."""
     """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
     next_schema_id: int = 100_000
     at: datetime | None = None
     """When the last event happened."""
     unread: int = 0
+    leader_worker: str | None = None
+    leader_url: str | None = None
+    """Where the leader that announced itself last takes commands."""
     """Events that this version of the code does not know, or that lack what it would need of them."""

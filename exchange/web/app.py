@@ -41,6 +41,9 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     app.add_middleware(BodyLimit)
     problems.install(app)
     described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
-    for part in (catalogue, demands, grants, ledger, quarantine, satisfaction, registry, health):
-        app.include_router(part.router(service), responses=described)
+    routers = [
+        part.router(service) for part in (catalogue, demands, grants, quarantine, satisfaction, registry, health)
+    ]
+    for router in (*routers, ledger.router(service, settings.token_days)):
+        app.include_router(router, responses=described)
     return app

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from exchange.broker.commands_amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
+from exchange.broker.tokens import MOST_TOKEN_DAYS
 from exchange.ledger.state import Condition
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -80,10 +81,11 @@ class DepartmentBody(Body):
 
 
 class TokenBody(Body):
-    """For whom a token is issued."""
+    """For whom a token is issued, and for how many days (left out: as the settings say)."""
 
     role: _Name
     department: _Name | None = None
+    days: Annotated[int, Field(ge=1, le=MOST_TOKEN_DAYS)] | None = None
 
 
 class SchemaBody(BaseModel):

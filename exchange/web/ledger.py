@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from exchange.broker.seams import Service
-from exchange.broker.tokens import IssueToken, RevokeToken, digest, new_token
+from exchange.broker.tokens import DEFAULT_TOKEN_DAYS, IssueToken, RevokeToken, digest, new_token
 from exchange.clock import Deadline, format_time
 from exchange.web import views
 from exchange.web.access import Anyone, Key, Operator, Overseer
@@ -14,8 +14,8 @@ from exchange.web.demands import COMMAND_SECONDS
 from exchange.web.paging import PageOf, answer
 
 
-def router(service: Service) -> APIRouter:
-    """The paths of head, books and tokens."""
+def router(service: Service, token_days: int = DEFAULT_TOKEN_DAYS) -> APIRouter:
+    """The paths of head, books and tokens. token_days: lifetime of a token that is issued without one."""
     api = APIRouter(prefix="/v1", tags=["ledger"])
     ledger = service.ledger
 
@@ -49,11 +49,10 @@ def router(service: Service) -> APIRouter:
 
     @api.post("/tokens", status_code=201)
     def issue(body: TokenBody, caller: Operator, key: Key) -> dict[str, Any]:
-        """Issue a token. Its text is in this answer and nowhere else; the ledger keeps its SHA-256."""
+        """Issue a token. Its text is in this answer and nowhere else; the ledger keeps its SHA-256. It expires."""
         text = new_token()
-        done = ledger.execute(
-            IssueToken(body.role, body.department, digest(text)), caller.actor, key, Deadline.after(COMMAND_SECONDS)
-        )
+        command = IssueToken(body.role, body.department, digest(text), body.days or token_days)
+        done = ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS))
         shown = ledger.read(lambda state: views.token(state.tokens[done.entities[0]]))
         return {**shown, "token": None if done.repeated else text}
 

@@ -1,0 +1,62 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from exchange.broker.tokens import IssueToken, authenticate, digest, new_token
+from exchange.clock import format_time
+from exchange.errors import ExchangeError
+from exchange.ledger.fold import fold
+from exchange.testing.ledger import START, MemoryLedger, chain
+from exchange.testing.web_ground import WebGround, refused, web_ground
+
+TAX = "taxation"
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[WebGround]:
+    with web_ground(tmp_path, token_days=30) as ground:
+        yield ground
+
+
+def test_a_token_is_refused_from_its_last_moment_on(ground: WebGround) -> None:
+    issued = ground.post("operator", "/v1/tokens", {"role": "department", "department": TAX, "days": 2}).json()
+    assert issued["expires"] == format_time(START + timedelta(days=2))
+    ground.tokens[TAX] = issued["token"]
+    ground.service.ledger.clock.forward(days=2, milliseconds=-1)
+    assert ground.get(TAX, "/v1/departments").is_success
+    ground.service.ledger.clock.forward(milliseconds=1)
+    refused(ground.get(TAX, "/v1/departments"), 401, "E_TOKEN")
+
+
+def test_a_token_without_days_lives_as_long_as_the_setting_says(ground: WebGround) -> None:
+    issued = ground.post("operator", "/v1/tokens", {"role": "auditor"}).json()
+    assert issued["expires"] == format_time(START + timedelta(days=30))
+    listed = ground.get("operator", "/v1/tokens").json()["items"]
+    assert [one["expires"] for one in listed] == [issued["expires"]]
+
+
+@pytest.mark.parametrize("days", [0, 1097, -1])
+def test_no_token_lives_for_ever(ground: WebGround, days: int) -> None:
+    refused(ground.post("operator", "/v1/tokens", {"role": "auditor", "days": days}), 422, "E_REQUEST")
+    with pytest.raises(ExchangeError, match="E_REQUEST"):
+        ground.service.ledger.execute(IssueToken("auditor", None, digest("x"), days))
+
+
+def test_a_digest_may_be_issued_again_when_its_token_is_over() -> None:
+    ledger, text = MemoryLedger(), new_token()
+    first = ledger.execute(IssueToken("auditor", None, digest(text), 1)).entities
+    assert ledger.execute(IssueToken("auditor", None, digest(text), 1)).entities == ()
+    ledger.clock.forward(days=1)
+    assert authenticate(ledger.state, text, ledger.clock.now()) is None
+    second = ledger.execute(IssueToken("auditor", None, digest(text), 1)).entities
+    found = authenticate(ledger.state, text, ledger.clock.now())
+    assert found is not None
+    assert (found.token,) == second != first
+
+
+def test_a_token_of_before_tokens_expired_stays_good() -> None:
+    data = {"token": "t-1", "digest": digest("text"), "role": "auditor", "department": None}
+    state = fold(chain([("token-issued", data)]))
+    assert authenticate(state, "text", START + timedelta(days=10_000)) is not None

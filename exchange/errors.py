@@ -184,6 +184,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "run `exchange ledger verify`; restore the topic from an export"),
     ("E_NOT_LEADER", Stage.LEDGER, Action.RETRY, "this broker instance is not the leader",
      "send the command to the leader, or again in a moment"),
+    ("E_LEADER_SILENT", Stage.LEDGER, Action.RETRY, "the leader did not answer; whether the command was done is open",
+     "send the same again with the same Idempotency-Key: what was done is not done twice"),
     ("E_UNKNOWN_DEPARTMENT", Stage.COMMAND, Action.REFUSE, "no such department", "see `exchange department list`"),
     ("E_UNKNOWN_RESOURCE", Stage.COMMAND, Action.REFUSE, "no such resource", "see `exchange catalogue show`"),
     ("E_UNKNOWN_DEMAND", Stage.COMMAND, Action.REFUSE, "no such demand", "see `exchange demand list`"),
@@ -239,6 +241,9 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "change schemas/ and have it reviewed"),
     ("E_API_UNREACHABLE", Stage.WEB, Action.RETRY, "the broker service does not answer",
      "check EXCHANGE_API__URL and that `exchange serve` runs"),
+    ("E_METHOD", Stage.WEB, Action.REFUSE, "this address does not take this method", "see /docs"),
+    ("E_RATE_LIMIT", Stage.WEB, Action.REFUSE, "more requests than this caller may send in so short a time",
+     "wait as long as Retry-After says; an operator may raise EXCHANGE_HTTP__REQUESTS_PER_SECOND"),
     # schemas and catalogue
     ("E_SCHEMA", Stage.SCHEMAS, Action.STOP, "a schema file is not valid, or breaks a rule of the exchange",
      "correct what the message names"),

@@ -55,6 +55,22 @@ class HttpSettings(BaseModel):
     token_days: Annotated[
         int, Field(ge=1, le=1096, description="after how many days a token ends that is issued without saying it")
     ] = 90
+    advertised_url: Annotated[
+        str, Field(description="where the other instances reach this one; else http://host:port")
+    ] = ""
+    requests_per_second: Annotated[
+        int, Field(ge=1, description="requests a caller may send a second in the long run; more are answered 429")
+    ] = 200
+    request_burst: Annotated[int, Field(ge=1, description="requests a caller may send at once")] = 1000
+    bad_tokens_per_minute: Annotated[
+        int, Field(ge=1, description="bad tokens that are answered 401 for one address; more are answered 429")
+    ] = 60
+
+    @property
+    def url(self) -> str:
+        """Where the other instances reach this one."""
+        host = socket.gethostname() if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
+        return self.advertised_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 class ApiSettings(BaseModel):

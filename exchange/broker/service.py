@@ -32,6 +32,7 @@ from exchange.broker.evidence_judge import CAUSES
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
 from exchange.broker.heads import HeadLog
+from exchange.broker.leader import AnnounceLeader
 from exchange.broker.quarantine import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
 from exchange.catalogue.check import check as check_catalogue
@@ -195,6 +196,10 @@ class BrokerService:
 
     def _enforce_term(self) -> None:
         """While this instance leads: act on every event, and look at Kafka itself on a timer."""
+        here = AnnounceLeader(self._settings.worker_id, self._settings.http.url)
+        self._attempt(
+            "announcement", lambda: self._store.execute(here, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
+        )
         self._attempt("catalogue", lambda: self.apply_catalogue(EXCHANGE, None))
         kafka = self._settings.kafka
         reconciler = Reconciler(

@@ -18,6 +18,8 @@ from exchange.errors import ExchangeError
 from exchange.ledger.state import LedgerState
 from exchange.names import Department
 from exchange.settings import HttpSettings, secret
+from exchange.web.forwarding import at_leader
+from exchange.web.limits import RateLimit
 
 SUPERVISOR = "supervisor"
 OPERATOR = "operator"
@@ -27,6 +29,7 @@ _BEARER = HTTPBearer(auto_error=False, description="an API token; see `exchange 
 """For the documentation: `Gate` reads the header itself, because it takes Basic too."""
 _KEY_CHARACTERS = 128
 _TOKEN_CHARACTERS = 20
+_FIRST_TOKEN = "first"  # noqa: S105 - its name, beside the ids of the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Caller:
     role: str
     department: Department | None
     """Of the role `department` only."""
+    token: str = ""
+    """Which token it showed: its requests are counted under it."""
 
     @property
     def actor(self) -> str:
@@ -59,10 +64,24 @@ class Gate:
 
     def __init__(self, service: Service, settings: HttpSettings) -> None:
         self._service = service
+        self._rates = RateLimit(settings)
         self._first = _first_token(settings)
 
-    def caller(self, authorization: str | None) -> Caller:
-        """The caller of a request with this Authorization header. Raises ExchangeError(E_TOKEN)."""
+    def admit(self, authorization: str | None, address: str) -> Caller:
+        """The caller of a request with this Authorization header from this address.
+
+        Raises ExchangeError: E_TOKEN; E_RATE_LIMIT for too many requests of it, or too many bad tokens of the address.
+        """
+        try:
+            caller = self._caller(authorization)
+        except ExchangeError:
+            if authorization:
+                self._rates.bad_token(address)
+            raise
+        self._rates.request(caller.token)
+        return caller
+
+    def _caller(self, authorization: str | None) -> Caller:
         scheme, _, rest = (authorization or "").partition(" ")
         if scheme.lower() == "bearer":
             return self._of(rest.strip())
@@ -76,12 +95,12 @@ class Gate:
 
     def _of(self, token: str) -> Caller:
         if self._first is not None and hmac.compare_digest(self._first, token.encode()):
-            return Caller(OPERATOR, None)
+            return Caller(OPERATOR, None, _FIRST_TOKEN)
         now = self._service.clock.now()
         found = self._service.ledger.read(lambda state: authenticate(state, token, now)) if token else None
         if found is None:
             raise ExchangeError("E_TOKEN")
-        return Caller(found.role, found.department)
+        return Caller(found.role, found.department, found.token)
 
 
 def _first_token(settings: HttpSettings) -> bytes | None:
@@ -103,7 +122,7 @@ def allow(*roles: str) -> Callable[..., Caller]:
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> Caller:
         gate: Gate = request.app.state.gate
-        caller = gate.caller(authorization)
+        caller = gate.admit(authorization, "" if request.client is None else request.client.host)
         if caller.role not in roles:
             raise ExchangeError("E_ROLE")
         return caller
@@ -111,8 +130,13 @@ def allow(*roles: str) -> Callable[..., Caller]:
     return check
 
 
-def idempotency_key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
-    """The Idempotency-Key of a request. Raises ExchangeError(E_REQUEST) for one that is empty, long or not ASCII."""
+def command_key(
+    _leading: Annotated[None, Depends(at_leader)], idempotency_key: Annotated[str | None, Header()] = None
+) -> str | None:
+    """The Idempotency-Key of a command, at the leader.
+
+    Raises ExchangeError(E_REQUEST) for one that is empty, long or not printable; ElsewhereError at a follower.
+    """
     if idempotency_key is None:
         return None
     if not 0 < len(idempotency_key) <= _KEY_CHARACTERS or not idempotency_key.isprintable():
@@ -135,4 +159,7 @@ Overseer = Annotated[Caller, Depends(allow(SUPERVISOR, OPERATOR, AUDITOR))]
 Operator = Annotated[Caller, Depends(allow(OPERATOR))]
 DepartmentOnly = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE))]
 Granter = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, SUPERVISOR, OPERATOR))]
-Key = Annotated[str | None, Depends(idempotency_key)]
+AtLeader = Annotated[None, Depends(at_leader)]
+"""For what only the leader knows; a follower sends the request on."""
+Key = Annotated[str | None, Depends(command_key)]
+"""Every command takes it: it makes a repetition harmless, and sends the command on to the leader."""

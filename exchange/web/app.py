@@ -1,5 +1,7 @@
 """The HTTP application of the broker service."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,6 +22,7 @@ _PROBLEM = {
                 "type": "object",
                 "required": ["type", "title", "status", "detail", "code", "advice"],
                 "properties": {
+from exchange.web.forwarding import Forwarding, SeqMark
                     "status": {"type": "integer"},
                     **{name: {"type": "string"} for name in ("type", "title", "detail", "code", "advice")},
                 },
@@ -42,8 +45,19 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     problems.install(app)
     described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
     routers = [
+    forwarding = Forwarding(service)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await forwarding.close()
+
         part.router(service) for part in (catalogue, demands, grants, quarantine, satisfaction, registry, health)
+        lifespan=lifespan,
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
         app.include_router(router, responses=described)
     return app
+    app.state.service = service
+    app.add_middleware(SeqMark, service=service)
+    forwarding.install(app)

@@ -8,7 +8,7 @@ from exchange.broker.seams import Service
 from exchange.broker.tokens import DEFAULT_TOKEN_DAYS, IssueToken, RevokeToken, digest, new_token
 from exchange.clock import Deadline, format_time
 from exchange.web import views
-from exchange.web.access import Anyone, Key, Operator, Overseer
+from exchange.web.access import Anyone, AtLeader, Key, Operator, Overseer
 from exchange.web.bodies import TokenBody
 from exchange.web.demands import COMMAND_SECONDS
 from exchange.web.paging import PageOf, answer
@@ -32,7 +32,7 @@ def router(service: Service, token_days: int = DEFAULT_TOKEN_DAYS) -> APIRouter:
         )
 
     @api.get("/books")
-    def books(_caller: Overseer) -> dict[str, Any]:
+    def books(_caller: Overseer, _leading: AtLeader) -> dict[str, Any]:
         """The books of every record type at admission and of every share at delivery."""
         accounts = service.books()
         return {

@@ -33,13 +33,17 @@ _STATUS = {
     "E_IDEMPOTENCY": 409,
     "E_PSEUDONYM_BESIDE_CLEAR": 409,
     "E_QUARANTINE_STATE": 409,
+    "E_SUCCESSION": 409,
+    "E_METHOD": 405,
     "E_REQUEST_TOO_LARGE": 413,
+    "E_RATE_LIMIT": 429,
 }
 _REFUSED = 422
 _UNAVAILABLE = 503
 _FAULT = 500
 _RETRY_SECONDS = "2"
-_REGISTRY_CODES = {401: 40101, 403: 40301, 404: 40401, 405: 405, 413: 413, 422: 42201, 503: 50301}
+_REGISTRY_CODES = {401: 40101, 403: 40301, 404: 40401, 405: 405, 413: 413, 422: 42201, 429: 42901, 503: 50301}
+_FRAMEWORK = {404: "E_NOT_FOUND", 405: "E_METHOD"}
 _OUR_NAMES = re.compile(r"[a-z_]{1,32}")
 _log = get_logger("exchange.web")
 
@@ -50,6 +54,15 @@ class RegistryError(ExchangeError):
     def __init__(self, code: str, number: int, detail: str) -> None:
         super().__init__(code, detail)
         self.number = number
+
+
+class RateLimitError(ExchangeError):
+    """A caller's share of requests is used up."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("E_RATE_LIMIT")
+        self.seconds = seconds
+        """After how many seconds it may send again."""
 
 
 def status_of(error: ExchangeError) -> int:
@@ -70,6 +83,8 @@ def problem(request: Request, error: ExchangeError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer, Basic realm="exchange"'
     if status == _UNAVAILABLE:
         headers["Retry-After"] = _RETRY_SECONDS
+    if isinstance(error, RateLimitError):
+        headers["Retry-After"] = str(error.seconds)
     if request.url.path.startswith(REGISTRY_PATHS):
         return _registry(error, status, headers)
     document = {

@@ -1,6 +1,7 @@
 """Events as Kafka carries them: Confluent framing and Avro, the entity as key, `data` as canonical JSON text."""
 
 import json
+from sys import intern
 
 from exchange.avro import Codec
 from exchange.avro.lock import LEDGER_SUBJECT, SchemaRepository
@@ -51,9 +52,9 @@ class EventCodec:
             raise ExchangeError("E_LEDGER_BROKEN", f"{place} holds no readable event")
         return LedgerEvent(
             seq=body["seq"],
-            event=body["event"],
+            event=intern(body["event"]),  # few names, told by every event: each is kept once
             at=body["at"],
-            actor=body["actor"],
+            actor=intern(body["actor"]),
             entity=body["entity"],
             command_id=body.get("command_id"),
             prev_hash=body["prev_hash"],

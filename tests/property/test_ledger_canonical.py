@@ -1,0 +1,87 @@
+import json
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exchange.errors import ExchangeError
+from exchange.ledger.canonical import canonical, read_plain, write_plain
+from exchange.ledger.events import event_of, read_lines, write_line
+from exchange.testing.ledger import chain
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(JSON, st.booleans())
+@example({"\ufb33": 1, "\U00010000": 2}, False)
+@example({"\r": 1, "\u007f": "\u2028", "</script>": "é"}, True)
+@example({"n": 999_999_999_999_999, "m": -0.0, "x": 1e21}, False)
+def test_what_is_read_plainly_is_written_canonically(value: Any, escaped: bool) -> None:
+    text = json.dumps(value, ensure_ascii=escaped)
+    try:
+        read = read_plain(text)
+    except ValueError:
+        return  # it goes the slow way
+
+    assert write_plain(read).encode() == rfc8785.dumps(json.loads(text)) == canonical(value)
+
+
+@pytest.mark.parametrize("text", ["1.0", "[1e3]", '{"n":1000000000000000}', "NaN", "[-Infinity]", '"\U00010000"'])
+def test_what_two_encoders_might_write_differently_is_not_read_plainly(text: str) -> None:
+    with pytest.raises(ValueError):
+        read_plain(text)
+
+
+@given(st.dictionaries(TEXT, JSON, max_size=4))
+def test_line_gives_the_same_event_however_it_is_written(data: dict[str, Any]) -> None:
+    (event,) = chain([("secret-rotated", data)])
+    exported = event.exported()
+    lines = [
+        write_line(event),
+        json.dumps(exported) + "\r\n",
+        json.dumps(dict(reversed(exported.items())), ensure_ascii=False),
+    ]
+
+    read = list(read_lines(lines))
+
+    assert [one.hash for one in read] == [event.hash] * 3
+    assert read == [event_of(exported)] * 3
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ('"seq":1', '"seq":true'),
+        ('"seq":1', '"seq":-1'),
+        ('"seq":1', '"seq":01'),
+        ('"seq":1', '"seq":1,"seq":1'),
+        ('"offset":0', '"offset":-1'),
+        ('"offset":0', '"offset":"0"'),
+        ('"command_id":null', '"command_id":null,"more":1'),
+        ('"command_id":null', '"command_id":7'),
+        ('"entity":"secret-rotated",', ""),
+        ('"n":1', '"n":1,"n":1'),
+        ('"n":1', '"n":NaN'),
+        ('"n":1', '"n":"\\ud800"'),
+        ('"n":1', '"n":"\ud800"'),
+        ('"data":{"n":1}', '"data":[1]'),
+        ('"at":"2', '"at":"x2'),
+    ],
+)
+def test_line_that_is_nearly_an_event_is_a_broken_ledger(written: str, instead: str) -> None:
+    line = write_line(chain([("secret-rotated", {"n": 1})])[0])
+    assert written in line
+
+    with pytest.raises(ExchangeError, match="E_LEDGER_BROKEN"):
+        list(read_lines([line.replace(written, instead)]))

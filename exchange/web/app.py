@@ -11,6 +11,7 @@ from exchange.broker.seams import Service
 from exchange.settings import HttpSettings
 from exchange.web import catalogue, demands, grants, health, ledger, problems, quarantine, registry, satisfaction
 from exchange.web.access import Gate
+from exchange.web.forwarding import Forwarding, SeqMark
 from exchange.web.limits import BodyLimit
 from exchange.web.problems import PROBLEM
 
@@ -22,7 +23,6 @@ _PROBLEM = {
                 "type": "object",
                 "required": ["type", "title", "status", "detail", "code", "advice"],
                 "properties": {
-from exchange.web.forwarding import Forwarding, SeqMark
                     "status": {"type": "integer"},
                     **{name: {"type": "string"} for name in ("type", "title", "detail", "code", "advice")},
                 },
@@ -34,17 +34,6 @@ from exchange.web.forwarding import Forwarding, SeqMark
 
 def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     """The application over a running service. Raises ExchangeError(E_SETTINGS) for an unusable operator token file."""
-    app = FastAPI(
-        title="Exchange bus",
-        version=exchange.__version__,
-        description="Demands, grants, evidence and the shared-demand satisfaction rate. No record travels here.",
-        redirect_slashes=False,
-    )
-    app.state.gate = Gate(service, settings)
-    app.add_middleware(BodyLimit)
-    problems.install(app)
-    described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
-    routers = [
     forwarding = Forwarding(service)
 
     @asynccontextmanager
@@ -52,12 +41,23 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
         yield
         await forwarding.close()
 
-        part.router(service) for part in (catalogue, demands, grants, quarantine, satisfaction, registry, health)
+    app = FastAPI(
         lifespan=lifespan,
+        title="Exchange bus",
+        version=exchange.__version__,
+        description="Demands, grants, evidence and the shared-demand satisfaction rate. No record travels here.",
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.state.gate = Gate(service, settings)
+    app.add_middleware(SeqMark, service=service)
+    app.add_middleware(BodyLimit)
+    problems.install(app)
+    forwarding.install(app)
+    described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
+    routers = [
+        part.router(service) for part in (catalogue, demands, grants, quarantine, satisfaction, registry, health)
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
         app.include_router(router, responses=described)
     return app
-    app.state.service = service
-    app.add_middleware(SeqMark, service=service)
-    forwarding.install(app)

@@ -33,7 +33,6 @@ _STATUS = {
     "E_IDEMPOTENCY": 409,
     "E_PSEUDONYM_BESIDE_CLEAR": 409,
     "E_QUARANTINE_STATE": 409,
-    "E_SUCCESSION": 409,
     "E_METHOD": 405,
     "E_REQUEST_TOO_LARGE": 413,
     "E_RATE_LIMIT": 429,
@@ -116,10 +115,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _missing(request: Request, error: HTTPException) -> JSONResponse:
-        answer = problem(request, ExchangeError("E_NOT_FOUND" if error.status_code == 404 else "E_REQUEST"))
-        if error.status_code != 405:
-            return answer
-        answer.status_code = 405
+        answer = problem(request, ExchangeError(_FRAMEWORK.get(error.status_code, "E_REQUEST")))
         answer.headers.update(error.headers or {})
         return answer
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,9 +53,10 @@ _PAUSE_SECONDS = 0.05
 
 
 class BrokerService:
-    """The paths of the broker service that a sink asks, over real HTTP."""
+    """The paths of the broker service that a sink asks, over real HTTP. schemas: of shares, by their ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, schemas: Mapping[SchemaId, dict[str, Any]] | None = None) -> None:
+        self._schemas = {SHARE_SCHEMA_ID: SCHEMA} if schemas is None else schemas
         self.grants: list[dict[str, Any]] = []
         self.asked = 0
         service = self
@@ -83,8 +84,8 @@ class BrokerService:
             return {"items": [grant for grant in self.grants if grant["active"]], "next": None}
         if path.startswith("/v1/grants/"):
             return next(grant for grant in self.grants if path.endswith(grant["grant"]))
-        assert path == f"/schemas/ids/{SHARE_SCHEMA_ID}"
-        return {"schema": json.dumps(SCHEMA)}
+        assert path.startswith("/schemas/ids/")
+        return {"schema": json.dumps(self._schemas[SchemaId(int(path.rpartition("/")[2]))])}
 
     def close(self) -> None:
         """Stop."""

@@ -1,6 +1,6 @@
 """Departments' own databases, filled with generated rows: the tables of `connectors/<department>/source.sql`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,16 @@ def create(address: str, department: str) -> None:
 
 def insert_rows(address: str, name: str, rows: Iterable["DataclassInstance"]) -> int:
     """Insert generated rows (dataclasses whose fields are columns) into a table; gives their number."""
-    values: list[dict[str, Any]] = [asdict(row) for row in rows]
-    if not values:
+    return insert_dicts(address, name, [asdict(row) for row in rows])
+
+
+def insert_dicts(address: str, name: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert rows, whose columns need not be the same, into a table; gives their number."""
+    if not rows:
         return 0
-    target = table(name, *(column(field) for field in values[0]))
+    columns = list(dict.fromkeys(field for row in rows for field in row))
+    values = [{field: row.get(field) for field in columns} for row in rows]
+    target = table(name, *map(column, columns))
     engine = open_engine(address)
     try:
         with engine.begin() as connection:

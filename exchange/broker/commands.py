@@ -3,29 +3,29 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.agreement import Offer, agree, agreement_data, check_joinable, resource_of
-from exchange.broker.commands_terms import check_masks, check_scope, record_schema
-from exchange.broker.demands import NOT_SHARED, acts_for, demand_of, demand_state, is_open
+from exchange.broker.commands_asked import (
+    STATED,
+    Asked,
+    asked_data,
+    check_asked,
+    check_period,
+    check_single,
+    missing_of,
+)
+from exchange.broker.demands import NOT_SHARED, acts_for, demand_of
+from exchange.broker.life import demand_for
 from exchange.calendar import day_in_shanghai
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
-from exchange.ledger.command import Draft
+from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
-from exchange.ledger.state import (
-    Condition,
-    DemandEntry,
-    DemandState,
-    LedgerState,
-    ResourceEntry,
-)
-from exchange.ledger.terms import scope_of, scope_to_json
-from exchange.names import DemandId, Department, RecordType, registry_of
-
-_STATED = ("legal_basis", "scenario", "use_scope", "mode")
-"""What a demand must state beside its fields (Order 809, art. 20)."""
+from exchange.ledger.state import Condition, DemandEntry, LedgerState, ResourceEntry
+from exchange.names import DemandId, Department, RecordType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +60,14 @@ class SubmitDemand:
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-submitted` of each demand."""
-        _check_exists(state, self.demander, now)
-        self._check_period(now)
+        check_exists(state, self.demander, now)
+        check_period(self.use_from, self.use_until, now)
+        if self.freshness_seconds is not None and self.freshness_seconds <= 0:
+            raise ExchangeError("E_REQUEST", "freshness is a positive number of seconds")
         draft = Draft(state)
         for resource in self._resources(state):
             self._submit(draft, resource, now)
         return draft.events
-
-    def _check_period(self, now: datetime) -> None:
-        if self.use_until is not None and self.use_until <= max(now, self.use_from or now):
-            raise ExchangeError("E_PERIOD", "the use period has no time in it")
-        if self.freshness_seconds is not None and self.freshness_seconds <= 0:
-            raise ExchangeError("E_REQUEST", "freshness is a positive number of seconds")
 
     def _resources(self, state: LedgerState) -> Iterator[ResourceEntry | None]:
         """The resources that meet the demand; a single None when nobody offers what is asked."""
@@ -96,17 +92,12 @@ class SubmitDemand:
         yield from others or (None,)
 
     def _submit(self, draft: Draft, resource: ResourceEntry | None, now: datetime) -> None:
-        record_type = names.record_type(self.record_type or "") if resource is None else resource.record_type
-        fields = tuple(dict.fromkeys(self.fields))
-        scope = scope_of(self.scope)
-        if resource is not None:
-            scope = self._check_offer(resource, fields)
-        provider = None if resource is None else resource.provider
-        self._check_duplicate(draft.state, (resource, record_type, fields, scope), now)
-        details = {name: getattr(self, name).strip() for name in _STATED}
+        asked = check_asked(self._asked(resource), self.schemas)
+        check_single(draft.state, asked, now)
+        details = {name: getattr(self, name).strip() for name in STATED}
         if resource is None and self.provider is not None:
             details["provider"] = self.provider
-        missing = [name for name in _STATED if not details[name]] + ([] if fields else ["fields"])
+        missing = missing_of(details, asked.fields)
         demand = DemandId(f"d-{draft.seq}")
         draft.say(
             "demand-submitted",
@@ -114,13 +105,8 @@ class SubmitDemand:
             demand=demand,
             request=self.request or f"r-{draft.state.seq + 1}",
             demander=self.demander,
-            provider=provider,
-            registry=registry_of(record_type),
-            record_type=record_type,
-            resource=None if resource is None else resource.resource,
-            fields=list(fields),
-            masks=dict(self.masks),
-            scope=scope_to_json(scope),
+            provider=None if resource is None else resource.provider,
+            **asked_data(asked),
             complete=not missing,
             missing=missing,
             use_from=None if self.use_from is None else format_time(self.use_from),
@@ -129,37 +115,11 @@ class SubmitDemand:
             details=details,
         )
 
-    def _check_offer(self, resource: ResourceEntry, fields: tuple[str, ...]) -> tuple[Condition, ...]:
-        """The scope in its normal form, when the resource has all that is asked."""
-        record = record_schema(self.schemas, resource.record_type)
-        if record is None:
-            raise ExchangeError("E_UNKNOWN_RESOURCE", "the record type of this resource has no schema")
-        known = {rule.name for rule in record.fields} & resource.fields.keys()
-        unknown = [name for name in fields if name not in known]
-        if unknown:
-            raise ExchangeError("E_UNKNOWN_FIELD", f"{len(unknown)} of the asked fields are not offered")
-        check_masks(record, fields, self.masks)
-        return check_scope(record, self.scope)
-
-    def _check_duplicate(
-        self,
-        state: LedgerState,
-        asked: tuple[ResourceEntry | None, RecordType, tuple[str, ...], tuple[Condition, ...]],
-        now: datetime,
-    ) -> None:
-        resource, record_type, fields, scope = asked
-        code = None if resource is None else resource.resource
-        for other in state.demands.values():
-            same = (
-                other.demander == self.demander
-                and other.record_type == record_type
-                and other.resource == code
-                and (code is not None or other.details.get("provider") == self.provider)
-                and set(other.fields) == set(fields)
-                and other.scope == scope
-            )
-            if same and is_open(state, other, now):
-                raise ExchangeError("E_DEMAND_DUPLICATE", f"{other.demand} is open")
+    def _asked(self, resource: ResourceEntry | None) -> Asked:
+        record_type = names.record_type(self.record_type or "") if resource is None else resource.record_type
+        fields = tuple(dict.fromkeys(self.fields))
+        wanted = None if resource is not None else self.provider
+        return Asked(self.demander, resource, record_type, fields, self.masks, self.scope, wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,17 +141,28 @@ class ConsentDemand:
     """Conditions that rows must meet beside the asked scope."""
     freshness_seconds: int | None = None
     """Agreed freshness; None agrees to what is wanted, or else to the update cycle."""
+    conditions: str = ""
+    """In words, under which the grantee may use what it gets."""
+    until: datetime | None = None
+    """When the grant ends, before the use period does; None lets it last as long as that."""
     schemas: SchemaRepository = field(compare=False, repr=False)
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-consented`."""
-        demand, provider = _awaiting(state, self.demand, self.by, now)
+        demand, provider = _awaiting("consent", state, self.demand, self.by, now)
+        if self.until is not None and not (demand.use_from or now) < self.until:
+            raise ExchangeError("E_PERIOD", "the grant would end before it begins")
+        if self.until is not None and demand.use_until is not None and self.until > demand.use_until:
+            raise ExchangeError("E_PERIOD", "the grant would end after the use period that was asked for")
         offer = Offer(fields=self.fields, masks=self.masks, scope=self.scope, freshness_seconds=self.freshness_seconds)
         agreement = agree(state, demand, provider, offer, self.schemas)
         check_joinable(state, demand.demander, agreement.terms)
         draft = Draft(state)
         said = agreement_data(agreement)
-        draft.say("demand-consented", demand.demand, demand=demand.demand, grant=f"g-{draft.seq}", **said)
+        more: dict[str, Any] = {"conditions": self.conditions.strip()} if self.conditions.strip() else {}
+        if self.until is not None:
+            more["until"] = format_time(self.until)
+        draft.say("demand-consented", demand.demand, demand=demand.demand, grant=f"g-{draft.seq}", **said, **more)
         return draft.events
 
 
@@ -206,23 +177,19 @@ class RefuseDemand:
     by: Department
     reason: str
     legal_basis: str = ""
+    """Left out, it is the one that the catalogue gives for what is not shared."""
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-refused`."""
-        demand, _ = _awaiting(state, self.demand, self.by, now)
+        demand, _ = _awaiting("refuse", state, self.demand, self.by, now)
         resource = resource_of(state, demand)
-        closed = resource.sharing == NOT_SHARED or any(resource.fields.get(f) == NOT_SHARED for f in demand.fields)
-        if not self.reason.strip() or (closed and not self.legal_basis.strip()):
+        closed = [name for name in demand.fields if resource.fields.get(name) == NOT_SHARED]
+        basis = self.legal_basis.strip() or catalogue_basis(resource, closed)
+        if not self.reason.strip() or ((closed or resource.sharing == NOT_SHARED) and not basis):
             raise ExchangeError("E_REFUSAL_REASON")
-        draft = Draft(state)
-        draft.say(
-            "demand-refused",
-            demand.demand,
-            demand=demand.demand,
-            reason=self.reason.strip(),
-            legal_basis=self.legal_basis.strip() or None,
+        return said(
+            "demand-refused", demand.demand, demand=demand.demand, reason=self.reason.strip(), legal_basis=basis or None
         )
-        return draft.events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,13 +203,10 @@ class WithdrawDemand:
     by: Department
     reason: str = ""
 
-    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+    def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `demand-withdrawn` and a `grant-ended` for each grant that had not ended."""
-        demand = demand_of(state, self.demand)
-        if not acts_for(state, self.by, demand.demander):
-            raise ExchangeError("E_ROLE", "only the demander withdraws a demand")
-        if demand.withdrawn is not None:
-            raise ExchangeError("E_DEMAND_STATE", "the demand has been withdrawn")
+        check_demander(state, demand_of(state, self.demand), self.by)
+        demand = demand_for("withdraw", state, self.demand, now)
         draft = Draft(state)
         draft.say("demand-withdrawn", demand.demand, demand=demand.demand, reason=self.reason.strip())
         for grant in demand.grants:
@@ -251,20 +215,41 @@ class WithdrawDemand:
         return draft.events
 
 
-def _awaiting(state: LedgerState, demand: str, by: Department, now: datetime) -> tuple[DemandEntry, Department]:
-    """The demand that waits for a reply of `by`, and the department in whose inbox its records come."""
-    found = demand_of(state, demand)
-    if found.provider is None:
+def catalogue_basis(resource: ResourceEntry, closed: Sequence[str]) -> str:
+    """The laws by which the catalogue does not share these fields, or the whole resource; empty when it names none."""
+    named = resource.details.get("not_shared_basis", {})
+    wanted = ["*", *closed] if resource.sharing == NOT_SHARED else closed
+    return "; ".join(dict.fromkeys(named[name] for name in wanted if name in named))
+
+
+def check_demander(state: LedgerState, demand: DemandEntry, by: Department) -> None:
+    """Raise ExchangeError(E_ROLE) unless `by` made the demand, or speaks for who did."""
+    if not acts_for(state, by, demand.demander):
+        raise ExchangeError("E_ROLE", "only the demander does this")
+
+
+def check_provider(state: LedgerState, demand: DemandEntry, by: Department) -> Department:
+    """In whose inbox the records come that are asked for, when `by` speaks for it.
+
+    Raises ExchangeError: E_DEMAND_STATE when nobody offers them, E_ROLE.
+    """
+    if demand.provider is None:
         raise ExchangeError("E_DEMAND_STATE", "no department offers what this demand asks for")
-    if not acts_for(state, by, found.provider):
-        raise ExchangeError("E_ROLE", "only the provider replies to a demand")
-    current = demand_state(state, found, now)
-    if current not in (DemandState.SUBMITTED, DemandState.IN_REVIEW):
-        raise ExchangeError("E_DEMAND_STATE", f"the demand is {current.value}")
-    return found, found.provider
+    if not acts_for(state, by, demand.provider):
+        raise ExchangeError("E_ROLE", "only the provider does this")
+    return demand.provider
 
 
-def _check_exists(state: LedgerState, department: Department, now: datetime) -> None:
+def _awaiting(
+    step: str, state: LedgerState, demand: str, by: Department, now: datetime
+) -> tuple[DemandEntry, Department]:
+    """The demand that waits for a reply of `by`, and the department in whose inbox its records come."""
+    provider = check_provider(state, demand_of(state, demand), by)
+    return demand_for(step, state, demand, now), provider
+
+
+def check_exists(state: LedgerState, department: Department, now: datetime) -> None:
+    """Raise ExchangeError(E_UNKNOWN_DEPARTMENT) unless the department exists at `now`, in Asia/Shanghai."""
     found = state.departments.get(department)
     if found is None:
         raise ExchangeError("E_UNKNOWN_DEPARTMENT")

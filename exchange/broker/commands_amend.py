@@ -12,6 +12,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.agreement import Offer, agree, agreement_data
 from exchange.broker.commands_grants import provider_says
 from exchange.broker.demands import demand_of, running
+from exchange.broker.life import grant_for
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft
@@ -23,7 +24,6 @@ from exchange.names import Department
 OVERLAP_SECONDS = 7 * 86_400
 """How long both shares are readable when nothing else is agreed."""
 LONGEST_OVERLAP_SECONDS = 366 * 86_400
-_ASKED_AMENDED = "the grant is amended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,15 @@ class AmendGrant:
     """Change what a grant gives, within its demand as asked. The newest amendment holds; the present terms end it.
 
     `by` is the provider, or None for an operator or supervisor. Nothing when the grant is so already.
-    Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended, E_ROLE, E_CONSENT, E_MASK, E_SCOPE,
-    E_UNKNOWN_FIELD, E_REQUEST, E_PSEUDONYM_BESIDE_CLEAR when keys would become pseudonyms, or the other way round.
+    Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended, E_ROLE, E_REVOKE_REASON without a reason,
+    E_CONSENT, E_MASK, E_SCOPE, E_UNKNOWN_FIELD, E_REQUEST, and E_PSEUDONYM_BESIDE_CLEAR when keys would become
+    pseudonyms, or the other way round.
     """
 
     grant: str
     by: Department | None
+    reason: str
+    """Recorded: nobody changes a grant without one (Order 809, art. 27)."""
     fields: tuple[str, ...] | None = None
     """Fields to grant; None grants all that is asked."""
     masks: Mapping[str, str] = field(default_factory=dict)
@@ -51,8 +54,8 @@ class AmendGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-amended`."""
-        grant = running(state, self.grant)
-        provider_says(state, grant, self.by, _ASKED_AMENDED)
+        grant = grant_for("amend", state, self.grant)
+        reason = provider_says(state, grant, self.by, self.reason)
         if not 0 <= self.overlap_seconds <= LONGEST_OVERLAP_SECONDS:
             raise ExchangeError("E_REQUEST", f"an overlap has 0 to {LONGEST_OVERLAP_SECONDS} seconds")
         offer = Offer(
@@ -70,7 +73,9 @@ class AmendGrant:
             return ()
         draft = Draft(state)
         said = agreement_data(agreement)
-        draft.say("grant-amended", grant.grant, grant=grant.grant, overlap_seconds=self.overlap_seconds, **said)
+        draft.say(
+            "grant-amended", grant.grant, grant=grant.grant, overlap_seconds=self.overlap_seconds, reason=reason, **said
+        )
         return draft.events
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.broker.demands import acts_for, running
+from exchange.broker.life import grant_for
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
-from exchange.ledger.command import Draft, said
+from exchange.ledger.command import said
 from exchange.ledger.events import NewEvent
 from exchange.ledger.state import GrantEntry, LedgerState
 from exchange.names import Department
@@ -108,7 +109,7 @@ class SuspendGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-suspended`."""
-        grant = running(state, self.grant)
+        grant = grant_for("suspend", state, self.grant)
         reason = provider_says(state, grant, self.by, self.reason)
         if grant.suspended:
             return ()
@@ -124,7 +125,7 @@ class ResumeGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-resumed`."""
-        grant = running(state, self.grant)
+        grant = grant_for("resume", state, self.grant)
         provider_says(state, grant, self.by, "resumed")
         if not grant.suspended:
             return ()
@@ -144,23 +145,9 @@ class RevokeGrant:
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-ended`."""
-        grant = running(state, self.grant)
+        grant = grant_for("revoke", state, self.grant)
         reason = provider_says(state, grant, self.by, self.reason)
         return said("grant-ended", grant.grant, grant=grant.grant, reason="revoked", words=reason)
-
-
-@dataclass(frozen=True, slots=True)
-class EndExpired:
-    """End every grant whose use period is over. Nothing when there is none."""
-
-    def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
-        """A `grant-ended` with the reason `expired` for each."""
-        draft = Draft(state)
-        for grant in state.grants.values():
-            until = state.demands[grant.demand].use_until
-            if grant.ended is None and until is not None and until <= now:
-                draft.say("grant-ended", grant.grant, grant=grant.grant, reason="expired")
-        return draft.events
 
 
 def has_begun(state: LedgerState, grant: GrantEntry, now: datetime) -> bool:

@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from exchange import names
+from exchange.broker.commands_asked import duties
 from exchange.broker.demands import acts_for
 from exchange.catalogue.model import Catalogue, DepartmentSpec, ResourceSpec
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
-from exchange.ledger.fold import department_of, resource_of
+from exchange.ledger.fold import resource_of
+from exchange.ledger.fold_departments import department_of
 from exchange.ledger.state import DepartmentEntry, LedgerState, ResourceEntry
 from exchange.names import Department
 
@@ -21,8 +23,9 @@ class ApplyCatalogue:
     """Bring the difference between the catalogue's files and the ledger into the ledger.
 
     Departments and resources that are new or changed are published, resources that are gone are withdrawn; departments
-    stay for ever, their validity ends. A demand that nobody could meet is matched when one resource now offers all of
-    it. Nothing when there is no difference. Raises ExchangeError(E_CATALOGUE) for a code that now means something else.
+    stay for ever, their validity ends, and what a succession has said stays too. A demand that nobody could meet is
+    matched when one resource now offers all of it. Nothing when there is no difference. Raises
+    ExchangeError(E_CATALOGUE) for a code that now means something else.
     """
 
     departments: tuple[dict[str, Any], ...]
@@ -43,15 +46,9 @@ class ApplyCatalogue:
         draft = Draft(state)
         for data in self.departments:
             before = state.departments.get(Department(data["department"]))
-            if before is None or replace(before, registered=False) != department_of(data):
-                draft.say("department-registered", data["department"], **data)
-            if data["successors"] and list(before.successors if before else ()) != data["successors"]:
-                draft.say(
-                    "department-succeeded",
-                    data["department"],
-                    department=data["department"],
-                    successors=data["successors"],
-                )
+            known = _as_succeeded(data, before)
+            if before is None or replace(before, registered=False, succeeded=None) != department_of(known):
+                draft.say("department-registered", data["department"], **known)
         for data in self.resources:
             _refuse_other_meaning(data, state)
             if state.resources.get(data["resource"]) != resource_of(data):
@@ -62,6 +59,13 @@ class ApplyCatalogue:
                 draft.say("resource-withdrawn", code, resource=code)
         _match(draft, list(offered.values()))
         return draft.events
+
+
+def _as_succeeded(data: dict[str, Any], before: DepartmentEntry | None) -> dict[str, Any]:
+    """What the files say of a department, but not that it exists again, or has other heirs, once it was succeeded."""
+    if before is None or before.succeeded is None:
+        return data
+    return {**data, "valid_until": before.valid_until, "successors": list(before.successors)}
 
 
 def _refuse_other_meaning(data: dict[str, Any], state: LedgerState) -> None:
@@ -94,6 +98,7 @@ def _match(draft: Draft, offered: list[ResourceEntry]) -> None:
                 demand=demand.demand,
                 resource=fitting[0].resource,
                 provider=fitting[0].provider,
+                **duties(fitting[0], demand.fields),
             )
 
 
@@ -132,6 +137,8 @@ def _resource_data(spec: ResourceSpec) -> dict[str, Any]:
             "not_shared_basis": dict(spec.not_shared_basis),
             "update_cycle": spec.update_cycle.value,
             "published": spec.published.isoformat(),
+            "review": spec.review,
+            "consent": spec.consent,
         },
     }
 

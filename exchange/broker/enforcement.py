@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from exchange import names
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.commands_amend import EndOverlaps
-from exchange.broker.commands_grants import ActivateGrant, EndExpired, has_begun
+from exchange.broker.commands_grants import ActivateGrant, has_begun
 from exchange.broker.commands_shares import (
     LOST,
     DeleteShare,
@@ -26,6 +26,7 @@ from exchange.broker.commands_shares import (
     placement,
     unplaced,
 )
+from exchange.broker.commands_timely import AnnounceExpiry, EndExpired
 from exchange.broker.enforcement_wanted import Wanted, ledger_topic, own_acls, share_spec, unused, wanted
 from exchange.broker.seams import EXCHANGE, Ledger, Topics
 from exchange.broker.succession import SettleSuccession
@@ -43,7 +44,7 @@ _SHARE_PREFIX = "share."
 _COMMAND_SECONDS = 20.0
 _SETTLE_SECONDS = 10.0
 _SHOWN_SECONDS = 0.02
-_ENDS: tuple[Command, ...] = (EndExpired(), SettleSuccession(), EndOverlaps())
+_ENDS: tuple[Command, ...] = (EndExpired(), AnnounceExpiry(), SettleSuccession(), EndOverlaps())
 """What ends by time."""
 _log = get_logger("exchange.enforcement")
 T = TypeVar("T")

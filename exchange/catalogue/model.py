@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -115,6 +115,10 @@ class ResourceSpec(_Spec):
     """The condition of a conditional field, where it is another one than that of the resource."""
     not_shared_basis: Mapping[str, str] = {}
     """The law that forbids sharing, for each field that is not shared, `*` for the resource as a whole."""
+    review: bool = False
+    """Whether the competent department looks at each demand before the provider does, within 2 working days."""
+    consent: Literal["automatic", "person"] = "automatic"
+    """Who grants what is shared without conditions: the exchange at once, or a person of the provider."""
     update_cycle: UpdateCycle
     update_cycle_seconds: Annotated[int, Field(gt=0)]
     """Follows from the cycle; to be said for `real-time` and `other`."""

@@ -1,10 +1,13 @@
 """What the ledger says: departments, resources, demands, grants and shares after a sequence of events."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from exchange.ledger.done import CommandsDone
+from exchange.ledger.history import History
 from exchange.ledger.settled import Settled
 from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
@@ -69,6 +72,8 @@ class DepartmentEntry:
     region: str = ""
     registered: bool = False
     """Whether it has a Kafka principal (`department add`)."""
+    succeeded: datetime | None = None
+    """When what it held was given to its successors, all at once."""
 
 
 @dataclass(slots=True)
@@ -248,16 +253,6 @@ class GrantEntry:
 
 
 @dataclass(slots=True)
-class HistoryEntry:
-    """One event of a demand, as its history shows it."""
-
-    seq: int
-    event: str
-    at: datetime
-    actor: str
-
-
-@dataclass(slots=True)
 class SupplementRequest:
     """One request for more material to a demand that was complete, and its answer."""
 
@@ -334,7 +329,7 @@ class DemandEntry:
     withdrawn: datetime | None = None
     replied: datetime | None = None
     grants: list[GrantId] = field(default_factory=list)
-    history: list[HistoryEntry] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
 
 @dataclass(slots=True)
@@ -347,21 +342,8 @@ class TokenEntry:
     role: str
     department: Department | None
     revoked: bool = False
-
-
-@dataclass(slots=True)
     expires: datetime | None = None
     """From then on it is refused; None in ledgers of before tokens expired."""
-class CommandEntry:
-    """What a command with an idempotency key did."""
-
-    digest: str
-    """What was asked, so that the same key for something else is noticed."""
-    first: int
-    """Sequence number of its first event."""
-    last: int
-    entities: list[str]
-    """The entity of each of its events, in order."""
 
 
 @dataclass(slots=True)
@@ -382,17 +364,25 @@ class LedgerState:
     """The grants that have not ended."""
     shares: dict[ShareName, ShareEntry] = field(default_factory=dict)
     tokens: dict[str, TokenEntry] = field(default_factory=dict)
-    commands: dict[tuple[str, str], CommandEntry] = field(default_factory=dict)
-    """What was done under each idempotency key, by (actor, key)."""
-    settled: dict[Department, Settled] = field(default_factory=dict)
     token_of_digest: dict[str, str] = field(default_factory=dict)
     """Id of the token issued last with each digest."""
+    commands: CommandsDone = field(default_factory=CommandsDone)
+    """What was done under each idempotency key, by (actor, key)."""
+    settled: dict[Department, Settled] = field(default_factory=dict)
     """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
     next_schema_id: int = 100_000
-    at: datetime | None = None
-    """When the last event happened."""
-    unread: int = 0
     leader_worker: str | None = None
     leader_url: str | None = None
     """Where the leader that announced itself last takes commands."""
+    at: datetime | None = None
+    """When the last event happened."""
+    unread: int = 0
     """Events that this version of the code does not know, or that lack what it would need of them."""
+
+    def demands_of(self, demander: Department, record_type: RecordType) -> Iterator[DemandEntry]:
+        """What a department demands of a record type."""
+        return (
+            demand
+            for demand in self.demands.values()
+            if demand.demander == demander and demand.record_type == record_type
+        )

@@ -50,7 +50,9 @@ def shown(office: Office, grant: GrantId) -> dict[str, Any]:
 
 def amend(office: Office, grant: GrantId, *fields: str, overlap: int) -> None:
     schemas = office.service.schemas
-    command = AmendGrant(grant=grant, by=PROVIDER, fields=fields, overlap_seconds=overlap, schemas=schemas)
+    command = AmendGrant(
+        grant=grant, by=PROVIDER, reason="the duty changed", fields=fields, overlap_seconds=overlap, schemas=schemas
+    )
     office.execute(command, PROVIDER)
 
 

@@ -1,6 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,12 +19,11 @@ from exchange.broker.commands_shares import (
 from exchange.broker.departments import AddDepartment, ApplyCatalogue
 from exchange.broker.enforcement_wanted import unused, wanted
 from exchange.broker.satisfaction import rate
-from exchange.broker.succession import ENDED, MERGED, SettleSuccession
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
 from exchange.ledger.state import Condition, GrantEntry
-from exchange.names import DemandId, Department, GrantId, ShareName, grant_group, share_topic
+from exchange.names import DemandId, Department, ShareName, grant_group, share_topic
 from exchange.settings import Settings
 from exchange.testing.ledger import START, MemoryLedger
 
@@ -75,7 +72,9 @@ def grant(ledger: MemoryLedger, schemas: SchemaRepository) -> Grant:
 @pytest.fixture
 def amend(schemas: SchemaRepository) -> Amend:
     def amend(grant: GrantEntry, **changed: Any) -> AmendGrant:
-        return AmendGrant(grant=grant.grant, **({"by": MARKET} | changed), schemas=schemas)
+        return AmendGrant(
+            grant=grant.grant, **({"by": MARKET, "reason": "the duty changed"} | changed), schemas=schemas
+        )
 
     return amend
 
@@ -311,90 +310,3 @@ def test_a_new_grant_is_not_given_a_suspended_share(ledger: MemoryLedger, grant:
 def test_an_unknown_share_is_refused(ledger: MemoryLedger, command: Callable[[str], Any]) -> None:
     with refused("E_UNKNOWN_SHARE"):
         ledger.execute(command("nothing"))
-
-
-# departments that exist no more
-
-
-def over(ledger: MemoryLedger, department: Department, *successors: str) -> None:
-    """The catalogue says that a department ends today."""
-    entry = ledger.state.departments[department]
-    today = datetime(2026, 11, 24, tzinfo=UTC).date().isoformat()
-    entry.valid_until, entry.successors = today, tuple(Department(slug) for slug in successors)
-
-
-def test_demands_of_a_merged_department_move_with_their_grants_and_groups(ledger: MemoryLedger, grant: Grant) -> None:
-    one, other = grant(), grant(demander=HR, fields=("credit_code",))
-    over(ledger, TAX, HR)
-    ledger.execute(SettleSuccession())
-    assert ledger.execute(SettleSuccession()).entities == ()
-    assert ledger.state.demands[one.demand].demander == HR
-    assert one.active
-    rights = wanted(ledger.state, ledger.clock.now(), None).acls
-    assert {acl.principal for acl in rights if acl.name == grant_group(one.grant)} == {HR}
-    assert not [acl for acl in rights if acl.principal == TAX]
-    assert other.active
-
-
-@pytest.mark.parametrize("successors", [(), ("human-resources", "health")])
-def test_grants_of_a_department_without_a_single_successor_end(
-    ledger: MemoryLedger, grant: Grant, successors: tuple[str, ...]
-) -> None:
-    one, other = grant(), grant(demander=HR)
-    over(ledger, TAX, *successors)
-    ledger.execute(SettleSuccession())
-    assert (one.end_reason, other.ended) == (ENDED, None)
-    assert {acl.principal for acl in wanted(ledger.state, ledger.clock.now(), None).acls} & {TAX, HR} == {HR}
-
-
-def test_demands_move_over_several_mergers(ledger: MemoryLedger, grant: Grant) -> None:
-    one = grant()
-    over(ledger, TAX, HR)
-    over(ledger, HR, HEALTH)
-    ledger.execute(SettleSuccession())
-    assert ledger.state.demands[one.demand].demander == HEALTH
-
-
-def test_a_successor_gets_no_pseudonyms_beside_clear_keys_and_not_its_own_records(
-    ledger: MemoryLedger, grant: Grant
-) -> None:
-    clear = grant(demander=HR)
-    pseudonymous = grant(fields=("name", "status"))
-    over(ledger, TAX, HR)
-    ledger.execute(SettleSuccession())
-    assert (clear.ended, pseudonymous.end_reason) == (None, MERGED)
-    over(ledger, HR, MARKET)
-    ledger.execute(SettleSuccession())
-    assert clear.end_reason == MERGED
-
-
-def test_two_merged_departments_bring_no_pseudonyms_beside_clear_keys(ledger: MemoryLedger, grant: Grant) -> None:
-    clear, pseudonymous = grant(demander=HR), grant(fields=("name", "status"))
-    over(ledger, TAX, HEALTH)
-    over(ledger, HR, HEALTH)
-    ledger.execute(SettleSuccession())
-    assert sorted([clear.ended is None, pseudonymous.ended is None]) == [False, True]
-
-
-def test_a_department_keeps_everything_until_its_last_day(ledger: MemoryLedger, grant: Grant) -> None:
-    one = grant()
-    entry = ledger.state.departments[TAX]
-    entry.valid_until = (START + timedelta(days=1)).date().isoformat()
-    assert ledger.execute(SettleSuccession()).entities == ()
-    ledger.clock.forward(days=1)
-    ledger.execute(SettleSuccession())
-    assert ledger.state.grants[GrantId(one.grant)].end_reason == ENDED
-
-
-def test_the_catalogue_tells_of_a_succession(ledger: MemoryLedger, grant: Grant) -> None:
-    one = grant()
-    catalogue = load(Settings().catalogue)
-    command = ApplyCatalogue.of(catalogue)
-    changed = tuple(
-        data | {"valid_until": "2026-11-24", "successors": [HR]} if data["department"] == TAX else data
-        for data in command.departments
-    )
-    ledger.execute(replace(command, departments=changed))
-    ledger.execute(SettleSuccession())
-    assert ledger.state.demands[one.demand].demander == HR
-    assert fold(ledger.events) == ledger.state

@@ -405,14 +405,23 @@ def test_refusal_needs_a_reason_and_stays_visible(ledger: MemoryLedger, submit: 
         ledger.execute(RefuseDemand(demand=demand.demand, by=MARKET, reason="again"))
 
 
-def test_refusal_of_what_is_not_shared_names_its_law(ledger: MemoryLedger, submit: Submit) -> None:
+def test_refusal_of_what_is_not_shared_names_its_law_from_the_catalogue(ledger: MemoryLedger, submit: Submit) -> None:
     demand = submit(demander=HUMAN_RESOURCES, resource=DEATHS, fields=("cause_class",))
     with refused("E_REFUSAL_REASON"):
-        ledger.execute(RefuseDemand(demand=demand.demand, by=HEALTH, reason="not shared"))
+        ledger.execute(RefuseDemand(demand=demand.demand, by=HEALTH, reason=" "))
 
-    ledger.execute(RefuseDemand(demand=demand.demand, by=HEALTH, reason="not shared", legal_basis="卫健法 art. 92"))
+    ledger.execute(RefuseDemand(demand=demand.demand, by=HEALTH, reason="not shared"))
 
     assert state_of(ledger, demand) is DemandState.REFUSED
+    law = ledger.state.resources[DEATHS].details["not_shared_basis"]["cause_class"]
+    assert law and ledger.events[-1].data["legal_basis"] == law
+
+
+def test_refusal_of_what_is_shared_names_no_law_of_the_catalogue(ledger: MemoryLedger, submit: Submit) -> None:
+    demand = submit()
+    ledger.execute(RefuseDemand(demand=demand.demand, by=MARKET, reason="目的超出法定职责"))
+
+    assert ledger.events[-1].data["legal_basis"] is None
 
 
 def test_withdrawal_ends_the_grants(ledger: MemoryLedger, submit: Submit, consent: Consent) -> None:

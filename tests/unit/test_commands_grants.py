@@ -9,7 +9,6 @@ from exchange.broker.commands import ConsentDemand, SubmitDemand, WithdrawDemand
 from exchange.broker.commands_grants import (
     ActivateGrant,
     BreakFreshness,
-    EndExpired,
     MarkFirstDelivered,
     RestoreFreshness,
     ResumeGrant,
@@ -17,6 +16,7 @@ from exchange.broker.commands_grants import (
     SuspendGrant,
 )
 from exchange.broker.commands_shares import DeleteShare, PlaceGrant, placement
+from exchange.broker.commands_timely import EndExpired
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.tokens import IssueToken, RevokeToken, authenticate, digest, new_token
@@ -292,12 +292,6 @@ def test_department_stays_registered_when_its_entry_changes(ledger: MemoryLedger
 
     assert ledger.state.departments[TAX].registered
     assert ledger.state.departments[TAX].name == "another"
-
-
-def test_succession_is_an_event_of_its_own(ledger: MemoryLedger) -> None:
-    told = [event.data for event in ledger.events if event.event == "department-succeeded"]
-
-    assert {"department": "industry-and-commerce", "successors": ["market-regulation"]} in told
 
 
 @pytest.mark.parametrize("command", [AddDepartment, RotateSecret])

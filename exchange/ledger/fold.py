@@ -12,12 +12,11 @@ from exchange.clock import parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent, event_of
 from exchange.ledger.fold_demands import DEMAND_HANDLERS
+from exchange.ledger.fold_departments import DEPARTMENT_HANDLERS, SUCCEEDED
 from exchange.ledger.fold_grants import GRANT_HANDLERS
+from exchange.ledger.history import HistoryEntry
 from exchange.ledger.settled import DISCARDED, REDRIVEN, Act, Settled
 from exchange.ledger.state import (
-    CommandEntry,
-    DepartmentEntry,
-    HistoryEntry,
     LedgerState,
     ResourceEntry,
     TokenEntry,
@@ -73,16 +72,13 @@ def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
     demand = state.demands.get(grant.demand if grant else DemandId(_text(event.data, "demand")))
     if demand is not None:
         demand.history.append(HistoryEntry(event.seq, event.event, moment, event.actor))
+    elif event.event == SUCCEEDED:
+        for moved in event.data.get("transfers", ()):
+            state.demands[DemandId(moved)].history.append(HistoryEntry(event.seq, SUCCEEDED, moment, event.actor))
     if event.command_id is None:
         return
-    key = (event.actor, event.command_id)
-    done = state.commands.get(key)
-    if done is None:
-        digest = str(event.data.get(COMMAND_DIGEST, ""))
-        state.commands[key] = CommandEntry(digest, event.seq, event.seq, [event.entity])
-    else:
-        done.last = event.seq
-        done.entities.append(event.entity)
+    digest = str(event.data.get(COMMAND_DIGEST, ""))
+    state.commands.note((event.actor, event.command_id), digest, event.seq, event.entity, moment)
 
 
 def _text(data: _Data, name: str) -> Any:
@@ -90,24 +86,7 @@ def _text(data: _Data, name: str) -> Any:
     return value if isinstance(value, str) else ""
 
 
-# departments, resources, tokens
-
-
-def department_of(data: _Data) -> DepartmentEntry:
-    """The department that the data of a `department-registered` describes."""
-    return DepartmentEntry(
-        department=Department(data["department"]),
-        name=data["name"],
-        name_en=data.get("name_en", ""),
-        credit_code=data["credit_code"],
-        level=data.get("level", ""),
-        owns=tuple(data.get("owns", ())),
-        valid_from=data.get("valid_from", ""),
-        valid_until=data.get("valid_until"),
-        successors=tuple(Department(successor) for successor in data.get("successors", ())),
-        region=data.get("region", ""),
-        registered=bool(data.get("registered")),
-    )
+# resources, tokens
 
 
 def resource_of(data: _Data) -> ResourceEntry:
@@ -125,21 +104,6 @@ def resource_of(data: _Data) -> ResourceEntry:
     )
 
 
-def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> None:
-    entry = department_of(data)
-        expires=None if expires is None else parse_time(expires),
-    before = state.departments.get(entry.department)
-    state.tokens[token.token] = token
-    state.token_of_digest[token.digest] = token.token
-    entry.registered = entry.registered or (before is not None and before.registered)
-    state.departments[entry.department] = entry
-
-
-def _department_succeeded(state: LedgerState, data: _Data, _at: datetime) -> None:
-    entry = state.departments[Department(data["department"])]
-    entry.successors = tuple(Department(successor) for successor in data["successors"])
-
-
 def _resource_published(state: LedgerState, data: _Data, _at: datetime) -> None:
     entry = resource_of(data)
     state.resources[entry.resource] = entry
@@ -153,20 +117,18 @@ def _token_issued(state: LedgerState, data: _Data, _at: datetime) -> None:
     department, expires = data.get("department"), data.get("expires_at")
     token = TokenEntry(
         token=data["token"],
-def _leader_announced(state: LedgerState, data: _Data, _at: datetime) -> None:
-    state.leader_worker, state.leader_url = str(data["worker"]), str(data["url"])
-
-
         digest=data["digest"],
         role=data["role"],
         department=None if department is None else Department(department),
+        expires=None if expires is None else parse_time(expires),
     )
+    state.tokens[token.token] = token
+    state.token_of_digest[token.digest] = token.token
 
 
 def _token_revoked(state: LedgerState, data: _Data, _at: datetime) -> None:
     state.tokens[data["token"]].revoked = True
 
-    "leader-announced": _leader_announced,
 
 # quarantine
 
@@ -184,20 +146,24 @@ def _settled(kind: str) -> _Handler:
     return handle
 
 
+def _leader_announced(state: LedgerState, data: _Data, _at: datetime) -> None:
+    state.leader_worker, state.leader_url = str(data["worker"]), str(data["url"])
+
+
 def _nothing(_state: LedgerState, _data: _Data, _at: datetime) -> None:
     """An event that is a record of what was done and changes nothing here."""
 
 
 _HANDLERS: dict[str, _Handler] = {
-    "department-registered": _department_registered,
-    "department-succeeded": _department_succeeded,
     "resource-published": _resource_published,
     "resource-withdrawn": _resource_withdrawn,
     "token-issued": _token_issued,
     "token-revoked": _token_revoked,
+    "leader-announced": _leader_announced,
     "secret-rotated": _nothing,
     "quarantine-redriven": _settled(REDRIVEN),
     "quarantine-discarded": _settled(DISCARDED),
+    **DEPARTMENT_HANDLERS,
     **DEMAND_HANDLERS,
     **GRANT_HANDLERS,
     "correction-submitted": _nothing,
@@ -221,6 +187,7 @@ _RATED = frozenset(
         "grant-amended",
         "share-switched",
         "demand-transferred",
+        SUCCEEDED,
         "grant-ended",
     )
 )

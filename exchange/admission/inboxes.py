@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from exchange import names
 from exchange.avro.record_schema import RecordSchema
-from exchange.ledger.ownership import Owns, owned_by, took_over
+from exchange.ledger.ownership import Owns, bodies, owned_by
 from exchange.ledger.state import LedgerState
 from exchange.names import Department, RecordType, TopicName
 from exchange.record import source_of
@@ -47,13 +47,13 @@ def inbox(topic: TopicName, schema: RecordSchema, state: LedgerState) -> Inbox:
 
 def _owns(schema: RecordSchema, provider: Department, state: LedgerState) -> Owns:
     """The provider rule of the schema, for one department and those whose duties it took over."""
-    bodies = [entry for entry in state.departments.values() if entry.department in took_over(provider, state)]
+    found = bodies(provider, state)
     if schema.provider_rule == "sole":
         providers = {
             entry.provider
             for entry in state.resources.values()
             if entry.record_type == schema.record_type and not entry.withdrawn
         }
-        if not providers <= {body.department for body in bodies}:
+        if not providers <= {body.department for body in found}:
             return lambda _key: False
-    return owned_by(schema, bodies)
+    return owned_by(schema, found)

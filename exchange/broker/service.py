@@ -35,6 +35,7 @@ from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
 from exchange.broker.quarantine import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
+from exchange.broker.succession import awaited
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
 from exchange.clock import Clock, Deadline, SystemClock
@@ -322,6 +323,8 @@ def publish_demands(state: LedgerState, now: datetime) -> None:
     states = Counter(demand_state(state, demand, now).value for demand in state.demands.values())
     metrics.DEMANDS.replace({(one.value,): float(states[one.value]) for one in DemandState})
     metrics.DEMANDS_OVERDUE.replace(_overdue(state, now))
+    waiting = awaited(state, now)
+    metrics.DEMANDS_AWAITING_HEIR.replace({(department,): float(len(some)) for department, some in waiting.items()})
     broken = Counter(cause for grant in state.grants.values() if grant.active for cause in grant.breaches)
     metrics.GRANTS_IN_BREACH.replace({(cause,): float(broken[cause]) for cause in CAUSES})
 

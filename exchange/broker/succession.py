@@ -1,25 +1,40 @@
-"""What becomes of the demands of a department that exists no more.
+"""What becomes of what a department held that exists no more: one event says it all, for an outsider too.
 
-Merged into one department, they move to it with their grants: rights change hands, groups and shares stay. Where no
-single department takes over the duty, nobody can tell whose the grants are, and they end.
+- One successor (a merger, a new name): everything moves to it on the day, by itself. Rights change hands, groups,
+  shares and offsets stay.
+- Several successors (a split): which of them goes on with which demand is for people to say (`SucceedDepartment`).
+  Until they do, its grants are suspended: shares are kept and go on being filled, offsets stay, nobody reads them.
+  Nothing is lost, nothing reaches a department that may turn out to have no need of it, and no demand of it is
+  satisfied meanwhile.
+- No successor: nobody has the duty any more; its demands are withdrawn and its grants end.
+
+A grant that the heir may not hold (of its own records, or pseudonyms beside clear keys) ends; its demand moves.
+Keys follow by the same event: `exchange.ledger.ownership`. Grants that the department gave answer to its successors.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exchange.broker.agreement import unjoinable
 from exchange.broker.demands import acts_for
+from exchange.broker.departments import department_entry
 from exchange.calendar import day_in_shanghai
+from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft
 from exchange.ledger.events import NewEvent
-from exchange.ledger.state import DemandEntry, GrantEntry, LedgerState
+from exchange.ledger.fold_departments import SUCCEEDED
+from exchange.ledger.state import DemandEntry, DepartmentEntry, GrantEntry, LedgerState
 from exchange.names import Department
 
 ENDED = "department-ended"
-"""Why a grant ends whose department has no single successor."""
+"""Why a grant ends whose department has no successor."""
 MERGED = "department-merged"
 """Why a grant ends that the successor may not hold: its own records, or pseudonyms beside clear keys."""
+AWAITED = "succession-awaited"
+"""Why the grants of a department are suspended of which nobody has said who goes on with them."""
+VALIDITY = "validity-ended"
+"""The reason of a succession that the catalogue's dates bring about."""
 
 
 def has_ended(state: LedgerState, department: Department, now: datetime) -> bool:
@@ -42,42 +57,156 @@ def heir_of(state: LedgerState, department: Department, now: datetime) -> Depart
     return department if department in state.departments else None
 
 
+def held(state: LedgerState, department: Department) -> list[DemandEntry]:
+    """The demands of a department that it has not withdrawn."""
+    return [one for one in state.demands.values() if one.demander == department and one.withdrawn is None]
+
+
+def awaited(state: LedgerState, now: datetime) -> dict[Department, list[DemandEntry]]:
+    """The demands that nobody goes on with, because a department was split and it was not said who does."""
+    found: dict[Department, list[DemandEntry]] = {}
+    for entry in _unsettled(state, now):
+        demands = held(state, entry.department)
+        if demands and entry.successors and heir_of(state, entry.department, now) is None:
+            found[entry.department] = demands
+    return found
+
+
+def _unsettled(state: LedgerState, now: datetime) -> Iterator[DepartmentEntry]:
+    """Departments that exist no more and whose succession has not been told."""
+    ended = (one for one in state.departments.values() if one.succeeded is None)
+    return (one for one in ended if has_ended(state, one.department, now))
+
+
 @dataclass(frozen=True, slots=True)
 class SettleSuccession:
-    """Move or end what departments held that exist no more. Nothing when there is none."""
+    """Move what departments held that exist no more to their one heir, or suspend it until its heirs are named.
+
+    Nothing when there is nothing to do.
+    """
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
-        """`demand-transferred` or `demand-withdrawn` for each demand, `grant-ended` for each grant that cannot move."""
-        heirs: dict[Department, Department | None] = {}
+        """A `department-succeeded` for each, `grant-suspended` for what waits, or the end when there is no heir."""
         settling = _Settling(Draft(state))
-        for demand in state.demands.values():
-            owner = demand.demander
-            if demand.withdrawn is not None or not has_ended(state, owner, now):
-                continue
-            if owner not in heirs:
-                heirs[owner] = heir_of(state, owner, now)
-            settling.settle(demand, heirs[owner])
+        for entry in _unsettled(state, now):
+            demands = held(state, entry.department)
+            heir = heir_of(state, entry.department, now)
+            if heir is not None or (entry.successors and not demands):
+                heirs = {} if heir is None else {str(one.demand): heir for one in demands}
+                settling.succeed(entry, demands, heirs, VALIDITY)
+            elif entry.successors:
+                settling.suspend(demands)
+            else:
+                settling.end(demands)
         return settling.draft.events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SucceedDepartment:
+    """People say who goes on with what a department held: it ends today, if it has not ended before.
+
+    Raises ExchangeError: E_UNKNOWN_DEPARTMENT, E_NAME_INVALID, E_UNKNOWN_DEMAND, E_SUCCESSION.
+    """
+
+    department: str
+    heirs: tuple[str, ...]
+    """Its successors; one for a merger or a new name."""
+    demands: Mapping[str, str] = field(default_factory=dict)
+    """Which successor goes on with a demand."""
+    default: str | None = None
+    """Who goes on with every other demand; with one successor it is that one."""
+    reason: str
+
+    def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
+        """The `department-succeeded`, and a `grant-resumed` for each grant that had waited for it."""
+        entry = department_entry(state, self.department)
+        heirs = self._checked_heirs(state, entry, now)
+        demands = held(state, entry.department)
+        given = self._given(demands, heirs)
+        settling = _Settling(Draft(state))
+        ended = has_ended(state, entry.department, now)
+        # The catalogue's successors stay: who they are is more than who goes on with demands.
+        told = replace(
+            entry,
+            successors=entry.successors or heirs,
+            valid_until=entry.valid_until if ended else day_in_shanghai(now).isoformat(),
+        )
+        settling.succeed(told, demands, given, self.reason.strip())
+        return settling.draft.events
+
+    def _checked_heirs(self, state: LedgerState, entry: DepartmentEntry, now: datetime) -> tuple[Department, ...]:
+        if entry.succeeded is not None:
+            raise ExchangeError("E_SUCCESSION", "what this department held was given to its successors before")
+        if not self.reason.strip():
+            raise ExchangeError("E_SUCCESSION", "say why: on what decision the department ends")
+        heirs = tuple(department_entry(state, heir).department for heir in dict.fromkeys(self.heirs))
+        if not heirs or entry.department in heirs:
+            raise ExchangeError("E_SUCCESSION", "name at least one successor, and not the department itself")
+        if any(has_ended(state, heir, now) for heir in heirs):
+            raise ExchangeError("E_SUCCESSION", "a successor exists no more")
+        if any(acts_for(state, entry.department, heir) for heir in heirs):
+            raise ExchangeError("E_SUCCESSION", "a successor was itself succeeded by this department")
+        if entry.successors and not all(acts_for(state, heir, entry.department) for heir in heirs):
+            raise ExchangeError("E_SUCCESSION", "the catalogue names other successors of this department")
+        return heirs
+
+    def _given(self, demands: list[DemandEntry], heirs: tuple[Department, ...]) -> dict[str, Department]:
+        """The heir of every demand; what is missing is told all at once."""
+        default = self.default if self.default is not None or len(heirs) > 1 else heirs[0]
+        if not {*self.demands.values(), *([] if default is None else [default])} <= set(heirs):
+            raise ExchangeError("E_SUCCESSION", "a demand can go to one of the named successors only")
+        if not self.demands.keys() <= {one.demand for one in demands}:
+            raise ExchangeError("E_UNKNOWN_DEMAND", "the department holds no such demand, or has withdrawn it")
+        chosen = {str(one.demand): self.demands.get(one.demand, default) for one in demands}
+        missing = [demand for demand, heir in chosen.items() if heir is None]
+        if missing:
+            raise ExchangeError("E_SUCCESSION", f"not said who goes on with {', '.join(missing)}")
+        return {demand: Department(heir) for demand, heir in chosen.items() if heir is not None}
 
 
 @dataclass(slots=True)
 class _Settling:
     draft: Draft
     moved: list[tuple[Department, GrantEntry]] = field(default_factory=list)
+    """Grants that have moved by the events said so far."""
 
-    def settle(self, demand: DemandEntry, heir: Department | None) -> None:
-        if heir is None:
+    def succeed(
+        self, entry: DepartmentEntry, demands: list[DemandEntry], heirs: Mapping[str, Department], reason: str
+    ) -> None:
+        """Say one whole succession."""
+        ended: dict[str, str] = {}
+        for demand in demands:
+            heir = heirs[demand.demand]
+            for grant in self._running(demand):
+                if self._may_hold(heir, grant):
+                    self.moved.append((heir, grant))
+                else:
+                    ended[grant.grant] = MERGED
+        self.draft.say(
+            SUCCEEDED,
+            entry.department,
+            department=entry.department,
+            successors=list(entry.successors),
+            valid_until=entry.valid_until,
+            transfers=dict(heirs),
+            ended=ended,
+            reason=reason,
+        )
+        for grant in (one for demand in demands for one in self._running(demand)):
+            if grant.suspension_reason == AWAITED and grant.suspended and grant.grant not in ended:
+                self.draft.say("grant-resumed", grant.grant, grant=grant.grant)
+
+    def suspend(self, demands: list[DemandEntry]) -> None:
+        """Suspend what nobody goes on with yet."""
+        for grant in (one for demand in demands for one in self._running(demand) if not one.suspended):
+            self.draft.say("grant-suspended", grant.grant, grant=grant.grant, reason=AWAITED)
+
+    def end(self, demands: list[DemandEntry]) -> None:
+        """End what nobody goes on with any more."""
+        for demand in demands:
             self.draft.say("demand-withdrawn", demand.demand, demand=demand.demand, reason=ENDED)
             for grant in self._running(demand):
                 self.draft.say("grant-ended", grant.grant, grant=grant.grant, reason=ENDED)
-            return
-        said = {"demand": demand.demand, "from": demand.demander, "to": heir}
-        self.draft.say("demand-transferred", demand.demand, **said)
-        for grant in self._running(demand):
-            if self._may_hold(heir, grant):
-                self.moved.append((heir, grant))
-            else:
-                self.draft.say("grant-ended", grant.grant, grant=grant.grant, reason=MERGED)
 
     def _running(self, demand: DemandEntry) -> Iterator[GrantEntry]:
         grants = (self.draft.state.grants[grant] for grant in demand.grants)

@@ -1,9 +1,11 @@
 """Whose keys are whose: the provider rule of a schema, and departments that were merged into others or split.
 
-What a department owned is owned by all that took over its duties, over any number of reforms.
+What a department owned is owned by all that took over its duties, over any number of reforms. Where it was split, and
+one heir registers credit codes of its own kind, no other heir inherits that kind.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from exchange.avro.record_schema import RecordSchema
 from exchange.errors import ExchangeError
@@ -13,6 +15,32 @@ from exchange.names import Department
 
 Owns = Callable[[bytes], bool]
 """Whether a natural key belongs to somebody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the keys of one department are told by, as far as they are a certain department's now."""
+
+    department: Department
+    credit_code: str
+    owns: tuple[str, ...]
+
+
+def bodies(department: Department, state: LedgerState) -> list[Body]:
+    """The department and all that it took over, each with the kinds of credit codes that it has of them now."""
+    mine = took_over(department, state)
+    own = _kinds([department], state)
+    found = []
+    for entry in (one for one in state.departments.values() if one.department in mine):
+        claimed = _kinds(set(heirs(entry.department, state)) - mine, state) - own
+        kept = tuple(kind for kind in entry.owns if kind not in claimed)
+        found.append(Body(entry.department, entry.credit_code, kept))
+    return found
+
+
+def _kinds(some: Iterable[Department], state: LedgerState) -> set[str]:
+    """The first characters of credit codes that these departments register themselves."""
+    return {kind for one in some if one in state.departments for kind in state.departments[one].owns}
 
 
 def took_over(department: Department, state: LedgerState) -> set[Department]:

@@ -33,6 +33,9 @@ DEPARTMENT_SATISFACTION = _gauge(
 )
 DEMANDS = _gauge("demands", "Demands by state", "state")
 DEMANDS_OVERDUE = _gauge("demands_overdue", "Demands past a statutory clock", "clock", "department")
+DEMANDS_AWAITING_HEIR = _gauge(
+    "demands_awaiting_successor", "Demands of a split department that nobody goes on with yet", "department"
+)
 GRANTS_IN_BREACH = _gauge("grants_in_breach", "Active grants with an open breach of this cause", "cause")
 SOURCE_SILENCE = _gauge(
     "source_silence_seconds", "Since the last record or heartbeat of a source", "record_type", "department"

@@ -9,7 +9,18 @@ from fastapi import FastAPI
 import exchange
 from exchange.broker.seams import Service
 from exchange.settings import HttpSettings
-from exchange.web import catalogue, demands, grants, health, ledger, problems, quarantine, registry, satisfaction
+from exchange.web import (
+    catalogue,
+    demands,
+    grants,
+    health,
+    ledger,
+    problems,
+    quarantine,
+    registry,
+    satisfaction,
+    succession,
+)
 from exchange.web.access import Gate
 from exchange.web.forwarding import Forwarding, SeqMark
 from exchange.web.limits import BodyLimit
@@ -56,7 +67,8 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     forwarding.install(app)
     described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
     routers = [
-        part.router(service) for part in (catalogue, demands, grants, quarantine, satisfaction, registry, health)
+        part.router(service)
+        for part in (catalogue, succession, demands, grants, quarantine, satisfaction, registry, health)
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
         app.include_router(router, responses=described)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
 from sqlalchemy import (
     BigInteger,
@@ -28,7 +27,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, Statement
 from sqlalchemy.types import JSON, TypeEngine
 
 from exchange.connect.columns import FollowedTable
-from exchange.connect.declare import Record
+from exchange.connect.layout import RECORD_KEY, Change, Layout, not_null
 from exchange.connect.progress import Mark, Progress, ProgressTable, RowMarks
 from exchange.connect.sql import open_engine, reason
 from exchange.connect.upsert import KeyedTable
@@ -36,23 +35,9 @@ from exchange.errors import ExchangeError
 from exchange.kafka.topics import TOMBSTONES_KEPT
 from exchange.names import GrantId
 
-RECORD_KEY = "record_key"
-"""The key column of a table whose share does not hold the natural key in clear: the pseudonym."""
 _CLOCKS_DIFFER = timedelta(days=1)
 """A sink reads its share again a little early: its clock and those of the brokers may differ."""
 _SWEPT_AT_ONCE = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One version of a record, or its end. Its repr holds neither key nor value."""
-
-    offset: int
-    key: bytes
-    record: Record | None
-
-    def __repr__(self) -> str:
-        return f"Change(offset={self.offset})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,40 +62,15 @@ Refusal = tuple[int, str]
 Report = Callable[[Sequence[Refusal]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of a sink's table: the fields of the share and what identifies a row."""
-
-    schema: Mapping[str, Any]
-    key: tuple[str, ...]
-
-    @classmethod
-    def of(cls, schema: Mapping[str, Any], natural_key: Sequence[str], pseudonymous: bool) -> "Layout":
-        """The layout for a share's schema: its natural key when the share holds that in clear as text, else the key."""
-        types = {field["name"]: _not_null(field["type"]) for field in schema["fields"]}
-        clear = not pseudonymous and all(types.get(name) == "string" for name in natural_key)
-        return cls(schema, tuple(natural_key) if clear else (RECORD_KEY,))
-
-    def key_values(self, key: bytes) -> dict[str, str]:
-        """The key columns of the row with this Kafka key. Raises ExchangeError(E_APPLY) when the parts do not match."""
-        text = key.decode("utf-8", "replace")
-        if self.key == (RECORD_KEY,):
-            return {RECORD_KEY: text}
-        parts = text.split("/")
-        if len(parts) != len(self.key):
-            raise ExchangeError("E_APPLY", "the key has another number of parts than the table")
-        return {name: unquote(part) for name, part in zip(self.key, parts, strict=True)}
-
-    def columns(self) -> list[Column[Any]]:
-        """The table's columns."""
-        made: list[Column[Any]] = []
-        if self.key == (RECORD_KEY,):
-            made.append(Column(RECORD_KEY, Text, primary_key=True))
-        for one in self.schema["fields"]:
-            name, avro = one["name"], one["type"]
-            key = name in self.key
-            made.append(Column(name, column_type(avro), primary_key=key, nullable=_nullable(avro)))
-        return made
+def columns_of(layout: Layout) -> list[Column[Any]]:
+    """The columns of the table for a layout."""
+    made: list[Column[Any]] = []
+    if layout.key == (RECORD_KEY,):
+        made.append(Column(RECORD_KEY, Text, primary_key=True))
+    for one in layout.schema["fields"]:
+        name, avro = one["name"], one["type"]
+        made.append(Column(name, column_type(avro), primary_key=name in layout.key, nullable=_nullable(avro)))
+    return made
 
 
 class SqlTarget:
@@ -123,7 +83,7 @@ class SqlTarget:
         self._kept = kept - min(_CLOCKS_DIFFER, kept / 2)
         schema, _, table = name.rpartition(".")
         metadata = MetaData(schema=schema or None)
-        self._table = SqlTable(table, metadata, *layout.columns())
+        self._table = SqlTable(table, metadata, *columns_of(layout))
         self._followed = FollowedTable(self._engine, self._table, layout.key)
         self._emptied: dict[str, None] = {}
         """Columns that the grant filled before it was amended, with the value that they get."""
@@ -308,10 +268,6 @@ def _is_of_the_record(error: StatementError | ExchangeError) -> bool:
     return isinstance(error, DataError | IntegrityError) or type(error) is StatementError
 
 
-def _not_null(avro: Any) -> Any:
-    return next((branch for branch in avro if branch != "null"), "null") if isinstance(avro, list) else avro
-
-
 def _nullable(avro: Any) -> bool:
     return isinstance(avro, list) and "null" in avro
 
@@ -341,7 +297,7 @@ _LOGICAL: dict[str, TypeEngine[Any]] = {
 
 def column_type(avro: Any) -> TypeEngine[Any]:
     """The column type for an Avro type; what has structure of its own becomes JSON."""
-    kind = _not_null(avro)
+    kind = not_null(avro)
     if isinstance(kind, str):
         return _PRIMITIVE.get(kind, JSON())
     logical = kind.get("logicalType")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exchange.avro import Codec
-from exchange.connect.target import Change
+from exchange.connect.layout import Change
 from exchange.errors import ExchangeError
 from exchange.kafka.message import Message
 from exchange.names import SchemaId

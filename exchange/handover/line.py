@@ -9,8 +9,9 @@ import structlog
 
 from exchange.clock import Clock, Deadline
 from exchange.connect.faults import Faults
+from exchange.connect.layout import Change
 from exchange.connect.progress import Progress
-from exchange.connect.target import Batch, Change, Refusal, SqlTarget
+from exchange.connect.target import Batch, Refusal, SqlTarget
 from exchange.errors import Action, ExchangeError
 from exchange.handover.apply import apply, patiently
 from exchange.handover.decode import Decoder

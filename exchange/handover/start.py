@@ -12,8 +12,9 @@ from exchange.clock import Clock, SystemClock
 from exchange.connect.declare import Sink
 from exchange.connect.faults import Faults
 from exchange.connect.find import Connector
+from exchange.connect.layout import Layout
 from exchange.connect.tables import database
-from exchange.connect.target import Layout, SqlTarget
+from exchange.connect.target import SqlTarget
 from exchange.errors import ExchangeError
 from exchange.handover.decode import Decoder
 from exchange.handover.grants import ActiveGrant, GrantFinder

@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from exchange.connect.target import Batch, Change, Layout, SqlTarget
+from exchange.connect.layout import Change, Layout
+from exchange.connect.target import Batch, SqlTarget
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 from exchange.names import GrantId

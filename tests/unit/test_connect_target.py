@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from exchange.connect.layout import RECORD_KEY, Change, Layout
 from exchange.connect.progress import Progress
-from exchange.connect.target import RECORD_KEY, Batch, Change, Layout, Refusal, SqlTarget
+from exchange.connect.target import Batch, Refusal, SqlTarget
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 from exchange.names import GrantId

@@ -15,7 +15,7 @@ from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.departments import ApplyCatalogue
 from exchange.broker.tokens import IssueToken, digest
 from exchange.catalogue.load import load
-from exchange.connect.target import RECORD_KEY, Layout
+from exchange.connect.layout import RECORD_KEY, Layout
 from exchange.errors import ExchangeError
 from exchange.handover.grants import GrantFinder
 from exchange.handover.receive import judge

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from exchange.connect import target as target_module
+from exchange.connect.layout import Change, Layout
 from exchange.connect.progress import Progress
-from exchange.connect.target import Batch, Change, Layout, Refusal, SqlTarget
+from exchange.connect.target import Batch, Refusal, SqlTarget
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 from exchange.kafka.topics import TOMBSTONES_KEPT

@@ -1,0 +1,54 @@
+"""What a share's records are to a sink: what identifies a row, and one change of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from exchange.connect.declare import Record
+from exchange.errors import ExchangeError
+
+RECORD_KEY = "record_key"
+"""The key column of a sink whose share does not hold the natural key in clear: the pseudonym."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One version of a record, or its end. Its repr holds neither key nor value."""
+
+    offset: int
+    key: bytes
+    record: Record | None
+
+    def __repr__(self) -> str:
+        return f"Change(offset={self.offset})"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a sink's table: the fields of the share and what identifies a row."""
+
+    schema: Mapping[str, Any]
+    key: tuple[str, ...]
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any], natural_key: Sequence[str], pseudonymous: bool) -> "Layout":
+        """The layout for a share's schema: its natural key when the share holds that in clear as text, else the key."""
+        types = {field["name"]: not_null(field["type"]) for field in schema["fields"]}
+        clear = not pseudonymous and all(types.get(name) == "string" for name in natural_key)
+        return cls(schema, tuple(natural_key) if clear else (RECORD_KEY,))
+
+    def key_values(self, key: bytes) -> dict[str, str]:
+        """The key columns of the row with this Kafka key. Raises ExchangeError(E_APPLY) when the parts do not match."""
+        text = key.decode("utf-8", "replace")
+        if self.key == (RECORD_KEY,):
+            return {RECORD_KEY: text}
+        parts = text.split("/")
+        if len(parts) != len(self.key):
+            raise ExchangeError("E_APPLY", "the key has another number of parts than the table")
+        return {name: unquote(part) for name, part in zip(self.key, parts, strict=True)}
+
+
+def not_null(avro: Any) -> Any:
+    """The type of a field without null, as it stands in the schema."""
+    return next((branch for branch in avro if branch != "null"), "null") if isinstance(avro, list) else avro

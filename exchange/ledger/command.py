@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from exchange.clock import format_time
-from exchange.ledger.events import NewEvent, canonical
+from exchange.ledger.canonical import canonical
+from exchange.ledger.events import NewEvent
 from exchange.ledger.state import LedgerState
 
 

@@ -49,7 +49,7 @@ class Decisions:
             if done is not None:
                 if done.digest != digest:
                     raise ExchangeError("E_IDEMPOTENCY")
-                return Result(tuple(done.entities), done.first, done.last, repeated=True)
+                return Result(done.entities, done.first, done.last, repeated=True)
         now = self._now()
         said = command(self.state, now)
         if not said:

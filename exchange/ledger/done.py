@@ -15,7 +15,7 @@ Key = tuple[str, str]
 class CommandEntry:
     """What a command with an idempotency key did."""
 
-    digest: bytes
+    digest: str
     """What was asked, so that the same key for something else is noticed."""
     first: int
     """Sequence number of its first event."""
@@ -40,7 +40,7 @@ class CommandsDone:
     def __contains__(self, key: Key) -> bool:
         return key in self._young or key in self._old
 
-    def note(self, key: Key, digest: bytes, seq: int, entity: str, at: datetime) -> None:
+    def note(self, key: Key, digest: str, seq: int, entity: str, at: datetime) -> None:
         """Note an event of a command; of the first one the digest counts."""
         done = self.get(key)
         if done is not None:

@@ -9,11 +9,16 @@ from datetime import date, datetime
 
 from exchange.broker.demands import is_unconditional
 from exchange.calendar import add_working_days, day_in_shanghai, working_days_between
+from exchange.ledger.fold_demands import PROMPT_DAYS
 from exchange.ledger.state import DemandEntry, LedgerState, ResourceEntry
 
+REVIEW = "review"
+"""The clock of the competent department; the others are its provider's."""
+COMPETENT = "competent-department"
+"""In the place of a department's slug: who watches over all of them has none."""
 REVIEW_DAYS = 2
 """Working days for the competent department's look at a demand (as for catalogues, Order 809, art. 17)."""
-REPLY_DAYS_UNCONDITIONAL = 1
+REPLY_DAYS_UNCONDITIONAL = PROMPT_DAYS
 """Working days for a reply on data shared without conditions (Order 809, art. 21)."""
 REPLY_DAYS_CONDITIONAL = 10
 """Working days for a reply on data shared on conditions (Order 809, art. 21)."""
@@ -52,7 +57,7 @@ class Clocks:
     @property
     def running(self) -> tuple[tuple[str, StatutoryClock], ...]:
         """Those that run or have run, by name."""
-        named = (("review", self.review), ("reply", self.reply), ("delivery", self.delivery))
+        named = ((REVIEW, self.review), ("reply", self.reply), ("delivery", self.delivery))
         return tuple((name, clock) for name, clock in named if clock is not None)
 
 

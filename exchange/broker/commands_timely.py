@@ -32,7 +32,7 @@ class ConsentUnconditional:
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """A `demand-consented` with `automatic` for each."""
         draft = Draft(state)
-        for demand in state.awaiting.values():
+        for demand in state.prompt.values():
             if grants_itself(state, demand, now):
                 self._consent(draft, demand)
         return draft.events
@@ -47,6 +47,11 @@ class ConsentUnconditional:
         said = agreement_data(agreement)
         grant = f"g-{draft.seq}"
         draft.say("demand-consented", demand.demand, demand=demand.demand, grant=grant, automatic=True, **said)
+
+
+def consents_wait(state: LedgerState, now: datetime) -> bool:
+    """Whether a demand waits that the exchange may grant by itself."""
+    return any(grants_itself(state, demand, now) for demand in state.prompt.values())
 
 
 def grants_itself(state: LedgerState, demand: DemandEntry, now: datetime) -> bool:

@@ -20,11 +20,30 @@ from exchange.names import DemandId, Department, GrantId, RecordType
 REPLY_AGAIN = "reply-again"
 """The outcome of a dispute that asks the provider for another reply."""
 
+PROMPT_DAYS = 1
+"""The working days of a reply on what is shared without conditions."""
+
 _Data = Mapping[str, Any]
 
 
 def _time(value: str | None) -> datetime | None:
     return None if value is None else parse_time(value)
+
+
+def _await(state: LedgerState, demand: DemandEntry) -> None:
+    """It waits for a reply; without conditions, for one that the exchange may give by itself."""
+    if demand.withdrawn is not None or demand.grants:
+        return
+    state.awaiting[demand.demand] = demand
+    if demand.reply_days == PROMPT_DAYS and demand.replied is None:
+        state.prompt[demand.demand] = demand
+    else:
+        state.prompt.pop(demand.demand, None)
+
+
+def _await_no_more(state: LedgerState, demand: DemandEntry) -> None:
+    state.awaiting.pop(demand.demand, None)
+    state.prompt.pop(demand.demand, None)
 
 
 def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
@@ -55,7 +74,8 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
         review=bool(data.get("review")),
         reply_days=data.get("reply_days"),
     )
-    state.demands[demand] = state.awaiting[demand] = entry
+    state.demands[demand] = entry
+    _await(state, entry)
 
 
 def _supplement_requested(state: LedgerState, data: _Data, at: datetime) -> None:
@@ -73,6 +93,7 @@ def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
         demand.masks = tuple(sorted(data.get("masks", {}).items()))
         demand.scope = scope_from_json(data.get("scope", ()))
         demand.reply_days = data.get("reply_days", demand.reply_days)
+        _await(state, demand)
     for request in demand.supplements:
         request.answered = request.answered or at
     if data["complete"] and demand.complete is None:
@@ -84,6 +105,7 @@ def _demand_matched(state: LedgerState, data: _Data, at: datetime) -> None:
     demand.resource, demand.provider = data["resource"], Department(data["provider"])
     demand.matched = at
     demand.review, demand.reply_days = bool(data.get("review")), data.get("reply_days")
+    _await(state, demand)
 
 
 def _demand_reviewed(state: LedgerState, data: _Data, at: datetime) -> None:
@@ -121,7 +143,7 @@ def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
         automatic=bool(data.get("automatic")),
     )
     state.running[grant] = state.grants[grant]
-    state.awaiting.pop(demand.demand, None)
+    _await_no_more(state, demand)
     demand.grants.append(grant)
     demand.replied = demand.replied or at
     demand.refused = None
@@ -137,13 +159,13 @@ def _demand_refused(state: LedgerState, data: _Data, at: datetime) -> None:
     demand.refused = at
     demand.refusal_reason, demand.refusal_basis = data.get("reason"), data.get("legal_basis")
     demand.replied = demand.replied or at
-    state.awaiting.pop(demand.demand, None)
+    _await_no_more(state, demand)
 
 
 def _demand_withdrawn(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.withdrawn = at
-    state.awaiting.pop(demand.demand, None)
+    _await_no_more(state, demand)
 
 
 def _demand_transferred(state: LedgerState, data: _Data, _at: datetime) -> None:
@@ -168,7 +190,7 @@ def _dispute_settled(state: LedgerState, data: _Data, at: datetime) -> None:
         demand.dispute.settled, demand.dispute.outcome = at, data.get("outcome")
     if data.get("outcome") == REPLY_AGAIN and demand.refused is not None:
         demand.refused = None
-        state.awaiting[demand.demand] = demand
+        _await(state, demand)
 
 
 DEMAND_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {

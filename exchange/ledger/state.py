@@ -359,6 +359,8 @@ class LedgerState:
     demands: dict[DemandId, DemandEntry] = field(default_factory=dict)
     awaiting: dict[DemandId, DemandEntry] = field(default_factory=dict)
     """The demands that nobody has consented to, refused or withdrawn."""
+    prompt: dict[DemandId, DemandEntry] = field(default_factory=dict)
+    """Those of them that have never been replied to and ask for nothing that has a condition."""
     grants: dict[GrantId, GrantEntry] = field(default_factory=dict)
     running: dict[GrantId, GrantEntry] = field(default_factory=dict)
     """The grants that have not ended."""

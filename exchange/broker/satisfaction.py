@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import apply
@@ -26,6 +26,15 @@ from exchange.ledger.state import DemandEntry, GrantEntry, LedgerState
 
 NOBODY = ""
 """The provider of demands that no department's resource meets."""
+
+
+class Group(NamedTuple):
+    """Whose demand it is, in every way the rate is broken down."""
+
+    registry: str
+    demander: str
+    provider: str
+    """NOBODY while unmatched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,11 @@ BY: Mapping[str, Key] = {
     "provider": lambda demand: demand.provider or NOBODY,
 }
 """What the rate can be broken down by."""
+
+
+def group_of(demand: DemandEntry) -> Group:
+    """The group of a demand in the state at hand."""
+    return Group(demand.registry, demand.demander, demand.provider or NOBODY)
 
 
 def ratio(numerator: int | Fraction, denominator: int) -> float | None:

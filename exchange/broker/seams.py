@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol, TypeVar
 
 from exchange.avro.lock import SchemaRepository
@@ -11,6 +10,7 @@ from exchange.broker.quarantine import Quarantine
 from exchange.clock import Clock, Deadline
 from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
 from exchange.ledger.command import Command
+from exchange.ledger.events import LedgerEvent
 from exchange.ledger.state import LedgerState
 from exchange.names import GrantId
 
@@ -136,8 +136,8 @@ class Service(Protocol):
         """Set the metrics that are views of the ledger."""
         ...
 
-    def past(self, at: datetime) -> LedgerState:
-        """The state after every event up to `at`, from the ledger read again."""
+    def events(self) -> Iterable[LedgerEvent]:
+        """Every event from the first one on, from the ledger read again."""
         ...
 
     def books(self) -> list[Account]:

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -46,6 +46,7 @@ from exchange.kafka.peek import Peeker
 from exchange.kafka.quotas import Quota, set_quotas
 from exchange.kafka.reader import PartitionTail
 from exchange.kafka.topic_settings import set_topic_settings
+from exchange.ledger.events import LedgerEvent
 from exchange.ledger.follower import read_ledger
 from exchange.ledger.state import DemandState, LedgerState
 from exchange.ledger.store import LedgerStore
@@ -141,10 +142,9 @@ class BrokerService:
 
     # what the API asks
 
-    def past(self, at: datetime) -> LedgerState:
-        """The state after every event up to `at`, from the ledger read again."""
-        events = read_ledger(self._connection, self.schemas, Deadline.after(_REPLAY_SECONDS))
-        return satisfaction.state_at(events, at)
+    def events(self) -> Iterable[LedgerEvent]:
+        """Every event from the first one on, from the ledger read again."""
+        return read_ledger(self._connection, self.schemas, Deadline.after(_REPLAY_SECONDS))
 
     def books(self) -> list[Account]:
         """The books at the last look of the leader. Raises ExchangeError(E_NOT_LEADER) elsewhere and before."""

@@ -4,30 +4,19 @@ Exact, in whole microseconds. A demand's time changes its kind only at its own e
 demands cost that it touches, not what all demands cost: a ledger of a million events is read once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from exchange.broker.satisfaction import NOBODY, judge, ratio
+from exchange.broker.satisfaction import Group, group_of, judge, ratio
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import apply
 from exchange.ledger.state import DemandEntry, LedgerState
 from exchange.names import DemandId, GrantId
 
 _MICROSECOND = timedelta(microseconds=1)
-_TOUCHES_MANY = frozenset(("department-succeeded",))
-"""Events that may change whose demands are, without naming each."""
-
-
-class Group(NamedTuple):
-    """Whose time it is."""
-
-    registry: str
-    demander: str
-    provider: str
-    """NOBODY while unmatched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +68,7 @@ class Timeline:
     def after(self, state: LedgerState, event: LedgerEvent) -> None:
         """Note what an event made of the demands it touches. `state` is the state after it."""
         self._now = max(self._now, event.moment)
-        for demand in _touched(state, event):
+        for demand in touched(state, event):
             self._look(state, demand)
 
     def close(self, at: datetime) -> "TimeTable":
@@ -154,23 +143,29 @@ def time_weighted(events: Iterable[LedgerEvent], start: datetime, end: datetime)
     return time_table(events, start, end).total().ratio
 
 
-def _touched(state: LedgerState, event: LedgerEvent) -> Iterable[DemandEntry]:
-    """The demands that an event is about, by their id or by that of a grant."""
-    if event.event in _TOUCHES_MANY:
-        return state.demands.values()
-    grant, demand = event.data.get("grant"), event.data.get("demand")
-    if isinstance(grant, str) and GrantId(grant) in state.grants:
-        demand = state.grants[GrantId(grant)].demand
-    found = state.demands.get(DemandId(demand)) if isinstance(demand, str) else None
-    return () if found is None else (found,)
+def touched(state: LedgerState, event: LedgerEvent) -> Iterator[DemandEntry]:
+    """The demands that an event is about: by their id, by that of a grant, or by a succession that names many."""
+    data = event.data
+    grants = [data.get("grant"), *_named(data, "ended")]
+    demands = [data.get("demand"), *_named(data, "transfers")]
+    known = (state.grants.get(GrantId(grant)) for grant in grants if isinstance(grant, str))
+    demands += [grant.demand for grant in known if grant is not None]
+    for name in dict.fromkeys(demands):
+        if isinstance(name, str) and name in state.demands:
+            yield state.demands[DemandId(name)]
+
+
+def _named(data: Mapping[str, Any], member: str) -> Iterable[Any]:
+    """The ids that a succession names in a member of its data."""
+    found = data.get(member)
+    return found if isinstance(found, dict) else ()
 
 
 def _stretch(state: LedgerState, demand: DemandEntry) -> _Stretch | None:
     """What the demand is from now on; None while it does not count, whatever its use period says."""
     if demand.complete is None or demand.withdrawn is not None:
         return None
-    group = Group(demand.registry, demand.demander, demand.provider or NOBODY)
-    return _Stretch(group, judge(state, demand).strictly, demand.use_from, demand.use_until)
+    return _Stretch(group_of(demand), judge(state, demand).strictly, demand.use_from, demand.use_until)
 
 
 def _sum(some: Iterable[TimeSums]) -> TimeSums:

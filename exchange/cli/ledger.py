@@ -1,7 +1,7 @@
 """`exchange ledger`: export it, verify it, and recompute the satisfaction rate from an export alone."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,8 @@ import typer
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker import satisfaction
+from exchange.broker.figures import read_figures
+from exchange.broker.periods import Period, year
 from exchange.cli import output
 from exchange.clock import Deadline, format_time, parse_time
 from exchange.errors import ExchangeError
@@ -61,33 +63,67 @@ def verify_command(
 def rate(
     from_: Annotated[Path, typer.Option("--from", help="an export of the ledger")],
     at: Annotated[str | None, typer.Option(help="moment, RFC 3339; else now")] = None,
+    of_year: Annotated[int | None, typer.Option("--year", help="also time-weighted over this year")] = None,
+    since: Annotated[str | None, typer.Option(help="also time-weighted from this moment on, RFC 3339")] = None,
+    until: Annotated[str | None, typer.Option(help="to before this moment, RFC 3339")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
-    """Recompute the shared-demand satisfaction rate from an export alone.
+    """Recompute the shared-demand satisfaction rate from an export alone: at a moment, or over a period.
 
-    Example: `exchange ledger rate --from ledger.jsonl --at 2026-11-24T08:00:00Z`
+    Over a period: the rate at its end, the time-weighted rate, duties kept in time, refusals.
+
+    Example: `exchange ledger rate --from ledger.jsonl --year 2026`
     """
-    moment = _moment(at)
-    with _export(from_) as events:
-        state = satisfaction.state_at(events, moment)
-    found = satisfaction.rate(state, moment)
-    groups = {name: satisfaction.rates(state, moment, by) for name, by in satisfaction.BY.items()}
+    period = _period(of_year, since, until)
+    if period is None:
+        moment = _moment(at, "--at")
+        with _export(from_) as events:
+            state = satisfaction.state_at(events, moment)
+        groups = {name: _as_json(satisfaction.rates(state, moment, by)) for name, by in satisfaction.BY.items()}
+        head = {"at": format_time(moment), "seq": state.seq, "hash": state.head}
+        found: dict[str, Any] = {**head, **satisfaction.rate(state, moment).as_json(), "by": groups}
+    else:
+        if at is not None:
+            raise ExchangeError("E_REQUEST", "ask for a moment (--at) or for a period")
+        with _export(from_) as events:
+            found = read_figures(events, [period], datetime.now(UTC)).as_json()
+    _show(found, as_json)
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        by = {name: {group: one.as_json() for group, one in rates.items()} for name, rates in groups.items()}
-        output.show_json({"at": format_time(moment), "seq": state.seq, **found.as_json(), "by": by})
+        output.show_json(found)
         return
-    output.detail({"at": format_time(moment), "events": state.seq, **found.as_json()}, as_json=False)
-    for name, rates in groups.items():
-        rows: list[dict[str, Any]] = [{name: group, **one.as_json()} for group, one in sorted(rates.items())]
+    output.detail({name: value for name, value in found.items() if name != "by"}, as_json=False)
+    for name, groups in found["by"].items():
+        rows = [{name: group or "–", **one} for group, one in groups.items()]
         if rows:
-            output.table(rows, [name, "counted", "satisfied", "strict", "weighted"], as_json=False)
+            over = ["time_weighted"] if "time_weighted" in found else []
+            columns = [name, "counted", "satisfied", "strict", "weighted", "by_need", "by_field", *over]
+            output.table(rows, columns, as_json=False)
 
 
-def _moment(text: str | None) -> datetime:
+def _as_json(groups: Mapping[str, satisfaction.Rate]) -> dict[str, Any]:
+    return {group: one.as_json() for group, one in sorted(groups.items())}
+
+
+def _period(of_year: int | None, since: str | None, until: str | None) -> Period | None:
+    if of_year is not None:
+        if since is not None or until is not None:
+            raise ExchangeError("E_REQUEST", "ask for a year, or for a period (--since and --until)")
+        return year(of_year)
+    if since is None and until is None:
+        return None
+    if since is None or until is None:
+        raise ExchangeError("E_REQUEST", "a period has --since and --until")
+    return Period(_moment(since, "--since"), _moment(until, "--until"))
+
+
+def _moment(text: str | None, option: str) -> datetime:
     try:
         return datetime.now(UTC) if text is None else parse_time(text)
     except ValueError:
-        raise ExchangeError("E_REQUEST", "--at takes an RFC 3339 time with its zone") from None
+        raise ExchangeError("E_REQUEST", f"{option} takes an RFC 3339 time with its zone") from None
 
 
 def _from_kafka() -> Iterator[LedgerEvent]:

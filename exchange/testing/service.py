@@ -5,14 +5,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 import uvicorn
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker import satisfaction
 from exchange.broker.books import Account
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.quarantine import Quarantine
@@ -20,7 +18,7 @@ from exchange.broker.seams import ClientAccess
 from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.clock import Clock, Deadline
-from exchange.ledger.state import LedgerState
+from exchange.ledger.events import LedgerEvent
 from exchange.names import GrantId
 from exchange.settings import Settings
 from exchange.testing.ledger import MemoryLedger
@@ -71,9 +69,9 @@ class MemoryService:
     def refresh(self) -> None:
         """Nothing: no metric is a view of this ledger."""
 
-    def past(self, at: datetime) -> LedgerState:
-        """The state after every event up to `at`."""
-        return satisfaction.state_at(self.ledger.events, at)
+    def events(self) -> list[LedgerEvent]:
+        """Every event."""
+        return self.ledger.events
 
     def books(self) -> list[Account]:
         """The books that the test set."""

@@ -1,45 +1,83 @@
-"""The path of the satisfaction rate."""
+"""The path of the satisfaction rate: at any moment, and over any period."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from exchange.broker import satisfaction
+from exchange.broker.figures import read_figures
+from exchange.broker.periods import Period, year
 from exchange.broker.seams import Service
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state import LedgerState
 from exchange.web.access import Anyone
+from exchange.web.replays import Replays
 
 Group = Literal["registry", "demander", "provider"]
 
 
+class Asked(BaseModel):
+    """Of which moment, or of which period, the rate is asked."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    at: Annotated[AwareDatetime | None, Query(description="RFC 3339; the present when left out")] = None
+    by: Annotated[Group | None, Query(description="also the rate of each registry, demander or provider")] = None
+    year: Annotated[int | None, Query(description="a year of Asia/Shanghai: time-weighted rate and companions")] = None
+    from_: Annotated[AwareDatetime | None, Query(alias="from", description="RFC 3339: begin of a period")] = None
+    until: Annotated[AwareDatetime | None, Query(description="RFC 3339: its end, not part of it")] = None
+
+    def period(self) -> Period | None:
+        """The period that is asked for; None when a moment is. Raises ExchangeError(E_REQUEST) for a mixture."""
+        bounds = (self.from_, self.until)
+        if self.year is None and bounds == (None, None):
+            return None
+        if self.at is not None or (self.year is not None and bounds != (None, None)):
+            raise ExchangeError("E_REQUEST", "ask for a moment (at), for a year, or for a period (from and until)")
+        if self.year is not None:
+            return year(self.year)
+        if self.from_ is None or self.until is None:
+            raise ExchangeError("E_REQUEST", "a period has from and until")
+        return Period(self.from_, self.until)
+
+
 def router(service: Service) -> APIRouter:
     """The path of the rate."""
+    replays = Replays(service)
     api = APIRouter(prefix="/v1", tags=["satisfaction"])
 
     @api.get("/satisfaction")
-    def rate(
-        _caller: Anyone,
-        at: Annotated[AwareDatetime | None, Query(description="RFC 3339; the present when left out")] = None,
-        by: Annotated[Group | None, Query(description="also the rate of each registry, demander or provider")] = None,
-    ) -> dict[str, Any]:
-        """The rate with numerator and denominator; ratios of no counted demand are null."""
+    def rate(_caller: Anyone, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
+        """The rate with numerators and denominators; ratios over nothing are null.
+
+        At a moment: strict, weighted, by need, by field. Over a year or a period: these at its end (or at the present
+        before that), the time-weighted rate, and the companions (duties kept in time, refusals, withdrawals).
+        """
         now = service.clock.now()
-        moment = at or now
-        if moment > now:
-            raise ExchangeError("E_REQUEST", "at: it lies in the future")
-        last = service.ledger.read(lambda state: state.at)
-        if last is None or moment >= last:
-            return service.ledger.read(lambda state: _rated(state, moment, by))
-        return _rated(service.past(moment), moment, by)
+        period = asked.period()
+        if period is None:
+            return _at(service, replays, asked.at or now, now, asked.by)
+        with replays.events() as events:
+            found = read_figures(events, [period], now)
+        return found.as_json(() if asked.by is None else (asked.by,))
 
     return api
 
 
-def _rated(state: LedgerState, at: datetime, by: Group | None) -> dict[str, Any]:
+def _at(service: Service, replays: Replays, moment: datetime, now: datetime, by: Group | None) -> dict[str, Any]:
+    if moment > now:
+        raise ExchangeError("E_REQUEST", "at: it lies in the future")
+    last = service.ledger.read(lambda state: state.at)
+    if last is None or moment >= last:
+        return service.ledger.read(lambda state: rated(state, moment, by))
+    with replays.events() as events:
+        return rated(satisfaction.state_at(events, moment), moment, by)
+
+
+def rated(state: LedgerState, at: datetime, by: str | None) -> dict[str, Any]:
+    """The rate at a moment, in the state at that moment; with the groups of `by`."""
     result: dict[str, Any] = {"at": format_time(at), **satisfaction.rate(state, at).as_json()}
     if by is not None:
         groups = satisfaction.rates(state, at, satisfaction.BY[by])

@@ -62,7 +62,7 @@ def write(folder: Path, events: int) -> Counter[str]:
         for event in ledger_of(events):
             value = codec.encode(event)
             records.write(_LENGTH.pack(len(value)) + value)
-            export.write(write_line(event))
+            export.write(write_line(codec.decode(_Consumed(value, event.seq - 1))))  # type: ignore[arg-type]
             kinds[event.event] += 1
     return kinds
 

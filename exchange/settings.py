@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     master_secret_file: Annotated[
         Path | None, Field(description="secret for pseudonyms, read by the delivery line only")
     ] = None
+    supplement_pauses: Annotated[
+        bool, Field(description="whether the reply's clock stands still while a demander adds what was asked for")
+    ] = False
     evidence_seconds: Annotated[float, Field(gt=0, description="pause between two looks at real delivery")] = 10.0
     log_level: Annotated[str, Field(description="debug, info, warning or error")] = "info"
 

@@ -128,6 +128,11 @@ class Service(Protocol):
         ...
 
     @property
+    def supplement_pauses(self) -> bool:
+        """Whether the reply's clock stands still while a demander adds what was asked for."""
+        ...
+
+    @property
     def quarantine(self) -> Quarantine:
         """The quarantine of all departments."""
         ...

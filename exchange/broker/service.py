@@ -23,7 +23,8 @@ from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker import satisfaction
 from exchange.broker.books import Account, books, publish, quarantine
-from exchange.broker.clocks import clocks
+from exchange.broker.clocks import COMPETENT, REVIEW, clocks
+from exchange.broker.commands_timely import ConsentUnconditional, consents_wait
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
@@ -116,6 +117,11 @@ class BrokerService:
         """How clients reach Kafka."""
         kafka = self._settings.kafka
         return ClientAccess(kafka.bootstrap_servers, kafka.security_protocol, kafka.sasl_mechanism)
+
+    @property
+    def supplement_pauses(self) -> bool:
+        """Whether the reply's clock stands still while a demander adds what was asked for."""
+        return self._settings.supplement_pauses
 
     @property
     def ready(self) -> bool:
@@ -219,6 +225,8 @@ class BrokerService:
             if due:
                 reconciler.look()
                 looked = time.monotonic()
+            if seq != seen:
+                self._attempt("consents", self._consent)
             if due or seq != seen or self._store.read(lambda state: falls_due(state, self.clock.now())):
                 # Events that came meanwhile, also its own, make the next pass.
                 seen = seq if reconciler.reconcile() else -1
@@ -226,6 +234,12 @@ class BrokerService:
                     self._stop.wait(_RETRY_SECONDS)
                 else:
                     self._settled.set()
+
+    def _consent(self) -> None:
+        """Grant what is shared without conditions."""
+        if self._store.read(lambda state: consents_wait(state, self.clock.now())):
+            command = ConsentUnconditional(self.schemas)
+            self._store.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
 
     def _observe(self) -> None:
         while not self._stop.is_set():
@@ -335,11 +349,10 @@ def _strict(state: LedgerState, now: datetime, by: str) -> dict[tuple[str, ...],
 
 
 def _overdue(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
-    """Duties of providers that are past their day and not met."""
+    """Duties that are past their day and not met, of providers and of the competent department."""
     late: Counter[tuple[str, ...]] = Counter()
     for demand in state.demands.values():
-        running = clocks(state, demand, now)
-        for name, clock in (("reply", running.reply), ("delivery", running.delivery)):
-            if clock is not None and clock.overdue and clock.done is None and demand.provider is not None:
-                late[(name, demand.provider)] += 1
+        for name, clock in clocks(state, demand, now).running:
+            if clock.late:
+                late[(name, COMPETENT if name == REVIEW else demand.provider or "")] += 1
     return {labels: float(count) for labels, count in late.items()}

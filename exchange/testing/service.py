@@ -56,6 +56,7 @@ class MemoryService:
         self.schemas = _schemas()
         self.access = ClientAccess("kafka.example:9093", "SASL_SSL", "SCRAM-SHA-512")
         self.ready = True
+        self.supplement_pauses = False
         self.secrets: dict[str, str] = {}
         """Secret of every principal."""
         self.accounts: list[Account] = []

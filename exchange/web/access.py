@@ -158,6 +158,8 @@ Anyone = Annotated[Caller, Depends(allow(*_EVERYONE))]
 Overseer = Annotated[Caller, Depends(allow(SUPERVISOR, OPERATOR, AUDITOR))]
 Operator = Annotated[Caller, Depends(allow(OPERATOR))]
 DepartmentOnly = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE))]
+SupervisorOnly = Annotated[Caller, Depends(allow(SUPERVISOR))]
+Replier = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, SUPERVISOR))]
 Granter = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, SUPERVISOR, OPERATOR))]
 AtLeader = Annotated[None, Depends(at_leader)]
 """For what only the leader knows; a follower sends the request on."""

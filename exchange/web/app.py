@@ -12,14 +12,17 @@ from exchange.settings import HttpSettings
 from exchange.web import (
     catalogue,
     demands,
+    disputes,
     grants,
     health,
     ledger,
     problems,
     quarantine,
     registry,
+    replies,
     satisfaction,
     succession,
+    uses,
 )
 from exchange.web.access import Gate
 from exchange.web.forwarding import Forwarding, SeqMark
@@ -68,7 +71,19 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
     routers = [
         part.router(service)
-        for part in (catalogue, succession, demands, grants, quarantine, satisfaction, registry, health)
+        for part in (
+            catalogue,
+            succession,
+            demands,
+            replies,
+            disputes,
+            grants,
+            uses,
+            quarantine,
+            satisfaction,
+            registry,
+            health,
+        )
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
         app.include_router(router, responses=described)

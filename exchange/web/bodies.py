@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from exchange.broker.clocks import LONGEST_EXTENSION_DAYS
 from exchange.broker.commands_amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from exchange.broker.tokens import MOST_TOKEN_DAYS
 from exchange.ledger.state import Condition
@@ -53,19 +54,95 @@ class ConsentBody(Body):
     masks: dict[_Name, _Name] = {}
     scope: Annotated[list[ConditionBody], Field(max_length=20)] = []
     freshness_seconds: _Seconds | None = None
+    conditions: _Text = ""
+    until: AwareDatetime | None = None
 
 
-class AmendmentBody(ConsentBody):
+class AmendmentBody(Body):
     """What a grant is to give from now on, as in a consent; its present freshness when that is left out."""
 
+    reason: _Text
+    fields: Annotated[list[_Name], Field(max_length=200)] | None = None
+    masks: dict[_Name, _Name] = {}
+    scope: Annotated[list[ConditionBody], Field(max_length=20)] = []
+    freshness_seconds: _Seconds | None = None
     overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = OVERLAP_SECONDS
 
 
+class SupplementBody(Body):
+    """What was missing or asked for. What is asked for can only be named while the demand is incomplete."""
+
+    legal_basis: _Text = ""
+    scenario: _Text = ""
+    use_scope: _Text = ""
+    mode: _Text = ""
+    answer: _Text = ""
+    fields: Annotated[list[_Name], Field(max_length=200)] | None = None
+    masks: dict[_Name, _Name] = {}
+    scope: Annotated[list[ConditionBody], Field(max_length=20)] = []
+
+
+class MissingBody(Body):
+    """Everything that is missing, at once."""
+
+    missing: Annotated[list[_Text], Field(min_length=1, max_length=50)]
+
+
+class ReviewBody(Body):
+    """What the competent department found: it passes, or everything that is missing, at once."""
+
+    passed: bool = True
+    missing: Annotated[list[_Text], Field(max_length=50)] = []
+    note: _Text = ""
+
+
+class ExtensionBody(Body):
+    """By how many working days the reply is to be extended, and why; who gives it may leave out what was asked."""
+
+    days: Annotated[int, Field(ge=1, le=LONGEST_EXTENSION_DAYS)] | None = None
+    reason: _Text = ""
+
+
+class RenewalBody(Body):
+    """Until when the demand goes on after its use period; open when left out."""
+
+    use_until: AwareDatetime | None = None
+    legal_basis: _Text = ""
+
+
+class GroundsBody(Body):
+    """Why something is disputed."""
+
+    grounds: _Text
+
+
+class SettlementBody(Body):
+    """How a dispute ended."""
+
+    outcome: Literal["upheld", "agreed", "reply-again"]
+    reason: _Text
+
+
 class RefusalBody(Body):
-    """A refusal: with a reason, and for a resource that is not shared its legal basis."""
+    """A refusal: with a reason. The legal basis of what is not shared is the catalogue's when left out."""
 
     reason: _Text
     legal_basis: _Text = ""
+
+
+class UseBody(Body):
+    """A record of how granted data were used."""
+
+    scenario: _Text
+    process: _Text
+    effect: _Text = ""
+    storage: _Text = ""
+
+
+class DisposalBody(Body):
+    """How data were disposed of."""
+
+    how: _Text
 
 
 class ReasonBody(Body):

@@ -1,4 +1,4 @@
-"""Paths of demands: submit, look, reply, withdraw."""
+"""Paths of demands: submit, look, supplement, withdraw, renew."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -6,7 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.commands import SubmitDemand, WithdrawDemand
+from exchange.broker.commands_asked import STATED
+from exchange.broker.commands_renew import RenewDemand
+from exchange.broker.commands_supplement import SupplementDemand
 from exchange.broker.demands import demand_of, demand_state
 from exchange.broker.seams import Service
 from exchange.clock import Deadline
@@ -16,7 +19,7 @@ from exchange.ledger.state import DemandEntry, DemandState, LedgerState
 from exchange.names import Department, RecordType
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
-from exchange.web.bodies import ConsentBody, DemandBody, ReasonBody, RefusalBody, conditions
+from exchange.web.bodies import DemandBody, ReasonBody, RenewalBody, SupplementBody, conditions
 from exchange.web.paging import PageOf, answer
 
 COMMAND_SECONDS = 20.0
@@ -48,16 +51,8 @@ def router(service: Service) -> APIRouter:
     api = APIRouter(prefix="/v1/demands", tags=["demands"])
     _submitting(api, service)
     _looking(api, service)
-    _replying(api, service)
+    _continuing(api, service)
     return api
-
-
-def _run(service: Service, command: Command, caller: Caller, key: str | None) -> tuple[str, ...]:
-    return service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS)).entities
-
-
-def _show(service: Service, demand: str, caller: Caller) -> dict[str, Any]:
-    return service.ledger.read(lambda state: _shown(state, demand, caller, service.clock.now()))
 
 
 def _submitting(api: APIRouter, service: Service) -> None:
@@ -65,7 +60,7 @@ def _submitting(api: APIRouter, service: Service) -> None:
     def submit(body: DemandBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
         """Demand fields of a resource; of a record type, one demand for each department that offers it."""
         command = SubmitDemand(
-            demander=_own(caller),
+            demander=own(caller),
             resource=body.resource,
             record_type=None if body.record_type is None else RecordType(body.record_type),
             provider=None if body.provider is None else Department(body.provider),
@@ -82,8 +77,8 @@ def _submitting(api: APIRouter, service: Service) -> None:
             request=body.request,
             schemas=service.schemas,
         )
-        demands = _run(service, command, caller, key)
-        return {**_show(service, demands[0], caller), "demands": list(demands)}
+        demands = run(service, command, caller, key)
+        return {**show(service, demands[0], caller), "demands": list(demands)}
 
 
 def _looking(api: APIRouter, service: Service) -> None:
@@ -106,42 +101,66 @@ def _looking(api: APIRouter, service: Service) -> None:
     @api.get("/{demand}")
     def demand(demand: str, caller: Anyone) -> dict[str, Any]:
         """One demand with its history and clocks."""
-        return _show(service, demand, caller)
+        return show(service, demand, caller)
 
 
-def _replying(api: APIRouter, service: Service) -> None:
-    def run(command: Command, demand: str, caller: Caller, key: str | None) -> dict[str, Any]:
-        _show(service, demand, caller)
-        _run(service, command, caller, key)
-        return _show(service, demand, caller)
-
-    @api.post("/{demand}/consent")
-    def consent(demand: str, body: ConsentBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
-        """The provider grants all or some of the asked fields."""
-        command = ConsentDemand(
+def _continuing(api: APIRouter, service: Service) -> None:
+    @api.post("/{demand}/supplement")
+    def supplement(demand: str, body: SupplementBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+        """The demander adds what was missing or asked for."""
+        stated = {name: getattr(body, name) for name in STATED if getattr(body, name)}
+        command = SupplementDemand(
             demand=demand,
-            by=_own(caller),
+            by=own(caller),
+            stated=stated,
+            answer=body.answer,
             fields=None if body.fields is None else tuple(body.fields),
             masks=body.masks,
             scope=conditions(body.scope),
-            freshness_seconds=body.freshness_seconds,
             schemas=service.schemas,
         )
-        return run(command, demand, caller, key)
-
-    @api.post("/{demand}/refuse")
-    def refuse(demand: str, body: RefusalBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
-        """The provider refuses, with a reason."""
-        command = RefuseDemand(demand=demand, by=_own(caller), reason=body.reason, legal_basis=body.legal_basis)
-        return run(command, demand, caller, key)
+        return act(service, command, demand, (caller, key))
 
     @api.post("/{demand}/withdraw")
     def withdraw(demand: str, body: ReasonBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
         """The demander takes its demand back; its grants end."""
-        return run(WithdrawDemand(demand=demand, by=_own(caller), reason=body.reason), demand, caller, key)
+        command = WithdrawDemand(demand=demand, by=own(caller), reason=body.reason)
+        return act(service, command, demand, (caller, key))
+
+    @api.post("/{demand}/renew", status_code=201)
+    def renew(demand: str, body: RenewalBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+        """The demander asks for the time after the use period; the answer is the new demand."""
+        show(service, demand, caller)
+        command = RenewDemand(
+            demand=demand,
+            by=own(caller),
+            use_until=body.use_until,
+            legal_basis=body.legal_basis,
+            schemas=service.schemas,
+        )
+        return show(service, run(service, command, caller, key)[0], caller)
 
 
-def _own(caller: Caller) -> Department:
+def act(service: Service, command: Command, demand: str, by: tuple[Caller, str | None]) -> dict[str, Any]:
+    """Do what `command` says to a demand that the caller may see; the demand as it is then."""
+    caller, key = by
+    show(service, demand, caller)
+    run(service, command, caller, key)
+    return show(service, demand, caller)
+
+
+def run(service: Service, command: Command, caller: Caller, key: str | None) -> tuple[str, ...]:
+    """Execute a command; the entities of its events."""
+    return service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS)).entities
+
+
+def show(service: Service, demand: str, caller: Caller) -> dict[str, Any]:
+    """A demand with its history, when it concerns the caller. Raises ExchangeError(E_UNKNOWN_DEMAND)."""
+    return service.ledger.read(lambda state: _shown(state, demand, caller, service.clock.now()))
+
+
+def own(caller: Caller) -> Department:
+    """The caller's department. Raises ExchangeError(E_ROLE)."""
     if caller.department is None:
         raise ExchangeError("E_ROLE")
     return caller.department

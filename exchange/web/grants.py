@@ -61,15 +61,10 @@ def _readings(api: APIRouter, service: Service) -> None:
     @api.get("/{grant}")
     def grant(grant: str, caller: Anyone) -> dict[str, Any]:
         """One grant, with what a client needs to read it."""
-        return _show(service, grant, caller)
+        return show(service, grant, caller)
 
 
 def _acts(api: APIRouter, service: Service) -> None:
-    def run(command: Command, grant: str, caller: Caller, key: str | None) -> dict[str, Any]:
-        _show(service, grant, caller)
-        service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS))
-        return _show(service, grant, caller)
-
     @api.post("/{grant}/amend")
     def amend(grant: str, body: AmendmentBody, caller: Granter, key: Key) -> dict[str, Any]:
         """Change what a grant gives, within what was asked: a new share is made and filled, then it is the one to read.
@@ -79,6 +74,7 @@ def _acts(api: APIRouter, service: Service) -> None:
         command = AmendGrant(
             grant=grant,
             by=caller.department,
+            reason=body.reason,
             fields=None if body.fields is None else tuple(body.fields),
             masks=body.masks,
             scope=conditions(body.scope),
@@ -86,30 +82,39 @@ def _acts(api: APIRouter, service: Service) -> None:
             overlap_seconds=body.overlap_seconds,
             schemas=service.schemas,
         )
-        return run(command, grant, caller, key)
+        return act(service, command, grant, (caller, key))
 
     @api.post("/{grant}/recover")
     def recover(grant: str, caller: Operator, key: Key) -> dict[str, Any]:
         """Mend the suspended share of a grant, after its cause is removed; one whose topic is lost is replaced."""
-        return run(OrderRecovery(grant), grant, caller, key)
+        return act(service, OrderRecovery(grant), grant, (caller, key))
 
     @api.post("/{grant}/suspend")
     def suspend(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
         """Stop a grant for a while: the grantee's fetches fail, the share stays."""
-        return run(SuspendGrant(grant, caller.department, body.reason), grant, caller, key)
+        return act(service, SuspendGrant(grant, caller.department, body.reason), grant, (caller, key))
 
     @api.post("/{grant}/resume")
     def resume(grant: str, caller: Granter, key: Key) -> dict[str, Any]:
         """Let a suspended grant go on."""
-        return run(ResumeGrant(grant, caller.department), grant, caller, key)
+        return act(service, ResumeGrant(grant, caller.department), grant, (caller, key))
 
     @api.post("/{grant}/revoke")
     def revoke(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
         """End a grant for good; the grantee's fetches fail within a second."""
-        return run(RevokeGrant(grant, caller.department, body.reason), grant, caller, key)
+        return act(service, RevokeGrant(grant, caller.department, body.reason), grant, (caller, key))
 
 
-def _show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
+def act(service: Service, command: Command, grant: str, by: tuple[Caller, str | None]) -> dict[str, Any]:
+    """Do what `command` says to a grant that the caller may see; the grant as it is then."""
+    caller, key = by
+    show(service, grant, caller)
+    service.ledger.execute(command, caller.actor, key, Deadline.after(COMMAND_SECONDS))
+    return show(service, grant, caller)
+
+
+def show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
+    """A grant that concerns the caller, with what a client needs to read it. Raises ExchangeError(E_UNKNOWN_GRANT)."""
     shown = service.ledger.read(lambda state: _shown(state, grant, caller))
     return {**shown, **_looked_at(service, GrantId(grant)), **asdict(service.access)}
 

@@ -8,6 +8,8 @@ from exchange.avro.lock import LockedSchema
 from exchange.avro.record_schema import RecordSchema
 from exchange.broker.books import Account, Backfill
 from exchange.broker.clocks import StatutoryClock, clocks
+from exchange.broker.commands_timely import end_of
+from exchange.broker.commands_use import must_dispose
 from exchange.broker.demands import demand_state, grant_state
 from exchange.clock import format_time
 from exchange.ledger.fold_grants import agreement_of
@@ -16,10 +18,13 @@ from exchange.ledger.state import (
     Amendment,
     DemandEntry,
     DepartmentEntry,
+    Dispute,
+    Extension,
     GrantEntry,
     LedgerState,
     ResourceEntry,
     TokenEntry,
+    UseRecord,
 )
 from exchange.ledger.terms import scope_to_json
 from exchange.names import ShareName
@@ -112,8 +117,30 @@ def demand(state: LedgerState, entry: DemandEntry, now: datetime) -> Json:
         "use_until": _time(entry.use_until),
         "freshness_seconds": entry.freshness_seconds,
         "grants": list(entry.grants),
-        "clocks": {"reply": _clock(running.reply), "delivery": _clock(running.delivery)},
+        "renews": entry.renews,
+        "refusal": None if entry.refused is None else _refusal(entry),
+        "extension": None if entry.extension is None else _extension(entry.extension),
+        "dispute": None if entry.dispute is None else _dispute(entry.dispute),
+        "clocks": {name: _clock(getattr(running, name)) for name in ("review", "reply", "delivery")},
         **entry.details,
+    }
+
+
+def _refusal(entry: DemandEntry) -> Json:
+    return {"reason": entry.refusal_reason, "legal_basis": entry.refusal_basis}
+
+
+def _extension(asked: Extension) -> Json:
+    return {"days": asked.days, "asked": format_time(asked.asked), "given": _time(asked.given)}
+
+
+def _dispute(found: Dispute) -> Json:
+    return {
+        "by": found.by,
+        "level": found.level,
+        "opened": format_time(found.opened),
+        "settled": _time(found.settled),
+        "outcome": found.outcome,
     }
 
 
@@ -127,8 +154,7 @@ def history(entry: DemandEntry) -> list[Json]:
 
 def overdue(state: LedgerState, entry: DemandEntry, now: datetime) -> bool:
     """Whether a statutory clock of the demand has run out."""
-    running = clocks(state, entry, now)
-    return any(clock is not None and clock.overdue for clock in (running.reply, running.delivery))
+    return any(clock.overdue for _, clock in clocks(state, entry, now).running)
 
 
 def grant(state: LedgerState, entry: GrantEntry) -> Json:
@@ -157,10 +183,24 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
         "empty": entry.empty,
         "breaches": [{"cause": breach.cause, "since": format_time(breach.since)} for breach in entry.breaches.values()],
         "suspended": entry.suspended,
+        "suspension_reason": entry.suspension_reason,
+        "automatic": entry.automatic,
+        "conditions": entry.conditions,
+        "ends": _time(end_of(state, entry)),
+        "announced": list(entry.announced),
+        "must_dispose": must_dispose(entry),
+        "disposed": _time(entry.disposed),
+        "uses": len(entry.uses),
         "ended": _time(entry.ended),
         "end_reason": entry.end_reason,
         "use_until": _time(asked.use_until),
     }
+
+
+def use(one: UseRecord) -> Json:
+    """A record of use."""
+    told = {"scenario": one.scenario, "process": one.process, "effect": one.effect, "storage": one.storage}
+    return {"at": format_time(one.at), **told}
 
 
 def _agreement(agreed: Agreement) -> Json:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.clock import parse_time
+from exchange.ledger.once import once, texts
 from exchange.ledger.state import (
     DemandEntry,
     Dispute,
@@ -54,19 +55,19 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
     entry = DemandEntry(
         demand=demand,
         request=data["request"],
-        demander=Department(data["demander"]),
-        provider=None if provider is None else Department(provider),
-        registry=data["registry"],
-        record_type=RecordType(data["record_type"]),
-        resource=resource,
-        fields=tuple(data["fields"]),
+        demander=Department(once(data["demander"])),
+        provider=None if provider is None else Department(once(provider)),
+        registry=once(data["registry"]),
+        record_type=RecordType(once(data["record_type"])),
+        resource=once(resource),
+        fields=once(tuple(data["fields"])),
         masks=tuple(sorted(data.get("masks", {}).items())),
         scope=scope_from_json(data.get("scope", ())),
         complete=at if data["complete"] else None,
         use_from=_time(data["use_from"]),
         use_until=_time(data["use_until"]),
         freshness_seconds=data.get("freshness_seconds"),
-        details=dict(data.get("details", {})),
+        details=texts(data.get("details", {})),
         submitted=at,
         missing=tuple(data.get("missing", ())),
         matched=None if provider is None else at,
@@ -128,7 +129,7 @@ def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
     grant = GrantId(data["grant"])
     if grant in state.grants:
         raise ValueError("a grant is given once")
-    granted, masked = tuple(data["fields"]), tuple(data["masked"])
+    granted, masked = once(tuple(data["fields"])), once(tuple(data["masked"]))
     state.grants[grant] = GrantEntry(
         grant=grant,
         demand=demand.demand,
@@ -139,7 +140,7 @@ def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
         freshness_seconds=data["freshness_seconds"],
         consented=at,
         until=_time(data.get("until")),
-        conditions=data.get("conditions", ""),
+        conditions=once(data.get("conditions", "")),
         automatic=bool(data.get("automatic")),
     )
     state.running[grant] = state.grants[grant]

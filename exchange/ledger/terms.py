@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exchange.errors import ExchangeError
+from exchange.ledger.once import once
 from exchange.ledger.state import Condition, Terms
 from exchange.names import Department, RecordType
 
@@ -69,11 +70,12 @@ def terms_to_json(terms: Terms) -> dict[str, Any]:
 
 def terms_from_json(value: Mapping[str, Any]) -> Terms:
     """The terms of event data. Raises KeyError or TypeError for another shape."""
-    return Terms(
-        record_type=RecordType(value["record_type"]),
-        provider=Department(value["provider"]),
-        fields=tuple(value["fields"]),
+    terms = Terms(
+        record_type=RecordType(once(value["record_type"])),
+        provider=Department(once(value["provider"])),
+        fields=once(tuple(value["fields"])),
         masks=tuple(sorted(value.get("masks", {}).items())),
         scope=scope_from_json(value.get("scope", ())),
         pseudonymous=bool(value.get("pseudonymous", False)),
     )
+    return once(terms)  # a grant and its share have the same

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -25,25 +24,9 @@ from exchange.web import (
     uses,
 )
 from exchange.web.access import Gate
+from exchange.web.described import describe
 from exchange.web.forwarding import Forwarding, SeqMark
 from exchange.web.limits import BodyLimit
-from exchange.web.problems import PROBLEM
-
-_PROBLEM = {
-    "description": "A problem (RFC 9457) with a code of `exchange errors`; on the registry's paths its own format",
-    "content": {
-        PROBLEM: {
-            "schema": {
-                "type": "object",
-                "required": ["type", "title", "status", "detail", "code", "advice"],
-                "properties": {
-                    "status": {"type": "integer"},
-                    **{name: {"type": "string"} for name in ("type", "title", "detail", "code", "advice")},
-                },
-            }
-        }
-    },
-}
 
 
 def create_app(service: Service, settings: HttpSettings) -> FastAPI:
@@ -68,7 +51,6 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     app.add_middleware(BodyLimit)
     problems.install(app)
     forwarding.install(app)
-    described: dict[int | str, dict[str, Any]] = dict.fromkeys((422, "4XX", "5XX"), _PROBLEM)
     routers = [
         part.router(service)
         for part in (
@@ -86,5 +68,6 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
         )
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
-        app.include_router(router, responses=described)
+        app.include_router(router)
+    describe(app)
     return app

@@ -6,6 +6,12 @@ from fastapi.responses import JSONResponse, Response
 from exchange.broker.seams import Service
 from exchange.observe import metrics
 
+_SHOWN = {"application/json": {"schema": {"type": "object"}}}
+
+
+class _Exposition(Response):
+    media_type = metrics.CONTENT_TYPE
+
 
 def router(service: Service) -> APIRouter:
     """The paths of health and metrics."""
@@ -16,17 +22,17 @@ def router(service: Service) -> APIRouter:
         """The process answers."""
         return {"status": "ok"}
 
-    @api.get("/readyz")
+    @api.get("/readyz", responses={503: {"description": "The ledger is being read", "content": _SHOWN}})
     def readyz() -> Response:
         """The ledger was read to its end; `role` says whether commands are taken here."""
         ready = service.ready
         role = "leader" if service.ledger.leader else "follower"
         return JSONResponse({"status": "ready" if ready else "starting", "role": role}, 200 if ready else 503)
 
-    @api.get("/metrics")
+    @api.get("/metrics", response_class=_Exposition)
     def shown() -> Response:
         """Every metric in Prometheus' text format."""
         service.refresh()
-        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        return _Exposition(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     return api

@@ -12,6 +12,8 @@ from exchange.settings import ApiSettings
 
 TIMEOUT_SECONDS = 30.0
 """A consent waits for its event to be read back from Kafka; more than this means that nobody answers."""
+LONG_SECONDS = 300.0
+"""For answers that need the whole ledger read again."""
 
 
 class ApiClient:
@@ -40,6 +42,10 @@ class ApiClient:
         """The JSON under `path`; parameters that are None are left out."""
         return self._send("GET", path, params={name: value for name, value in params.items() if value is not None})
 
+    def text(self, path: str, **params: Any) -> str:
+        """The text under `path`, which may take long to make."""
+        return self._answer("GET", path, params=params, timeout=LONG_SECONDS).text
+
     def items(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
         """Every item of a list, page by page."""
         cursor: str | None = None
@@ -55,6 +61,9 @@ class ApiClient:
         return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": key or str(uuid.uuid4())})
 
     def _send(self, method: str, path: str, **rest: Any) -> Any:
+        return self._answer(method, path, **rest).json()
+
+    def _answer(self, method: str, path: str, **rest: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **rest)
         except httpx.TransportError as error:
@@ -62,7 +71,7 @@ class ApiClient:
                 "E_API_UNREACHABLE", f"the broker service does not answer ({type(error).__name__})"
             ) from None
         if answer.is_success:
-            return answer.json()
+            return answer
         raise _problem(answer)
 
 

@@ -54,7 +54,7 @@ def verify_command(
     if from_ is None:
         found = verify(_from_kafka(), published)
     else:
-        with _export(from_) as events:
+        with reading(from_) as events:
             found = verify(events, published)
     output.detail({"head": str(found), "events": found.seq, "whole": True}, as_json)
 
@@ -76,8 +76,8 @@ def rate(
     """
     period = _period(of_year, since, until)
     if period is None:
-        moment = _moment(at, "--at")
-        with _export(from_) as events:
+        moment = moment_of(at, "--at")
+        with reading(from_) as events:
             state = satisfaction.state_at(events, moment)
         groups = {name: _as_json(satisfaction.rates(state, moment, by)) for name, by in satisfaction.BY.items()}
         head = {"at": format_time(moment), "seq": state.seq, "hash": state.head}
@@ -85,7 +85,7 @@ def rate(
     else:
         if at is not None:
             raise ExchangeError("E_REQUEST", "ask for a moment (--at) or for a period")
-        with _export(from_) as events:
+        with reading(from_) as events:
             found = read_figures(events, [period], datetime.now(UTC)).as_json()
     _show(found, as_json)
 
@@ -116,10 +116,11 @@ def _period(of_year: int | None, since: str | None, until: str | None) -> Period
         return None
     if since is None or until is None:
         raise ExchangeError("E_REQUEST", "a period has --since and --until")
-    return Period(_moment(since, "--since"), _moment(until, "--until"))
+    return Period(moment_of(since, "--since"), moment_of(until, "--until"))
 
 
-def _moment(text: str | None, option: str) -> datetime:
+def moment_of(text: str | None, option: str) -> datetime:
+    """The moment of an option; now when it is left out. Raises ExchangeError(E_REQUEST)."""
     try:
         return datetime.now(UTC) if text is None else parse_time(text)
     except ValueError:
@@ -133,7 +134,8 @@ def _from_kafka() -> Iterator[LedgerEvent]:
 
 
 @contextmanager
-def _export(path: Path) -> Iterator[Iterator[LedgerEvent]]:
+def reading(path: Path) -> Iterator[Iterator[LedgerEvent]]:
+    """The events of an export. Raises ExchangeError: E_REQUEST, E_LEDGER_BROKEN."""
     try:
         with path.open(encoding="utf-8") as file:
             yield read_lines(file)

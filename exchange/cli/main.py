@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "quarantine": "Records that could not go on: look, redrive, discard.",
     "books": "The books per record type and share, and whether they close.",
     "ledger": "The ledger: export, verify, recompute the rate.",
+    "report": "The yearly report on the satisfaction rate: page, table, JSON.",
     "token": "API tokens.",
     "schemas": "The Avro schemas: check, lock, show.",
     "catalogue": "Departments and resources as code: check, show, apply.",

@@ -19,6 +19,7 @@ from exchange.web import (
     quarantine,
     registry,
     replies,
+    report,
     satisfaction,
     succession,
     uses,
@@ -63,6 +64,7 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
             uses,
             quarantine,
             satisfaction,
+            report,
             registry,
             health,
         )

@@ -26,6 +26,7 @@ from exchange.ledger.state import GrantEntry
 from exchange.names import DemandId, Department, GrantId, RecordType, ShareName
 from exchange.record import FRAME_BYTES, Headers, frame, source_of
 from exchange.settings import KafkaSettings, Settings
+from exchange.testing.catalogues import changed_catalogue, with_persons
 
 TYPE = RecordType("legal-entity.registration")
 PROVIDER = Department("market-regulation")
@@ -69,7 +70,8 @@ class Office:
         prepare(kafka_settings, folder)
         (folder / "master.secret").write_text(secrets.token_urlsafe(32), encoding="utf-8")
         own = self._as(names.BROKER, kafka_settings)
-        self.settings = Settings(kafka=own, evidence_seconds=0.2, worker_id="office")
+        catalogue = changed_catalogue(folder / "catalogue", with_persons)
+        self.settings = Settings(kafka=own, catalogue=catalogue, evidence_seconds=0.2, worker_id="office")
         self.service = BrokerService(self.settings)
         self.connection = Connection.of(kafka.admin_settings())
         self.admin = Admin(self.connection)

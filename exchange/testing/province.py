@@ -1,7 +1,6 @@
 """A small running province for tests: the demo's parts with real dirt in the registers, and freshness in seconds."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,7 +14,6 @@ from exchange import names
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.evidence_lines import LineStates, Unit
-from exchange.catalogue.load import RESOURCES_FILE
 from exchange.cli.client import ApiClient
 from exchange.cli.demo import agreement, registers
 from exchange.cli.demo.places import Places
@@ -30,6 +28,7 @@ from exchange.ledger.events import LedgerEvent
 from exchange.ledger.follower import read_ledger
 from exchange.names import Department, RecordType, ShareName, TopicName
 from exchange.testing import dirt
+from exchange.testing.catalogues import changed_catalogue, with_persons
 from exchange.testing.registers import TABLES
 
 FRESHNESS_SECONDS = 4
@@ -61,7 +60,7 @@ class Province:
     def __init__(self, folder: Path) -> None:
         """Everything lies under `folder`."""
         self.places = Places.choose(folder)
-        catalogue = _quick_catalogue(self.places.root / "catalogue")
+        catalogue = changed_catalogue(self.places.root / "catalogue", _quick)
         self.platform = Platform(self.places, {**_QUICK, "EXCHANGE_CATALOGUE": str(catalogue)})
         self._stack = ExitStack()
 
@@ -222,26 +221,22 @@ def _acts() -> list[Act]:
     """The demands of the demo; what taxation is granted shall be fresh within seconds."""
     consent = {"freshness_seconds": FRESHNESS_SECONDS}
     acts = ACTS[:_DEMANDS]
-    return [replace(act, consent=consent) if act.provider == "market-regulation" else act for act in acts]
+    return [
+        replace(act, consent=consent, automatic=False) if act.provider == "market-regulation" else act for act in acts
+    ]
 
 
 def _departments() -> list[str]:
     return sorted({department for act in ACTS[:_DEMANDS] for department in (act.demander, act.provider)})
 
 
-def _quick_catalogue(folder: Path) -> Path:
-    """The shipped departments, and of the resources those of the sources.
-
-    The company register promises a sign of life within seconds.
-    """
-    shipped = settings_module.load().catalogue
-    shutil.copytree(shipped, folder, dirs_exist_ok=True)
-    head, *blocks = (shipped / RESOURCES_FILE).read_text(encoding="utf-8").split(_RESOURCE)
+def _quick(resources: str) -> str:
+    """Of the shipped resources those of the sources; the company register promises a sign of life within seconds."""
+    head, *blocks = resources.split(_RESOURCE)
     ours = [f'record_type = "{kind}"\nprovider = "{_owner(name)}"\n' for name, kind in SOURCES.items()]
     kept = [block for block in blocks if any(words in block for words in ours)]
     quick = f"{_SLOW_CYCLE}\nupdate_cycle_seconds = {FRESHNESS_SECONDS}"
-    (folder / RESOURCES_FILE).write_text(_RESOURCE.join((head, *kept)).replace(_SLOW_CYCLE, quick), encoding="utf-8")
-    return folder
+    return with_persons(_RESOURCE.join((head, *kept)).replace(_SLOW_CYCLE, quick))
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def test_both_runs_end_well_with_closed_books(runs: Runs) -> None:
         print(f"before_records: {one.summary['seconds']['before_records']} s of {one.summary['seconds']}")
         assert one.status == 0, one.output
         assert one.summary["books_closed"]
-        assert one.summary["demands"] == {"serving": len(SINKS), "refused": 1}
+        assert one.summary["demands"] == {"serving": len(SINKS), "refused": 1, "unmatched": 1, "submitted": 1}
         strict, weighted = 17 / 19, (17 + 10 / 11) / 19  # one demand is refused, and one is granted without a field
         assert one.summary["satisfaction"] == {"strict": strict, "weighted": pytest.approx(weighted)}
 
@@ -217,6 +217,17 @@ def test_all_record_types_of_twelve_and_more_departments_travel(runs: Runs) -> N
     for counts in runs.first.summary["by_record_type"].values():
         assert counts["admitted"] > 0
         assert counts["handed_over"] == counts["forwarded"] > 0
+
+
+def test_a_demand_refused_one_overdue_one_granted_in_part_and_one_unmatched_are_told_with_what_they_do_to_the_rate(
+    runs: Runs,
+) -> None:
+    counted = len(ACTS) + 1
+    for one in (runs.first, runs.second):
+        for words in ("refused: ", "extended by 5 working", "overdue", "partially granted: 10", "unmatched: "):
+            assert words in one.output
+        assert one.summary["satisfaction"]["strict"] == (len(SINKS) - 1) / counted
+        assert one.summary["satisfaction"]["weighted"] == pytest.approx((len(SINKS) - 1 + 10 / 11) / counted)
 
 
 def test_the_first_run_admits_every_row_but_the_wrong_ones(runs: Runs) -> None:

@@ -19,7 +19,8 @@ from exchange.settings import ApiSettings
 _READY_SECONDS = 60.0
 _SERVING_SECONDS = 90.0
 _PAUSE_SECONDS = 0.2
-_OPEN = ("serving", "breached", "activating", "consented", "in-review", "submitted")
+_OPEN = ("serving", "breached", "activating", "consented", "in-review", "submitted", "unmatched")
+_SUPERVISOR = "supervisor"
 
 
 def wait_until(holds: Callable[[], bool], what: str, platform: Platform, seconds: float) -> None:
@@ -64,6 +65,8 @@ def register_departments(operator: ApiClient, places: Places, departments: Itera
         if not places.has_secret(f"{department}.token"):
             issued = operator.post("/v1/tokens", {"role": "department", "department": department})
             places.keep_secret(f"{department}.token", issued["token"])
+    if not places.has_secret(f"{_SUPERVISOR}.token"):
+        places.keep_secret(f"{_SUPERVISOR}.token", operator.post("/v1/tokens", {"role": _SUPERVISOR})["token"])
 
 
 def play(platform: Platform, acts: Iterable[Act]) -> None:
@@ -71,24 +74,27 @@ def play(platform: Platform, acts: Iterable[Act]) -> None:
     with ExitStack() as stack:
         opened: dict[str, ApiClient] = {}
 
-        def as_department(department: str) -> ApiClient:
-            if department not in opened:
-                token_file = platform.places.secret_file(f"{department}.token")
-                opened[department] = stack.enter_context(client(platform, token_file))
-            return opened[department]
+        def speak_as(caller: str) -> ApiClient:
+            if caller not in opened:
+                token_file = platform.places.secret_file(f"{caller}.token")
+                opened[caller] = stack.enter_context(client(platform, token_file))
+            return opened[caller]
 
         for act in acts:
-            _play(act, as_department(act.demander), as_department(act.provider))
+            _play(act, speak_as)
 
 
-def _play(act: Act, demander: ApiClient, provider: ApiClient) -> None:
+def _play(act: Act, speak_as: Callable[[str], ApiClient]) -> None:
+    demander = speak_as(act.demander)
     if _is_there(act, demander):
         return
     demand = demander.post("/v1/demands", act.demand)["demand"]
+    if act.reviewed:
+        speak_as(_SUPERVISOR).post(f"/v1/demands/{demand}/review", {"passed": True})
     if act.consent is not None:
-        provider.post(f"/v1/demands/{demand}/consent", act.consent)
-    else:
-        provider.post(f"/v1/demands/{demand}/refuse", act.refusal)
+        speak_as(act.provider).post(f"/v1/demands/{demand}/consent", act.consent)
+    elif act.refusal is not None:
+        speak_as(act.provider).post(f"/v1/demands/{demand}/refuse", act.refusal)
 
 
 def _is_there(act: Act, demander: ApiClient) -> bool:

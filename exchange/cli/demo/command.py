@@ -14,12 +14,13 @@ from rich.console import Console
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.cli.client import ApiClient
-from exchange.cli.demo import agreement, registers
+from exchange.cli.demo import agreement, prologue, registers
+from exchange.cli.demo.cases import cases
 from exchange.cli.demo.flow import Counts, look
 from exchange.cli.demo.places import Places
 from exchange.cli.demo.platform import Platform
 from exchange.cli.demo.progress import follow
-from exchange.cli.demo.story import ACTS, COMPANIES_SOURCE, DEPARTMENTS, FILE_SOURCE, PENSIONS, SINKS, SOURCES
+from exchange.cli.demo.story import ACTS, COMPANIES_SOURCE, DEPARTMENTS, FILE_SOURCE, PAST, PENSIONS, SINKS, SOURCES
 from exchange.cli.demo.summary import Summary, by_state
 from exchange.cli.kafka import NumberOfNodes, count_of
 from exchange.clock import Deadline
@@ -61,7 +62,7 @@ def demo(  # noqa: PLR0913, PLR0917 - an option each
     summary: Annotated[Path | None, typer.Option(help="Write the summary to this file as JSON.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
-    """A small province on this machine: real Kafka, real databases, thirteen departments, nineteen demands, the rate.
+    """A small province on this machine: real Kafka, real databases, thirteen departments, twenty-one demands, the rate.
 
     Example: `exchange demo --legal-entities registrations.csv.gz --summary summary.json --keep`
     """
@@ -91,6 +92,7 @@ def _run(platform: Platform, records: int, file: Path | None, stop: threading.Ev
         sources[FILE_SOURCE] = sources.pop(COMPANIES_SOURCE)
     with steps.step("servers", "Apache Kafka and PostgreSQL start"):
         platform.start_servers()
+        prologue.tell(platform)
     with steps.step("broker", "the broker service starts and reads its ledger"):
         platform.start_broker()
         agreement.wait_ready(platform)
@@ -101,7 +103,9 @@ def _run(platform: Platform, records: int, file: Path | None, stop: threading.Ev
         with steps.step("registers", "the departments' own databases are filled with generated people and companies"):
             tables = [source for source in sources if source != FILE_SOURCE]
             rows = registers.fill(platform, records, tables, settings_module.load())
-        with steps.step("demands", f"{len(ACTS)} demands, their replies and grants"):
+        with steps.step(
+            "demands", f"{len(ACTS)} demands, their replies and grants; one more waits since {PAST.days_ago} days"
+        ):
             agreement.play(platform, ACTS)
             agreement.wait_books(platform, operator)
         before = look(operator, platform.places, sources)
@@ -140,7 +144,9 @@ def _summary(platform: Platform, operator: ApiClient, counts: Counts, steps: Ste
         **{f"{child}_metrics": platform.metrics(child) for child in platform.children.names() if child != "serve"},
     }
     satisfaction = {"strict": rate["strict"], "weighted": rate["weighted"]}
-    return Summary(counts, by_state(list(operator.items("/v1/demands"))), satisfaction, steps.seconds, addresses)
+    demands = list(operator.items("/v1/demands"))
+    grants = {grant["grant"]: grant for grant in operator.items("/v1/grants")}
+    return Summary(counts, by_state(demands), satisfaction, steps.seconds, addresses, cases=cases(demands, grants))
 
 
 def _export(platform: Platform, file: Path) -> None:

@@ -38,13 +38,17 @@ FILE_SOURCE = f"{MARKET}.registrations-file"
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One demand, and the owner's reply: a consent with the agreed freshness, or a refusal with its reason."""
+    """One demand and what becomes of it: a consent, perhaps after a review, or a refusal; or nobody needs to reply."""
 
     demander: str
     provider: str
     demand: dict[str, Any]
     consent: dict[str, Any] | None = None
     refusal: dict[str, Any] | None = None
+    automatic: bool = False
+    """Whether the exchange grants it by itself: everything asked is shared without conditions."""
+    reviewed: bool = False
+    """Whether the competent department looks at it first."""
     sink: str | None = field(default=None)
     """The connector that takes what is granted."""
 
@@ -67,10 +71,16 @@ def _demand(what: str, fields: str, law: str, scenario: str, **more: Any) -> dic
     return {**named, "legal_basis": law, "scenario": scenario, **_ARTICLE_20, **more}
 
 
-def _served(sink: str, demand: dict[str, Any], **reply: Any) -> Act:
+def _served(sink: str, demand: dict[str, Any], *, reviewed: bool = False, **reply: Any) -> Act:
     """A demand to which its owner consents."""
     consent = {"freshness_seconds": FRESHNESS_SECONDS, **reply}
-    return Act(sink.partition(".")[0], demand["provider"], demand, consent, sink=sink)
+    return Act(sink.partition(".")[0], demand["provider"], demand, consent, reviewed=reviewed, sink=sink)
+
+
+def _automatic(sink: str, demand: dict[str, Any]) -> Act:
+    """A demand for what is shared without conditions."""
+    asked = {"freshness_seconds": FRESHNESS_SECONDS, **demand}
+    return Act(sink.partition(".")[0], demand["provider"], asked, automatic=True, sink=sink)
 
 
 _DEATH = "provider_code resident_id name death_date source reversed"
@@ -86,7 +96,7 @@ _RIGHT = (
 )
 
 ACTS = (
-    _served(
+    _automatic(
         f"{TAX}.companies",
         _demand(
             f"legal-entity.registration@{MARKET}",
@@ -137,6 +147,7 @@ ACTS = (
             "不动产登记暂行条例 art. 23-25",
             "enter joint ownership of couples",
         ),
+        reviewed=True,
     ),
     _served(
         f"{TAX}.real-estate-rights",
@@ -195,7 +206,7 @@ ACTS = (
             scope=[{"field": "debtor_kind", "operator": "equals", "values": ["2"]}],
         ),
     ),
-    _served(
+    _automatic(
         f"{CREDIT}.indicators",
         _demand(
             f"macro-economy.indicator@{STATISTICS}",
@@ -204,7 +215,7 @@ ACTS = (
             "follow the plan",
         ),
     ),
-    _served(
+    _automatic(
         f"{FINANCE}.indicators",
         _demand(
             f"macro-economy.indicator@{STATISTICS}",
@@ -231,7 +242,45 @@ ACTS = (
             "count registered data resources",
         ),
     ),
+    Act(
+        PENSIONS,
+        CIVIL,
+        _demand(
+            f"legal-entity.registration@{CIVIL}",
+            "credit_code name legal_representative",
+            "社会组织登记管理条例 art. 22",
+            "insure the staff of social organisations",
+        ),
+    ),
 )
-"""Every demand of the demo, in order."""
+"""Every demand of the demo, in order. The last one is for what nobody offers: it waits as unmatched."""
 SINKS = {act.sink: act.demand["record_type"] for act in ACTS if act.sink is not None}
 """Connectors that take what is granted, and its record type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A demand of some weeks ago: its owner asked for more time, got it, and still did not reply."""
+
+    demander: str
+    provider: str
+    demand: dict[str, Any]
+    days_ago: int
+    extension_days: int
+    reason: str
+
+
+PAST = Past(
+    HEALTH,
+    POLICE,
+    _demand(
+        f"population.resident@{POLICE}",
+        "resident_id name household_region current_address",
+        "疫苗管理法 art. 46",
+        "remind the parents of children without vaccination",
+    ),
+    days_ago=60,
+    extension_days=5,
+    reason="the register is being moved to another database",
+)
+"""What the demo finds in its ledger when it begins."""

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from exchange.cli.demo.cases import Case, table
 from exchange.cli.demo.flow import Counts
 
 _TARGET = 0.6
@@ -37,6 +38,8 @@ class Summary:
     seconds: dict[str, float]
     addresses: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+    """The demands that are not served in full."""
 
     def as_json(self) -> dict[str, Any]:
         """The document of `--summary`."""
@@ -75,6 +78,9 @@ class Summary:
             f" (weighted by fields {weighted}; the plan's target: more than {_TARGET:.0%})",
             highlight=False,
         )
+        if self.cases:
+            console.print()
+            console.print(table(self.cases))
         console.print("books: [green]closed[/green]" if self.closed else "books: [red]do not close[/red]")
         for note in self.notes:
             console.print(note, highlight=False, soft_wrap=True)

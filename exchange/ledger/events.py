@@ -159,7 +159,8 @@ def _as_written(line: str) -> LedgerEvent | None:
     ones or there twice, and the data is canonical.
     """
     try:
-        value = read_plain(line)
+        bare = line.rstrip("\r\n")
+        value = read_plain(bare)
         at, data = value["at"], value["data"]
         text = write_plain(data)
         event = LedgerEvent(
@@ -175,7 +176,7 @@ def _as_written(line: str) -> LedgerEvent | None:
             text=text,
         )
         parse_time(at)
-        same = _line(event) == line.rstrip("\r\n") and event.seq >= 0 and (event.offset or 0) >= 0
+        same = _line(event) == bare and event.seq >= 0 and (event.offset or 0) >= 0
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return event if same and isinstance(data, dict) else None

@@ -11,10 +11,10 @@ from typing import Any
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent, event_of
+from exchange.ledger.fold_corrections import CORRECTION_HANDLERS
 from exchange.ledger.fold_demands import DEMAND_HANDLERS
 from exchange.ledger.fold_departments import DEPARTMENT_HANDLERS, SUCCEEDED
 from exchange.ledger.fold_grants import GRANT_HANDLERS
-from exchange.ledger.history import HistoryEntry
 from exchange.ledger.settled import DISCARDED, REDRIVEN, Act, Settled
 from exchange.ledger.state import (
     LedgerState,
@@ -71,10 +71,10 @@ def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
     grant = state.grants.get(_text(event.data, "grant"))
     demand = state.demands.get(grant.demand if grant else DemandId(_text(event.data, "demand")))
     if demand is not None:
-        demand.history.append(HistoryEntry(event.seq, event.event, moment, event.actor))
+        demand.history.add(event.seq, event.event, moment, event.actor)
     elif event.event == SUCCEEDED:
         for moved in event.data.get("transfers", ()):
-            state.demands[DemandId(moved)].history.append(HistoryEntry(event.seq, SUCCEEDED, moment, event.actor))
+            state.demands[DemandId(moved)].history.add(event.seq, SUCCEEDED, moment, event.actor)
     if event.command_id is None:
         return
     digest = str(event.data.get(COMMAND_DIGEST, ""))
@@ -166,8 +166,7 @@ _HANDLERS: dict[str, _Handler] = {
     **DEPARTMENT_HANDLERS,
     **DEMAND_HANDLERS,
     **GRANT_HANDLERS,
-    "correction-submitted": _nothing,
-    "correction-answered": _nothing,
+    **CORRECTION_HANDLERS,
 }
 
 _RATED = frozenset(

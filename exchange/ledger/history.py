@@ -58,11 +58,11 @@ class History:
     def __init__(self) -> None:
         self._packed = array("q")
 
-    def append(self, entry: HistoryEntry) -> None:
+    def add(self, seq: int, event: str, at: datetime, actor: str) -> None:
         """Add the next event; its moment is aware."""
-        since = entry.at - _EPOCH
+        since = at - _EPOCH
         moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        self._packed.extend((entry.seq, moment, _names.number(entry.event) << _BITS | _names.number(entry.actor)))
+        self._packed.extend((seq, moment, _names.number(event) << _BITS | _names.number(actor)))
 
     def __len__(self) -> int:
         return len(self._packed) // _NUMBERS

@@ -1,7 +1,8 @@
 """Events as Kafka carries them: Confluent framing and Avro, the entity as key, `data` as canonical JSON text."""
 
-import json
 from sys import intern
+
+import orjson
 
 from exchange.avro import Codec
 from exchange.avro.lock import LEDGER_SUBJECT, SchemaRepository
@@ -45,7 +46,7 @@ class EventCodec:
             raise ExchangeError("E_LEDGER_BROKEN", f"{place} holds no event")
         try:
             body = self._codec(unframe(value)).decode(value[FRAME_BYTES:])
-            data = json.loads(body["data"])
+            data = orjson.loads(body["data"])
         except (ExchangeError, ValueError, KeyError, RecursionError):
             raise ExchangeError("E_LEDGER_BROKEN", f"{place} holds no readable event") from None
         if not isinstance(data, dict):

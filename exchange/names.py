@@ -13,6 +13,7 @@ ShareName = NewType("ShareName", str)
 """The name of a share, unique for ever."""
 GrantId = NewType("GrantId", str)
 DemandId = NewType("DemandId", str)
+CorrectionId = NewType("CorrectionId", str)
 TopicName = NewType("TopicName", str)
 SchemaId = NewType("SchemaId", int)
 """The 4-byte id of the Confluent framing: below 100,000 from `ids.lock`, from there on from the ledger."""
@@ -104,6 +105,11 @@ def quarantine_topic(provider: Department) -> TopicName:
 def faults_topic(owner: Department) -> TopicName:
     """A department's own log of rows its connectors could not map or apply."""
     return TopicName(f"faults.{owner}")
+
+
+def correction_topic(provider: Department) -> TopicName:
+    """Which records of a provider others doubt, and what it answers: keys and words, which the ledger never holds."""
+    return TopicName(f"correction.{provider}")
 
 
 def receipt_topic(grant: GrantId) -> TopicName:

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from exchange.ledger.correction import CorrectionEntry
 from exchange.ledger.done import CommandsDone
 from exchange.ledger.history import History
 from exchange.ledger.settled import Settled
-from exchange.names import DemandId, Department, GrantId, RecordType, SchemaId, ShareName
+from exchange.names import CorrectionId, DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
 
 class DemandState(StrEnum):
@@ -372,6 +373,7 @@ class LedgerState:
     """What was done under each idempotency key, by (actor, key)."""
     settled: dict[Department, Settled] = field(default_factory=dict)
     """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
+    corrections: dict[CorrectionId, CorrectionEntry] = field(default_factory=dict)
     next_schema_id: int = 100_000
     leader_worker: str | None = None
     leader_url: str | None = None

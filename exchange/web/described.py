@@ -51,7 +51,7 @@ def describe(app: FastAPI) -> None:
             app.openapi_schema = made
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign] - the way FastAPI documents
+    app.openapi = document  # type: ignore[method-assign]  # the way FastAPI documents
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from exchange.names import Department, RecordType, ShareName
 
 _STATE_ADMISSION = "exchange.admission."
 _STATE_DELIVERY = "exchange.delivery."
+_CORRECTIONS = "correction."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,11 @@ def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) 
         yield NewTopicSpec(inbox, partitions_of(resource.record_type, fixed), topic_config(TopicKind.INBOX))
         # Admission puts aside whatever stands in an inbox, also before its department is registered.
         yield NewTopicSpec(names.quarantine_topic(resource.provider), 1, topic_config(TopicKind.QUARANTINE))
+        yield _corrections(resource.provider)
     for department in _registered(state):
         yield NewTopicSpec(names.quarantine_topic(department), 1, topic_config(TopicKind.QUARANTINE))
         yield NewTopicSpec(names.faults_topic(department), 1, topic_config(TopicKind.FAULTS))
+        yield _corrections(department)
     for share in state.shares.values():
         if not share.deleted or share.share in held:
             yield share_spec(share.share, share.terms.record_type, fixed)
@@ -87,10 +90,16 @@ def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) 
             yield NewTopicSpec(names.receipt_topic(grant.grant), 1, topic_config(TopicKind.RECEIPT))
 
 
+def _corrections(department: Department) -> NewTopicSpec:
+    """Also a successor of the provider gets them, so every department has the topic."""
+    return NewTopicSpec(names.correction_topic(department), 1, topic_config(TopicKind.CORRECTION))
+
+
 def _department_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
     registered = {department for department in _registered(state) if not has_ended(state, department, now)}
     for department in registered:
         yield Acl(department, "topic", names.quarantine_topic(department), "read")
+        yield Acl(department, "topic", names.correction_topic(department), "read")
         yield Acl(department, "topic", names.faults_topic(department), "read")
         yield Acl(department, "topic", names.faults_topic(department), "write")
         yield Acl(department, "group", names.tail_group(department), "describe")
@@ -154,22 +163,23 @@ def _delivery() -> Iterable[Acl]:
 
 
 def _broker() -> Iterable[Acl]:
-    """The ledger's writer, the watcher, and the keeper of quarantine: it alone redrives.
+    """The ledger's writer, the watcher, and the keeper of quarantine and corrections: it alone redrives.
 
-    It sees offsets everywhere, records only of line state, receipts, quarantine and shares. A share is read one record
-    at a time, for its timestamp alone: whether records or only transaction markers stand between a grantee's offset
-    and the end can be told in no other way.
+    It sees offsets everywhere, records only of line state, receipts, quarantine, corrections, shares and registries. A
+    share is read one record at a time, for its timestamp alone: whether records or only transaction markers stand
+    between a grantee's offset and the end can be told in no other way. A registry is read for keys alone, from the
+    moment of a correction on: whether the corrected version has come.
     """
     yield from _follower(names.BROKER)
     yield Acl(names.BROKER, "topic", names.LEDGER_TOPIC, "write")
     yield Acl(names.BROKER, "group", names.BROKER_GROUP, "read")
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "write")
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "describe")
-    yield Acl(names.BROKER, "topic", "exchange.redrive.", "write", prefixed=True)
-    for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "share.", "quarantine."):
+    for prefix in ("exchange.redrive.", _CORRECTIONS):
+        yield Acl(names.BROKER, "topic", prefix, "write", prefixed=True)
+    for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "share.", "quarantine.", _CORRECTIONS, "registry."):
         yield Acl(names.BROKER, "topic", prefix, "read", prefixed=True)
-    for prefix in ("inbox.", "registry."):
-        yield Acl(names.BROKER, "topic", prefix, "describe", prefixed=True)
+    yield Acl(names.BROKER, "topic", "inbox.", "describe", prefixed=True)
     yield Acl(names.BROKER, "group", "grant.", "describe", prefixed=True)
     yield Acl(names.BROKER, "group", names.ADMISSION_GROUP, "describe")
     yield Acl(names.BROKER, "group", names.DELIVERY_GROUP, "describe")

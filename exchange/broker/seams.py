@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.books import Account
+from exchange.broker.corrections_desk import Corrections
 from exchange.broker.quarantine import Quarantine
 from exchange.clock import Clock, Deadline
 from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
@@ -135,6 +136,11 @@ class Service(Protocol):
     @property
     def quarantine(self) -> Quarantine:
         """The quarantine of all departments."""
+        ...
+
+    @property
+    def corrections(self) -> Corrections:
+        """The corrections of all departments."""
         ...
 
     def refresh(self) -> None:

@@ -25,6 +25,9 @@ from exchange.broker import satisfaction
 from exchange.broker.books import Account, books, publish, quarantine
 from exchange.broker.clocks import COMPETENT, REVIEW, clocks
 from exchange.broker.commands_timely import ConsentUnconditional, consents_wait
+from exchange.broker.corrections import correction_clock
+from exchange.broker.corrections_desk import Corrections
+from exchange.broker.corrections_store import KafkaCorrections
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
@@ -97,6 +100,8 @@ class BrokerService:
             self.schemas,
             lambda: quarantine(self._lines),
         )
+        self._written = KafkaCorrections(self._connection, Admin(self._connection))
+        self.corrections = Corrections(self._store, self._written, self.clock)
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._settled = threading.Event()
@@ -145,6 +150,7 @@ class BrokerService:
                 thread.join()
         self._store.close()
         self._lines.close()
+        self._written.close()
 
     # what the API asks
 
@@ -257,6 +263,7 @@ class BrokerService:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
                 self._absent = evidence.absent
+                self.corrections.watch()
                 receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
                 self._accounts = books(self._lines, receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
@@ -355,4 +362,7 @@ def _overdue(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
         for name, clock in clocks(state, demand, now).running:
             if clock.late:
                 late[(name, COMPETENT if name == REVIEW else demand.provider or "")] += 1
+    for correction in state.corrections.values():
+        if correction_clock(correction, now).late:
+            late[("correction", correction.provider)] += 1
     return {labels: float(count) for labels, count in late.items()}

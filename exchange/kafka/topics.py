@@ -3,8 +3,8 @@
 Erasure. What a department withdraws, or replaces by a newer version, is off the disks of the brokers within the time
 that `ERASED_WITHIN` states for each kind of topic, also when nothing else happens there:
 
-- kept topics (inbox, redrive, quarantine, faults) drop whole segments. A record waits for the last of its segment, so
-  that `retention.ms` is shorter than the bound by `segment.ms` and an hour for the broker's own pace.
+- kept topics (inbox, redrive, quarantine, faults, correction) drop whole segments. A record waits for the last of its
+  segment, so that `retention.ms` is shorter than the bound by `segment.ms` and an hour for the broker's own pace.
 - compacted topics (registry, shares, state of the lines) are cleaned at the latest `max.compaction.lag.ms` after a
   record was appended, but never in the segment that is written to, and that one is closed only by a record that comes
   later. So admission writes a heartbeat into every registry partition each `HEARTBEAT_EVERY`, delivery passes it on to
@@ -42,6 +42,7 @@ class TopicKind(Enum):
     SHARE = "share"
     QUARANTINE = "quarantine"
     FAULTS = "faults"
+    CORRECTION = "correction"
     RECEIPT = "receipt"
     LINE_STATE = "line-state"
     LEDGER = "ledger"
@@ -61,6 +62,7 @@ ERASED_WITHIN: Mapping[TopicKind, timedelta] = {
     TopicKind.LINE_STATE: timedelta(days=3, hours=12),
     TopicKind.QUARANTINE: timedelta(days=30),
     TopicKind.FAULTS: timedelta(days=30),
+    TopicKind.CORRECTION: timedelta(days=90),
 }
 """The erasure bound of each kind of topic that may hold records or keys. Receipts and the ledger hold neither."""
 
@@ -112,6 +114,7 @@ _CONFIG: dict[TopicKind, dict[str, str]] = {
     TopicKind.SHARE: _registry(timedelta(), 4 * MAX_VALUE_BYTES),
     TopicKind.QUARANTINE: _kept(TopicKind.QUARANTINE, **{"max.message.bytes": str(4 * MAX_VALUE_BYTES)}),
     TopicKind.FAULTS: _kept(TopicKind.FAULTS, **{"max.message.bytes": str(4 * MAX_VALUE_BYTES)}),
+    TopicKind.CORRECTION: _kept(TopicKind.CORRECTION),
     TopicKind.RECEIPT: _compacted(**{"segment.ms": _ms(_DAY)}),
     TopicKind.LINE_STATE: _LINE_STATE,
     TopicKind.LEDGER: {

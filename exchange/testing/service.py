@@ -12,6 +12,7 @@ import uvicorn
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.books import Account
+from exchange.broker.corrections_desk import Corrections
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.quarantine import Quarantine
 from exchange.broker.seams import ClientAccess
@@ -21,6 +22,7 @@ from exchange.clock import Clock, Deadline
 from exchange.ledger.events import LedgerEvent
 from exchange.names import GrantId
 from exchange.settings import Settings
+from exchange.testing.corrections import MemoryCorrections
 from exchange.testing.ledger import MemoryLedger
 from exchange.testing.shelf import MemoryShelf
 
@@ -65,6 +67,9 @@ class MemoryService:
         self.shelf = MemoryShelf()
         """What stands in quarantine."""
         self.quarantine = Quarantine(self.ledger, self.shelf, self.schemas, self.shelf.put_aside)
+        self.written = MemoryCorrections(self.ledger)
+        """What corrections say, and the registries of their records."""
+        self.corrections = Corrections(self.ledger, self.written, self.clock)
         self._catalogue = _catalogue()
 
     def refresh(self) -> None:

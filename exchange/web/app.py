@@ -10,6 +10,7 @@ from exchange.broker.seams import Service
 from exchange.settings import HttpSettings
 from exchange.web import (
     catalogue,
+    corrections,
     demands,
     disputes,
     grants,
@@ -62,6 +63,7 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
             disputes,
             grants,
             uses,
+            corrections,
             quarantine,
             satisfaction,
             report,

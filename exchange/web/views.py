@@ -121,7 +121,7 @@ def demand(state: LedgerState, entry: DemandEntry, now: datetime) -> Json:
         "refusal": None if entry.refused is None else _refusal(entry),
         "extension": None if entry.extension is None else _extension(entry.extension),
         "dispute": None if entry.dispute is None else _dispute(entry.dispute),
-        "clocks": {name: _clock(getattr(running, name)) for name in ("review", "reply", "delivery")},
+        "clocks": {name: statutory(getattr(running, name)) for name in ("review", "reply", "delivery")},
         **entry.details,
     }
 
@@ -280,7 +280,8 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
 
 
-def _clock(clock: StatutoryClock | None) -> Json | None:
+def statutory(clock: StatutoryClock | None) -> Json | None:
+    """A statutory clock; null while it does not run."""
     if clock is None:
         return None
     return {

@@ -23,6 +23,7 @@ def test_the_bounds_are_those_that_the_exchange_promises() -> None:
     assert days[TopicKind.INBOX] == days[TopicKind.REDRIVE] == 14
     assert days[TopicKind.REGISTRY] == days[TopicKind.SHARE] == days[TopicKind.LINE_STATE] == 3.5
     assert days[TopicKind.QUARANTINE] == days[TopicKind.FAULTS] == 30
+    assert days[TopicKind.CORRECTION] == 90
 
 
 def test_every_kind_of_topic_that_may_hold_records_or_keys_has_a_bound() -> None:

@@ -26,6 +26,9 @@ from exchange.testing.corrections import MemoryCorrections
 from exchange.testing.ledger import MemoryLedger
 from exchange.testing.shelf import MemoryShelf
 
+_COMMAND_SECONDS = 20.0
+"""For a ledger that is no memory: a busy machine may need longer than a moment."""
+
 
 @cache
 def _schemas() -> SchemaRepository:
@@ -89,18 +92,18 @@ class MemoryService:
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Note a principal and its secret."""
-        done = self.ledger.execute(AddDepartment(department), actor, command_id, Deadline.after(1))
+        done = self.ledger.execute(AddDepartment(department), actor, command_id, Deadline.after(_COMMAND_SECONDS))
         return self._new_secret(department) if done.entities and not done.repeated else None
 
     def rotate_secret(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Note a new secret."""
-        done = self.ledger.execute(RotateSecret(department), actor, command_id, Deadline.after(1))
+        done = self.ledger.execute(RotateSecret(department), actor, command_id, Deadline.after(_COMMAND_SECONDS))
         return None if done.repeated else self._new_secret(department)
 
     def apply_catalogue(self, actor: str, command_id: str | None) -> int:
         """Bring the shipped catalogue into the ledger."""
         command = ApplyCatalogue.of(self._catalogue)
-        return len(self.ledger.execute(command, actor, command_id, Deadline.after(1)).entities)
+        return len(self.ledger.execute(command, actor, command_id, Deadline.after(_COMMAND_SECONDS)).entities)
 
     def _new_secret(self, department: str) -> str:
         self.secrets[department] = secrets.token_urlsafe(16)

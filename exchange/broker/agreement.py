@@ -92,13 +92,14 @@ def unjoinable(
     What a grant was before an amendment, and what it will be, is as clear or as pseudonymous as what it is.
     """
     passed = set(beside)
-    return next((grant.grant for grant in state.grants.values() if _joins(state, grant, demander, terms, passed)), None)
+    return next(
+        (grant.grant for grant in state.running.values() if _joins(state, grant, demander, terms, passed)), None
+    )
 
 
 def _joins(state: LedgerState, grant: GrantEntry, demander: Department, terms: Terms, passed: set[GrantId]) -> bool:
     return (
-        grant.ended is None
-        and grant.grant not in passed
+        grant.grant not in passed
         and state.demands[grant.demand].demander == demander
         and grant.terms.record_type == terms.record_type
         and grant.terms.pseudonymous != terms.pseudonymous

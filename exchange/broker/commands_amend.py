@@ -114,8 +114,8 @@ class EndOverlaps:
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """A `share-left` for each."""
         draft = Draft(state)
-        for grant in state.grants.values():
+        for grant in state.running.values():
             for former in grant.former:
-                if grant.ended is None and former.until <= now:
+                if former.until <= now:
                     draft.say("share-left", grant.grant, grant=grant.grant, share=former.share)
         return draft.events

@@ -59,7 +59,8 @@ def check_period(use_from: datetime | None, use_until: datetime | None, now: dat
 
 def check_single(state: LedgerState, asked: Asked, now: datetime, beside: str = "") -> None:
     """Raise ExchangeError(E_DEMAND_DUPLICATE) when the department has an open demand for the same. beside: but this."""
-    for other in state.demands_of(asked.demander, asked.record_type):
+    code = None if asked.resource is None else asked.resource.resource
+    for other in (state.demands[one] for one in state.alike.of(asked.record_type, code, asked.fields, asked.scope)):
         if other.demand != beside and _same(other, asked) and is_open(state, other, now):
             raise ExchangeError("E_DEMAND_DUPLICATE", f"{other.demand} is open")
 
@@ -67,7 +68,9 @@ def check_single(state: LedgerState, asked: Asked, now: datetime, beside: str = 
 def _same(other: DemandEntry, asked: Asked) -> bool:
     code = None if asked.resource is None else asked.resource.resource
     return (
-        other.resource == code
+        other.demander == asked.demander
+        and other.record_type == asked.record_type
+        and other.resource == code
         and (code is not None or other.details.get("provider") == asked.wanted_provider)
         and set(other.fields) == set(asked.fields)
         and other.scope == asked.scope

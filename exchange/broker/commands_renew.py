@@ -66,7 +66,7 @@ class RenewDemand:
         """When the new period begins: at the end of the present one."""
         if before.use_until is None:
             raise ExchangeError("E_RENEWAL", "its use period has no end")
-        again = (one for one in state.demands_of(before.demander, before.record_type) if one.renews == before.demand)
+        again = (state.demands[one] for one in state.renewals.get(before.demand, ()))
         if any(one.withdrawn is None and one.refused is None for one in again):
             raise ExchangeError("E_RENEWAL", "it has been renewed")
         if self.use_until is not None and self.use_until <= before.use_until:

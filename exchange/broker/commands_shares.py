@@ -24,7 +24,7 @@ LOST = "E_SHARE_LOST"
 
 def unplaced(state: LedgerState) -> list[GrantEntry]:
     """Running grants that wait for a share: their first, or the next one after an amendment."""
-    return [grant for grant in state.grants.values() if grant.ended is None and _wanted_terms(grant) is not None]
+    return [grant for grant in state.running.values() if _wanted_terms(grant) is not None]
 
 
 def placement(state: LedgerState, grant: str, schemas: SchemaRepository) -> tuple[ShareName, bool]:
@@ -170,7 +170,7 @@ class DeleteShare:
         found = _share(state, self.share)
         if found.deleted:
             return ()
-        if any(found.share in grant.shares and grant.ended is None for grant in state.grants.values()):
+        if any(found.share in grant.shares for grant in state.running.values()):
             raise ExchangeError("E_GRANT_STATE", "a grant that reads this share has not ended")
         return said("share-deleted", found.share, share=found.share)
 

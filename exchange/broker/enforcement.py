@@ -369,10 +369,9 @@ def _placed(state: LedgerState, now: datetime) -> list[GrantEntry]:
     """Grants that have their share, whose time has come, and whose reader could log in."""
     return [
         grant
-        for grant in state.grants.values()
+        for grant in state.running.values()
         if grant.share is not None
         and grant.activated is None
-        and grant.ended is None
         and has_begun(state, grant, now)
         and state.departments[state.demands[grant.demand].demander].registered
     ]

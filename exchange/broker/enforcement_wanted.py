@@ -110,7 +110,7 @@ def _department_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
 
 
 def _grant_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
-    for grant in state.grants.values():
+    for grant in state.running.values():
         shares = readable(state, grant, now)
         demander = state.demands[grant.demand].demander
         if not shares or not state.departments[demander].registered or has_ended(state, demander, now):
@@ -127,7 +127,7 @@ def _registered(state: LedgerState) -> Iterator[Department]:
 
 def unused(state: LedgerState) -> list[ShareEntry]:
     """Shares that no grant may ever read again: every grant that read them has ended, or reads another one."""
-    read = {share for grant in state.grants.values() if grant.ended is None for share in grant.shares}
+    read = {share for grant in state.running.values() for share in grant.shares}
     # A share that never had a grant is one whose assignment was lost in a crash; the next pass gives it out or ends it.
     return [share for share in state.shares.values() if not share.deleted and share.share not in read]
 

@@ -66,6 +66,8 @@ _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
 _REPLAY_SECONDS = 60.0
 _FOLLOW_SECONDS = 0.5
+_BUSY_SECONDS = 0.02
+"""Pause between two looks at events that change nothing in Kafka."""
 _ELECTION_SECONDS = 15.0
 _SECRET_BYTES = 32
 _LEADERS_GAUGES = (
@@ -105,6 +107,8 @@ class BrokerService:
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._settled = threading.Event()
+        self._asked_time = float("-inf")
+        """When it was asked last what time has ended (monotonic)."""
         self._accounts: list[Account] | None = None
         self._absent: frozenset[GrantId] | None = None
         self._threads = [
@@ -222,24 +226,34 @@ class BrokerService:
             Layout(kafka.replication, kafka.partitions),
             Watch(self.clock, self._lines.in_flow, self._limit, partial(set_topic_settings, self._super)),
         )
-        seen, looked = -1, float("-inf")
-        head = HeadLog(self.clock)
+        seen, enforced, looked, head = -1, -1, float("-inf"), HeadLog(self.clock)
         while self._store.leader and not self._stop.is_set():
             due = time.monotonic() - looked >= _ENFORCE_SECONDS
-            seq = self._store.wait(seen, 0 if due else _FOLLOW_SECONDS)
+            seq = self._store.wait(seen, 0 if due or enforced < 0 else _FOLLOW_SECONDS)
             self._store.read(head.note)
             if due:
                 reconciler.look()
                 looked = time.monotonic()
             if seq != seen:
                 self._attempt("consents", self._consent)
-            if due or seq != seen or self._store.read(lambda state: falls_due(state, self.clock.now())):
+            changed = self._store.read(lambda state: state.enforced)
+            if due or changed != enforced or self._falls_due():
                 # Events that came meanwhile, also its own, make the next pass.
-                seen = seq if reconciler.reconcile() else -1
-                if seen < 0:
+                enforced = changed if reconciler.reconcile() else -1
+                if enforced < 0:
                     self._stop.wait(_RETRY_SECONDS)
                 else:
                     self._settled.set()
+            elif seq != seen:
+                self._stop.wait(_BUSY_SECONDS)
+            seen = seq
+
+    def _falls_due(self) -> bool:
+        """Whether time alone has ended something; looked at now and then, however many events come."""
+        if time.monotonic() - self._asked_time < _FOLLOW_SECONDS:
+            return False
+        self._asked_time = time.monotonic()
+        return self._store.read(lambda state: falls_due(state, self.clock.now()))
 
     def _consent(self) -> None:
         """Grant what is shared without conditions."""

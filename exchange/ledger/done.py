@@ -37,7 +37,7 @@ class CommandsDone:
         """What was done under a key; None when nothing was, or too long ago."""
         return self._young.get(key) or self._old.get(key)
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._young or key in self._old
 
     def note(self, key: Key, digest: str, seq: int, entity: str, at: datetime) -> None:

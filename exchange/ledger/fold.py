@@ -63,6 +63,8 @@ def apply(state: LedgerState, event: LedgerEvent) -> None:
                 raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} lacks data of a {event.event}") from None
             state.unread += 1
     _remember(state, event, moment)
+    if event.event not in _UNENFORCED:
+        state.enforced = event.seq
     state.seq, state.head, state.at = event.seq, event.hash, moment
 
 
@@ -168,6 +170,27 @@ _HANDLERS: dict[str, _Handler] = {
     **GRANT_HANDLERS,
     **CORRECTION_HANDLERS,
 }
+
+_UNENFORCED = frozenset(
+    (
+        "demand-submitted",
+        "supplement-requested",
+        "demand-supplemented",
+        "demand-reviewed",
+        "extension-requested",
+        "reply-extended",
+        "demand-refused",
+        "dispute-opened",
+        "dispute-escalated",
+        "dispute-settled",
+        "freshness-broken",
+        "freshness-restored",
+        "use-recorded",
+        "token-issued",
+        "token-revoked",
+    )
+)
+"""The frequent events that change nothing that Kafka should hold. Of every other one, also a new one, it may."""
 
 _RATED = frozenset(
     (

@@ -31,6 +31,10 @@ def _time(value: str | None) -> datetime | None:
     return None if value is None else parse_time(value)
 
 
+def _note_asked(state: LedgerState, demand: DemandEntry) -> None:
+    state.alike.note(demand.demand, demand.record_type, demand.resource, demand.fields, demand.scope)
+
+
 def _await(state: LedgerState, demand: DemandEntry) -> None:
     """It waits for a reply; without conditions, for one that the exchange may give by itself."""
     if demand.withdrawn is not None or demand.grants:
@@ -76,6 +80,9 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
         reply_days=data.get("reply_days"),
     )
     state.demands[demand] = entry
+    _note_asked(state, entry)
+    if entry.renews is not None:
+        state.renewals[entry.renews] = (*state.renewals.get(entry.renews, ()), demand)
     _await(state, entry)
 
 
@@ -94,6 +101,7 @@ def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
         demand.masks = tuple(sorted(data.get("masks", {}).items()))
         demand.scope = scope_from_json(data.get("scope", ()))
         demand.reply_days = data.get("reply_days", demand.reply_days)
+        _note_asked(state, demand)
         _await(state, demand)
     for request in demand.supplements:
         request.answered = request.answered or at
@@ -105,6 +113,7 @@ def _demand_matched(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.resource, demand.provider = data["resource"], Department(data["provider"])
     demand.matched = at
+    _note_asked(state, demand)
     demand.review, demand.reply_days = bool(data.get("review")), data.get("reply_days")
     _await(state, demand)
 

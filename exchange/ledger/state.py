@@ -1,11 +1,11 @@
 """What the ledger says: departments, resources, demands, grants and shares after a sequence of events."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from exchange.ledger.alike import Alike
 from exchange.ledger.correction import CorrectionEntry
 from exchange.ledger.done import CommandsDone
 from exchange.ledger.history import History
@@ -360,6 +360,10 @@ class LedgerState:
     demands: dict[DemandId, DemandEntry] = field(default_factory=dict)
     awaiting: dict[DemandId, DemandEntry] = field(default_factory=dict)
     """The demands that nobody has consented to, refused or withdrawn."""
+    alike: Alike = field(default_factory=Alike)
+    """The demands by what they ask for."""
+    renewals: dict[DemandId, tuple[DemandId, ...]] = field(default_factory=dict)
+    """The demands that continue the use period of another one, by that one."""
     prompt: dict[DemandId, DemandEntry] = field(default_factory=dict)
     """Those of them that have never been replied to and ask for nothing that has a condition."""
     grants: dict[GrantId, GrantEntry] = field(default_factory=dict)
@@ -375,6 +379,8 @@ class LedgerState:
     """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
     corrections: dict[CorrectionId, CorrectionEntry] = field(default_factory=dict)
     next_schema_id: int = 100_000
+    enforced: int = 0
+    """Sequence number of the last event that may change what Kafka should hold."""
     leader_worker: str | None = None
     leader_url: str | None = None
     """Where the leader that announced itself last takes commands."""
@@ -382,11 +388,3 @@ class LedgerState:
     """When the last event happened."""
     unread: int = 0
     """Events that this version of the code does not know, or that lack what it would need of them."""
-
-    def demands_of(self, demander: Department, record_type: RecordType) -> Iterator[DemandEntry]:
-        """What a department demands of a record type."""
-        return (
-            demand
-            for demand in self.demands.values()
-            if demand.demander == demander and demand.record_type == record_type
-        )

@@ -4,16 +4,20 @@ The way tells the time of demands, every reply, every withdrawal, and the duties
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from exchange.broker.clocks import clocks
-from exchange.broker.companions import DELIVERY, Acts, Duty, Reply, Withdrawal
+from exchange.broker.companions import CORRECTION, DELIVERY, Acts, Duty, Reply, Withdrawal
+from exchange.broker.corrections import correction_clock
 from exchange.broker.satisfaction import counts, group_of, judge
 from exchange.broker.time_weighted import Timeline, TimeTable, touched
 from exchange.calendar import day_in_shanghai
+from exchange.ledger.correction import CorrectionEntry
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import apply
 from exchange.ledger.state import DemandEntry, LedgerState
+from exchange.names import DemandId, GrantId
 
 _CLOSING = frozenset(("demand-consented", "demand-withdrawn", "grant-ended", "department-succeeded"))
 """Events after which a clock may be gone or may be another one."""
@@ -48,15 +52,16 @@ class Chronicle:
             look(self.state, rest)
 
     def time(self, at: datetime) -> TimeTable:
-        """The time of all demands up to `at`, the moment up to which was read."""
+        """The time of all demands up to `at`; nothing happened between the last event read and that moment."""
         return self._timeline.close(at)
 
     def acts(self, at: datetime) -> Acts:
         """What happened up to `at`, the moment up to which was read."""
-        duties = dict(self._closed)
+        duties = {key: self._of_now(duty) for key, duty in self._closed.items()}
         for demand in self.state.demands.values():
             duties |= _duties(self.state, demand, at)
-        return Acts(list(duties.values()), self._replies, self._withdrawals)
+        corrections = [_correction(self.state, one, at) for one in self.state.corrections.values()]
+        return Acts([*duties.values(), *corrections], self._replies, self._withdrawals)
 
     def _take(self, event: LedgerEvent) -> None:
         if event.event in _CLOSING:
@@ -76,6 +81,12 @@ class Chronicle:
                 strictly = judge(self.state, demand).strictly
                 self._withdrawals.append(Withdrawal(event.moment, demand.demand, group_of(demand), strictly))
 
+    def _of_now(self, duty: Duty) -> Duty:
+        """A duty as one of whoever has its demand now."""
+        grant = self.state.grants.get(GrantId(duty.subject))
+        demand = self.state.demands[grant.demand if grant is not None else DemandId(duty.subject)]
+        return replace(duty, group=group_of(demand))
+
     def _reply(self, event: LedgerEvent) -> None:
         for demand in touched(self.state, event):
             refused = event.event == "demand-refused"
@@ -90,3 +101,10 @@ def _duties(state: LedgerState, demand: DemandEntry, at: datetime) -> dict[tuple
         subject = demand.grants[-1] if name == DELIVERY else demand.demand
         found[name, subject] = Duty(name, subject, group_of(demand), clock.due, clock.provisional, clock.done)
     return found
+
+
+def _correction(state: LedgerState, entry: CorrectionEntry, at: datetime) -> Duty:
+    """The provider's duty to answer a doubt."""
+    clock = correction_clock(entry, at)
+    group = group_of(state.demands[entry.demand])._replace(provider=entry.provider)
+    return Duty(CORRECTION, entry.correction, group, clock.due, clock.provisional, clock.done)

@@ -85,7 +85,7 @@ def read_figures(events: Iterable[LedgerEvent], parts: Sequence[Period], now: da
     found: dict[datetime, Rate] = {}
     read = Chronicle([whole.start, *(part.end for part in parts)])
     read.read(events, at, ends, lambda state, moment: found.update({moment: Rate.of(judged(state, moment))}))
-    acts, time, today = read.acts(at), read.time(at), day_in_shanghai(at)
+    acts, time, today = read.acts(at), read.time(min(now, whole.end)), day_in_shanghai(at)
     return PeriodFigures(
         period=whole,
         at=at,

@@ -4,20 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.broker.life import DEMAND_STEPS, GRANT_STEPS, described
+from exchange.cli import demand_dispute, demand_reply
 from exchange.cli.client import connect
-from exchange.cli.output import detail, entry, say, show_json, table
-from exchange.errors import ExchangeError
+from exchange.cli.demand_shown import tell
+from exchange.cli.demand_words import DemandId, Json, Key, Mask, Where, act, condition_of, masks_of
+from exchange.cli.output import entry, heading, say, show_json, table
+from exchange.ledger.state import DemandState
 
 app = typer.Typer(no_args_is_help=True, help="Demands through their life.")
-_Id = Annotated[str, typer.Argument(metavar="DEMAND", help="id of the demand, e.g. d-12")]
-_Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
-_Mask = Annotated[
-    list[str] | None, typer.Option("--mask", help="FIELD=MASK, MASK one of first, ends, year, pseudonym; repeatable")
-]
-_Where = Annotated[
-    list[str] | None,
-    typer.Option("--where", help="row scope: FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE…; all hold; repeatable"),
-]
 
 
 @app.command()
@@ -27,8 +22,8 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
     resource: Annotated[str | None, typer.Option(help="code of the resource; see `exchange catalogue show`")] = None,
     record_type: Annotated[str | None, typer.Option(help="instead of a resource: what is needed, from anyone")] = None,
     provider: Annotated[str | None, typer.Option(help="with a record type: from whom")] = None,
-    mask: _Mask = None,
-    where: _Where = None,
+    mask: Mask = None,
+    where: Where = None,
     legal_basis: Annotated[str, typer.Option(help="使用依据: the law that allows it")] = "",
     scenario: Annotated[str, typer.Option(help="使用场景: what it is for")] = "",
     use_scope: Annotated[str, typer.Option(help="使用范围: who uses it")] = "",
@@ -37,7 +32,7 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
     use_until: Annotated[str | None, typer.Option(help="RFC 3339, with zone")] = None,
     freshness_seconds: Annotated[int | None, typer.Option(help="wanted freshness; else the update cycle")] = None,
     key: Annotated[str | None, typer.Option(help="idempotency key: the same twice submits once")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Demand fields of a resource, as the department whose token you use.
 
@@ -70,7 +65,7 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
 
 
 @app.command()
-def show(demand: _Id, as_json: _Json = False) -> None:
+def show(demand: DemandId, as_json: Json = False) -> None:
     """One demand with its history and statutory clocks.
 
     Example: `exchange demand show d-12`
@@ -80,10 +75,9 @@ def show(demand: _Id, as_json: _Json = False) -> None:
     if as_json:
         show_json(answer)
         return
-    history = answer.pop("history")
-    detail(answer, False)
+    tell(answer)
     say("")
-    table(history, ("seq", "at", "event", "actor"), False)
+    table(answer["history"], ("seq", "at", "event", "actor"), False)
 
 
 @app.command("list")
@@ -93,7 +87,7 @@ def list_(
     provider: Annotated[str | None, typer.Option(help="who owns the records")] = None,
     registry: Annotated[str | None, typer.Option(help="one registry, e.g. legal-entity")] = None,
     overdue: Annotated[bool | None, typer.Option(help="only those past a statutory clock")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Demands that concern you; with the token of an overseer, all.
 
@@ -112,84 +106,83 @@ def list_(
 
 
 @app.command()
-def consent(  # noqa: PLR0913 - the parts of a consent
-    demand: _Id,
+def supplement(  # noqa: PLR0913 - what may be added
+    demand: DemandId,
     *,
-    field: Annotated[list[str] | None, typer.Option(help="field to grant; all asked ones when left out")] = None,
-    mask: _Mask = None,
-    where: _Where = None,
-    freshness_seconds: Annotated[int | None, typer.Option(help="agreed freshness; else as wanted")] = None,
-    key: Annotated[str | None, typer.Option(help="idempotency key")] = None,
-    as_json: _Json = False,
+    legal_basis: Annotated[str, typer.Option(help="使用依据")] = "",
+    scenario: Annotated[str, typer.Option(help="使用场景")] = "",
+    use_scope: Annotated[str, typer.Option(help="使用范围")] = "",
+    mode: Annotated[str, typer.Option(help="共享方式")] = "",
+    answer: Annotated[str, typer.Option(help="in words, what was asked for")] = "",
+    field: Annotated[list[str] | None, typer.Option(help="a field that is needed, while none is named")] = None,
+    mask: Mask = None,
+    where: Where = None,
+    key: Key = None,
+    as_json: Json = False,
 ) -> None:
-    """Consent, as the provider: to all asked fields or some, perhaps masked more, perhaps for fewer rows.
+    """Add what was missing or asked for, as the demander.
 
-    Example: `exchange demand consent d-12 --field name --field status`
+    Example: `exchange demand supplement d-12 --use-scope "tax offices of the province"`
     """
     body = {
+        "legal_basis": legal_basis,
+        "scenario": scenario,
+        "use_scope": use_scope,
+        "mode": mode,
+        "answer": answer,
         "fields": field,
         "masks": masks_of(mask or []),
         "scope": [condition_of(text) for text in where or []],
-        "freshness_seconds": freshness_seconds,
     }
-    _reply(demand, "consent", body, key, as_json)
-
-
-@app.command()
-def refuse(
-    demand: _Id,
-    reason: Annotated[str, typer.Option(help="why (Order 809, art. 21)")],
-    legal_basis: Annotated[str, typer.Option(help="for what is not shared: the law that forbids it")] = "",
-    key: Annotated[str | None, typer.Option(help="idempotency key")] = None,
-    as_json: _Json = False,
-) -> None:
-    """Refuse, as the provider, with a reason.
-
-    Example: `exchange demand refuse d-12 --reason "not needed for the stated purpose"`
-    """
-    _reply(demand, "refuse", {"reason": reason, "legal_basis": legal_basis}, key, as_json)
+    act(demand, "supplement", body, key, as_json)
 
 
 @app.command()
 def withdraw(
-    demand: _Id,
+    demand: DemandId,
     reason: Annotated[str, typer.Option(help="why")] = "",
-    key: Annotated[str | None, typer.Option(help="idempotency key")] = None,
-    as_json: _Json = False,
+    key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Take your own demand back; its grants end.
 
     Example: `exchange demand withdraw d-12`
     """
-    _reply(demand, "withdraw", {"reason": reason}, key, as_json)
+    act(demand, "withdraw", {"reason": reason}, key, as_json)
 
 
-def masks_of(texts: list[str]) -> dict[str, str]:
-    """`FIELD=MASK` texts as the API takes them. Raises ExchangeError(E_REQUEST)."""
-    masks = {}
-    for text in texts:
-        field, separator, mask = text.partition("=")
-        if not (separator and field and mask):
-            raise ExchangeError("E_REQUEST", "--mask is FIELD=MASK")
-        masks[field] = mask
-    return masks
+@app.command()
+def renew(
+    demand: DemandId,
+    use_until: Annotated[str | None, typer.Option(help="RFC 3339, with zone; open when left out")] = None,
+    legal_basis: Annotated[str, typer.Option(help="使用依据, when it is another one than before")] = "",
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for the time after the use period, as the demander: a demand for the same, which begins when that ends.
+
+    Example: `exchange demand renew d-12 --use-until 2028-01-01T00:00:00+08:00`
+    """
+    act(demand, "renew", {"use_until": use_until, "legal_basis": legal_basis}, key, as_json)
 
 
-def condition_of(text: str) -> dict[str, Any]:
-    """`FIELD=VALUE`, `FIELD^PREFIX` or `FIELD:VALUE,VALUE` as the API takes it. Raises ExchangeError(E_REQUEST)."""
-    for sign, operator in (("=", "equals"), ("^", "prefix"), (":", "in")):
-        field, separator, rest = text.partition(sign)
-        if separator and field.isidentifier() and rest:
-            return {"field": field, "operator": operator, "values": rest.split(",") if operator == "in" else [rest]}
-    raise ExchangeError("E_REQUEST", "--where is FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE")
+@app.command()
+def life(
+    markdown: Annotated[bool, typer.Option("--markdown", help="as the page of the documentation")] = False,
+) -> None:
+    """Which command is taken in which state, and who may give it.
 
-
-def _reply(demand: str, verb: str, body: dict[str, Any], key: str | None, as_json: bool) -> None:
-    with connect() as api:
-        answer = api.post(f"/v1/demands/{demand}/{verb}", body, key)
-    if as_json:
-        show_json(answer)
+    Example: `exchange demand life`
+    """
+    if markdown:
+        say(described().rstrip("\n"))
         return
-    say(f"{demand} is {answer['state']}")
-    if answer["grants"]:
-        say(f"grants: {', '.join(answer['grants'])}")
+    for title, steps in (("a demand", DEMAND_STEPS), ("a grant, by its own state", GRANT_STEPS)):
+        heading(f"The life of {title}")
+        for name, step in steps.items():
+            states = ", ".join(state.value for state in DemandState if state in step.states)
+            entry(name, f"by {step.who}: {step.meaning}", f"when {states}", f"says {step.event}")
+
+
+app.add_typer(demand_reply.app)
+app.add_typer(demand_dispute.app, name="dispute")

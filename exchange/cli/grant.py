@@ -6,8 +6,8 @@ import typer
 
 from exchange.broker.commands_amend import OVERLAP_SECONDS
 from exchange.cli.client import connect
-from exchange.cli.demand import condition_of, masks_of
-from exchange.cli.output import cell, detail, entry, say, show_json
+from exchange.cli.demand_words import condition_of, masks_of
+from exchange.cli.output import cell, detail, entry, say, show_json, table
 from exchange.errors import ExchangeError
 
 app = typer.Typer(no_args_is_help=True, help="Grants: what a department may read.")
@@ -105,6 +105,7 @@ def _tell_client(answer: dict[str, Any]) -> None:
 def amend(  # noqa: PLR0913 - the parts of an amendment
     grant: _Id,
     *,
+    reason: _Reason,
     field: Annotated[list[str] | None, typer.Option(help="field to grant; all asked ones when left out")] = None,
     mask: _Mask = None,
     where: _Where = None,
@@ -119,9 +120,10 @@ def amend(  # noqa: PLR0913 - the parts of an amendment
 
     A new share is made and filled; then it is the one to read, and the one before stays readable for the overlap.
 
-    Example: `exchange grant amend g-13 --field name --field status --overlap-seconds 86400`
+    Example: `exchange grant amend g-13 --reason "the law changed" --field name --field status --overlap-seconds 86400`
     """
     body = {
+        "reason": reason,
         "fields": field,
         "masks": masks_of(mask or []),
         "scope": [condition_of(text) for text in where or []],
@@ -165,6 +167,58 @@ def revoke(grant: _Id, reason: _Reason, key: _Key = None, as_json: _Json = False
     Example: `exchange grant revoke g-13 --reason "the purpose has been met"`
     """
     _act(grant, "revoke", {"reason": reason}, key, as_json)
+
+
+@app.command("end-purpose")
+def end_purpose(grant: _Id, reason: _Reason, key: _Key = None, as_json: _Json = False) -> None:
+    """Say, as the grantee, that you need the data no longer: the grant ends, what you took is to be disposed of.
+
+    Example: `exchange grant end-purpose g-13 --reason "the survey is done"`
+    """
+    _act(grant, "end-purpose", {"reason": reason}, key, as_json)
+
+
+@app.command("confirm-disposal")
+def confirm_disposal(
+    grant: _Id,
+    how: Annotated[str, typer.Option(help="how the data were disposed of")],
+    key: _Key = None,
+    as_json: _Json = False,
+) -> None:
+    """Confirm, as the grantee of a grant that has ended, that what you took is disposed of (Order 809, art. 27).
+
+    Example: `exchange grant confirm-disposal g-13 --how "table dropped, backups overwritten"`
+    """
+    _act(grant, "confirm-disposal", {"how": how}, key, as_json)
+
+
+@app.command("record-use")
+def record_use(  # noqa: PLR0913 - what Order 809, art. 29 asks to record
+    grant: _Id,
+    *,
+    scenario: Annotated[str, typer.Option(help="for what it was used")],
+    process: Annotated[str, typer.Option(help="how it was used")],
+    effect: Annotated[str, typer.Option(help="what came of it")] = "",
+    storage: Annotated[str, typer.Option(help="where it is kept")] = "",
+    key: _Key = None,
+    as_json: _Json = False,
+) -> None:
+    """Record, as the grantee, how the data were used; the record is kept for ever (the law: 3 years).
+
+    Example: `exchange grant record-use g-13 --scenario "tax registration" --process "matched by credit code"`
+    """
+    body = {"scenario": scenario, "process": process, "effect": effect, "storage": storage}
+    _act(grant, "uses", body, key, as_json)
+
+
+@app.command()
+def uses(grant: _Id, as_json: _Json = False) -> None:
+    """The records of use of a grant, for its two parties and for overseers.
+
+    Example: `exchange grant uses g-13`
+    """
+    with connect() as api:
+        table(api.items(f"/v1/grants/{grant}/uses"), ("at", "scenario", "process", "effect", "storage"), as_json)
 
 
 def config_of(grant: dict[str, Any]) -> dict[str, Any]:

@@ -206,8 +206,6 @@ def test_both_runs_end_well_with_closed_books(runs: Runs) -> None:
         assert one.status == 0, one.output
         assert one.summary["books_closed"]
         assert one.summary["demands"] == {"serving": len(SINKS), "refused": 1, "unmatched": 1, "submitted": 1}
-        strict, weighted = 17 / 19, (17 + 10 / 11) / 19  # one demand is refused, and one is granted without a field
-        assert one.summary["satisfaction"] == {"strict": strict, "weighted": pytest.approx(weighted)}
 
 
 def test_all_record_types_of_twelve_and_more_departments_travel(runs: Runs) -> None:

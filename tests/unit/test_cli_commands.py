@@ -70,6 +70,38 @@ def submit(run: Run) -> str:
     return shown.strip()
 
 
+def test_every_step_of_a_demand_has_its_command(run: Run, service: MemoryService, tmp_path: Path) -> None:
+    competent = as_json(run("token", "issue", "supervisor", "--json"))["token"]
+    (tmp_path / "supervisor").write_text(competent)
+    asked = ("demand", "submit", "certificate_number", "event", "--resource", "101004/0001", "--mode", "batch-exchange")
+    demand = done(run(*asked, "--scenario", "joint ownership", by="natural-resources")).splitlines()[0]
+    done(run("demand", "supplement", demand, "--legal-basis", "a law", "--use-scope", "staff", by="natural-resources"))
+    done(run("demand", "request-supplement", demand, "--missing", "the article", by="supervisor"))
+    done(run("demand", "supplement", demand, "--answer", "art. 23", by="natural-resources"))
+    done(run("demand", "review", demand, by="supervisor"))
+    done(run("demand", "extend", demand, "--days", "5", "--reason", "moving", by="civil-affairs"))
+    done(run("demand", "extend", demand, by="supervisor"))
+    done(run("demand", "refuse", demand, "--reason", "no duty", by="civil-affairs"))
+    done(run("demand", "dispute", "open", demand, "--grounds", "the law names it", by="natural-resources"))
+    done(run("demand", "dispute", "escalate", demand, "--reason", "no agreement", by="supervisor"))
+    words = ("--outcome", "reply-again", "--reason", "it holds")
+    done(run("demand", "dispute", "settle", demand, *words, by="supervisor"))
+    shown = done(run("demand", "show", demand, by="natural-resources"))
+    for part in ("5 working days, given", "settled: reply-again", "reply of the provider due ", "dispute-settled"):
+        assert part in shown, shown
+    consent = ("demand", "consent", demand, "--conditions", "only at the window", "--json")
+    (grant,) = as_json(run(*consent, by="civil-affairs"))["grants"]
+    service.ledger.execute(PlaceGrant(grant, service.schemas))
+    service.ledger.execute(ActivateGrant(grant))
+    used = ("--scenario", "joint ownership", "--process", "matched by certificate")
+    done(run("grant", "record-use", grant, *used, by="natural-resources"))
+    assert "joint ownership" in done(run("grant", "uses", grant, by="civil-affairs"))
+    done(run("grant", "end-purpose", grant, "--reason", "done", by="natural-resources"))
+    done(run("grant", "confirm-disposal", grant, "--how", "table dropped", by="natural-resources"))
+    assert as_json(run("grant", "show", grant, "--json"))["must_dispose"] is False
+    assert "withdraw" in done(run("demand", "life")) and "| `renew` |" in done(run("demand", "life", "--markdown"))
+
+
 def test_a_demand_lives_on_the_command_line(run: Run, service: MemoryService) -> None:
     demand = submit(run)
     listed = as_json(run("demand", "list", "--state", "submitted", "--json", by=MARKET))
@@ -203,11 +235,18 @@ def test_errors_and_settings_are_printed_with_their_meaning() -> None:
     assert all(row["meaning"] for row in settings.values())
 
 
+def leaves_of(command: Any) -> Iterator[Any]:
+    """Every command under a group, also of the groups in it."""
+    if not hasattr(command, "commands"):
+        yield command
+        return
+    for part in command.commands.values():
+        yield from leaves_of(part)
+
+
 def test_every_command_has_help_with_an_example() -> None:
     for name in COMMANDS:
-        command = load(name)
-        leaves = command.commands.values() if hasattr(command, "commands") else [command]
-        for leaf in leaves:
+        for leaf in leaves_of(load(name)):
             assert "Example" in (leaf.help or ""), f"{name} {leaf.name}"
 
 

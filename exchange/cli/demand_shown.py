@@ -1,0 +1,62 @@
+"""A demand as a person reads it: who wants what from whom, under which law, and where its clocks stand."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from exchange.cli.output import entry, say
+
+_CLOCKS = {"review": "review by the competent department", "reply": "reply of the provider", "delivery": "delivery"}
+
+
+def tell(demand: dict[str, Any]) -> None:
+    """Print a demand as the API shows it, without its history."""
+    provider = demand["provider"] or "nobody yet"
+    entry(demand["demand"], demand["state"], f"{demand['demander']} asks {provider} for {demand['record_type']}")
+    for name, value in _lines(demand):
+        say(f"  {name:<14} {value}")
+
+
+def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    masks = demand["masks"]
+    yield "fields", ", ".join(f"{one} ({masks[one]})" if one in masks else one for one in demand["fields"]) or "–"
+    if demand["scope"]:
+        yield "rows", " and ".join(_condition(part) for part in demand["scope"])
+    for name, words in (("legal_basis", "legal basis"), ("scenario", "scenario"), ("use_scope", "use scope")):
+        yield words, demand.get(name) or "–"
+    yield "mode", demand.get("mode") or "–"
+    yield "use period", f"{demand['use_from'] or 'at once'} … {demand['use_until'] or 'open'}"
+    if demand["missing"]:
+        yield "missing", ", ".join(demand["missing"])
+    if demand["renews"]:
+        yield "renews", demand["renews"]
+    yield from _replies(demand)
+    for name, words in _CLOCKS.items():
+        if demand["clocks"][name] is not None:
+            yield "clock", f"{words} {_clock(demand['clocks'][name])}"
+    if demand["grants"]:
+        yield "grants", ", ".join(demand["grants"])
+
+
+def _replies(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    extension, refusal, dispute = demand["extension"], demand["refusal"], demand["dispute"]
+    if extension is not None:
+        given = "asked for" if extension["given"] is None else "given"
+        yield "extension", f"{extension['days']} working days, {given}"
+    if refusal is not None:
+        basis = f" ({refusal['legal_basis']})" if refusal["legal_basis"] else ""
+        yield "refused", f"{refusal['reason']}{basis}"
+    if dispute is not None:
+        stands = f"settled: {dispute['outcome']}" if dispute["settled"] else f"before: {dispute['level']}"
+        yield "dispute", f"by {dispute['by']}, {stands}"
+
+
+def _clock(clock: dict[str, Any]) -> str:
+    done = "" if clock["done"] is None else f", done {clock['done']}"
+    late = ", overdue" if clock["overdue"] else ""
+    provisional = " (provisional: that year's holidays are not announced)" if clock["provisional"] else ""
+    return f"due {clock['due']}{provisional}{done}{late}"
+
+
+def _condition(part: dict[str, Any]) -> str:
+    words = {"equals": "=", "prefix": "begins with", "in": "in"}[part["operator"]]
+    return f"{part['field']} {words} {', '.join(part['values'])}"

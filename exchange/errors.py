@@ -253,6 +253,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     ("E_METHOD", Stage.WEB, Action.REFUSE, "this address does not take this method", "see /docs"),
     ("E_RATE_LIMIT", Stage.WEB, Action.REFUSE, "more requests than this caller may send in so short a time",
      "wait as long as Retry-After says; an operator may raise EXCHANGE_HTTP__REQUESTS_PER_SECOND"),
+    ("E_ISSUER", Stage.WEB, Action.RETRY, "the keys of the OpenID Connect issuer cannot be had",
+     "check EXCHANGE_HTTP__OIDC_JWKS_URL or the file, and that the issuer answers; tokens of the ledger go on working"),
     ("E_TOKEN", Stage.WEB, Action.REFUSE, "no valid token came with the request",
      "send `Authorization: Bearer <token>`; an operator issues tokens"),
     ("E_ROLE", Stage.WEB, Action.REFUSE, "this token's role or department may not do this",

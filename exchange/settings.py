@@ -66,6 +66,19 @@ class HttpSettings(BaseModel):
         int, Field(ge=1, description="bad tokens that are answered 401 for one address; more are answered 429")
     ] = 60
 
+    oidc_issuer: Annotated[
+        str, Field(description="OpenID Connect issuer whose tokens are taken beside our own; empty: none")
+    ] = ""
+    oidc_audience: Annotated[str, Field(description="what its tokens name as their audience: this exchange")] = ""
+    oidc_jwks_url: Annotated[str, Field(description="where its public keys are (https)")] = ""
+    oidc_jwks_file: Annotated[Path | None, Field(description="file with its public keys, instead of the address")] = (
+        None
+    )
+    oidc_role_claim: Annotated[str, Field(description="claim that names one of our roles")] = "exchange_role"
+    oidc_department_claim: Annotated[
+        str, Field(description="claim that names the department's slug, for the role department")
+    ] = "exchange_department"
+
     @property
     def url(self) -> str:
         """Where the other instances reach this one."""

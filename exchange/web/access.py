@@ -5,6 +5,7 @@ import binascii
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 
 from exchange.broker.demands import acts_for
 from exchange.broker.seams import Service
+from exchange.broker.succession import has_ended
 from exchange.broker.tokens import DEPARTMENT_ROLE, authenticate
 from exchange.errors import ExchangeError
 from exchange.ledger.state import LedgerState
@@ -20,6 +22,8 @@ from exchange.names import Department
 from exchange.settings import HttpSettings, secret
 from exchange.web.forwarding import at_leader
 from exchange.web.limits import RateLimit
+from exchange.web.oidc import Identity, Oidc, looks_signed
+from exchange.web.oidc_keys import keys_of
 
 SUPERVISOR = "supervisor"
 OPERATOR = "operator"
@@ -29,6 +33,7 @@ _BEARER = HTTPBearer(auto_error=False, description="an API token; see `exchange 
 """For the documentation: `Gate` reads the header itself, because it takes Basic too."""
 _KEY_CHARACTERS = 128
 _TOKEN_CHARACTERS = 20
+_ISSUER = "issuer:"
 _FIRST_TOKEN = "first"  # noqa: S105 - its name, beside the ids of the ledger
 
 
@@ -60,12 +65,13 @@ class Caller:
 
 
 class Gate:
-    """Recognises callers by the tokens of the ledger and the operator's first token. Bearer, or Basic slug:token."""
+    """Recognises callers by tokens: the ledger's, the operator's first one, an issuer's. Bearer or Basic slug:token."""
 
     def __init__(self, service: Service, settings: HttpSettings) -> None:
         self._service = service
         self._rates = RateLimit(settings)
         self._first = _first_token(settings)
+        self._oidc = Oidc(settings, keys_of(settings), service.clock) if settings.oidc_issuer else None
 
     def admit(self, authorization: str | None, address: str) -> Caller:
         """The caller of a request with this Authorization header from this address.
@@ -74,8 +80,8 @@ class Gate:
         """
         try:
             caller = self._caller(authorization)
-        except ExchangeError:
-            if authorization:
+        except ExchangeError as error:
+            if authorization and error.code == "E_TOKEN":
                 self._rates.bad_token(address)
             raise
         self._rates.request(caller.token)
@@ -97,10 +103,23 @@ class Gate:
         if self._first is not None and hmac.compare_digest(self._first, token.encode()):
             return Caller(OPERATOR, None, _FIRST_TOKEN)
         now = self._service.clock.now()
+        if self._oidc is not None and looks_signed(token):
+            return self._vouched(self._oidc.identity(token), now)
         found = self._service.ledger.read(lambda state: authenticate(state, token, now)) if token else None
         if found is None:
             raise ExchangeError("E_TOKEN")
         return Caller(found.role, found.department, found.token)
+
+    def _vouched(self, identity: Identity, now: datetime) -> Caller:
+        """A caller that the issuer vouches for; its department has to exist here."""
+        slug = None if identity.department is None else Department(identity.department)
+        if slug is not None and not self._service.ledger.read(lambda state: _exists(state, slug, now)):
+            raise ExchangeError("E_TOKEN", "the issuer's token names no department that exists")
+        return Caller(identity.role, slug, f"{_ISSUER}{identity.subject}")
+
+
+def _exists(state: LedgerState, department: Department, now: datetime) -> bool:
+    return department in state.departments and not has_ended(state, department, now)
 
 
 def _first_token(settings: HttpSettings) -> bytes | None:

@@ -102,3 +102,9 @@ def end_of(state: LedgerState, grant: GrantEntry) -> datetime | None:
     """When time alone ends a grant: with the use period, or earlier, as agreed; None when nothing does."""
     ends = [end for end in (grant.until, state.demands[grant.demand].use_until) if end is not None]
     return min(ends, default=None)
+
+
+def ends_within(state: LedgerState, grant: GrantEntry, moment: datetime) -> bool:
+    """Whether time alone ends a grant that has not ended, at `moment` or before."""
+    end = end_of(state, grant)
+    return grant.ended is None and end is not None and end <= moment

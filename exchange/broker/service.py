@@ -8,9 +8,7 @@ import os
 import secrets
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,25 +19,20 @@ import exchange
 from exchange import names
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
-from exchange.broker import satisfaction
 from exchange.broker.books import Account, books, publish, quarantine
-from exchange.broker.clocks import COMPETENT, REVIEW, clocks
 from exchange.broker.commands_timely import ConsentUnconditional, consents_wait
-from exchange.broker.corrections import correction_clock
 from exchange.broker.corrections_desk import Corrections
 from exchange.broker.corrections_store import KafkaCorrections
-from exchange.broker.demands import demand_state
 from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
 from exchange.broker.evidence import Evidence
-from exchange.broker.evidence_judge import CAUSES
 from exchange.broker.evidence_lines import LineStates
 from exchange.broker.evidence_receipts import Receipts
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
+from exchange.broker.published import publish_demands
 from exchange.broker.quarantine import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
-from exchange.broker.succession import awaited
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
 from exchange.clock import Clock, Deadline, SystemClock
@@ -52,7 +45,7 @@ from exchange.kafka.reader import PartitionTail
 from exchange.kafka.topic_settings import set_topic_settings
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.follower import read_ledger
-from exchange.ledger.state import DemandState, LedgerState
+from exchange.ledger.state import LedgerState
 from exchange.ledger.store import LedgerStore
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
@@ -337,46 +330,3 @@ def _kept_secret(file: Path) -> str:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
             new.write(secrets.token_urlsafe(_SECRET_BYTES))
     return file.read_text().strip()
-
-
-def publish_demands(state: LedgerState, now: datetime) -> None:
-    """Set the metrics of demands, clocks and the satisfaction rate. A ratio that does not exist has no sample."""
-    total = satisfaction.rate(state, now)
-    variants = {("strict",): total.strict, ("weighted",): total.weighted}
-    metrics.SATISFACTION.replace({labels: ratio for labels, ratio in variants.items() if ratio is not None})
-    metrics.DEMANDS_COUNTED.set(total.counted)
-    metrics.DEMANDS_SATISFIED.set(total.satisfied_strictly)
-    metrics.REGISTRY_SATISFACTION.replace(_strict(state, now, "registry"))
-    metrics.DEPARTMENT_SATISFACTION.replace(
-        {
-            (department, side): ratio
-            for side in ("demander", "provider")
-            for (department,), ratio in _strict(state, now, side).items()
-            if department != satisfaction.NOBODY
-        }
-    )
-    states = Counter(demand_state(state, demand, now).value for demand in state.demands.values())
-    metrics.DEMANDS.replace({(one.value,): float(states[one.value]) for one in DemandState})
-    metrics.DEMANDS_OVERDUE.replace(_overdue(state, now))
-    waiting = awaited(state, now)
-    metrics.DEMANDS_AWAITING_HEIR.replace({(department,): float(len(some)) for department, some in waiting.items()})
-    broken = Counter(cause for grant in state.grants.values() if grant.active for cause in grant.breaches)
-    metrics.GRANTS_IN_BREACH.replace({(cause,): float(broken[cause]) for cause in CAUSES})
-
-
-def _strict(state: LedgerState, now: datetime, by: str) -> dict[tuple[str, ...], float]:
-    groups = satisfaction.rates(state, now, satisfaction.BY[by])
-    return {(name,): rate.strict for name, rate in groups.items() if rate.strict is not None}
-
-
-def _overdue(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
-    """Duties that are past their day and not met, of providers and of the competent department."""
-    late: Counter[tuple[str, ...]] = Counter()
-    for demand in state.demands.values():
-        for name, clock in clocks(state, demand, now).running:
-            if clock.late:
-                late[(name, COMPETENT if name == REVIEW else demand.provider or "")] += 1
-    for correction in state.corrections.values():
-        if correction_clock(correction, now).late:
-            late[("correction", correction.provider)] += 1
-    return {labels: float(count) for labels, count in late.items()}

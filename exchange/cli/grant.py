@@ -29,18 +29,22 @@ _RESYNC = "away for longer than withdrawals are kept: read it from its beginning
 
 
 @app.command("list")
-def list_(
+def list_(  # noqa: PLR0913 - a filter each
+    *,
     demander: Annotated[str | None, typer.Option(help="who reads")] = None,
     provider: Annotated[str | None, typer.Option(help="whose records")] = None,
     record_type: Annotated[str | None, typer.Option(help="of which type")] = None,
     active: Annotated[bool | None, typer.Option(help="only active ones, or only others")] = None,
+    ends_within_days: Annotated[int | None, typer.Option(help="only those that time ends by then")] = None,
+    must_dispose: Annotated[bool | None, typer.Option(help="only those whose data are still to be disposed of")] = None,
     as_json: _Json = False,
 ) -> None:
     """Grants that concern you; with the token of an overseer, all.
 
     Example: `exchange grant list --active`
     """
-    filters = {"demander": demander, "provider": provider, "record_type": record_type, "active": active}
+    filters: dict[str, Any] = {"demander": demander, "provider": provider, "record_type": record_type, "active": active}
+    filters |= {"ends_within_days": ends_within_days, "must_dispose": must_dispose}
     with connect() as api:
         found = list(api.items("/v1/grants", **filters))
     if as_json:

@@ -37,6 +37,10 @@ DEMANDS_AWAITING_HEIR = _gauge(
     "demands_awaiting_successor", "Demands of a split department that nobody goes on with yet", "department"
 )
 GRANTS_IN_BREACH = _gauge("grants_in_breach", "Active grants with an open breach of this cause", "cause")
+GRANTS_EXPIRING = _gauge(
+    "grants_expiring", "Grants that end within so many days (30, 7, 1)", "department", "days"
+)  # fmt: skip
+DISPOSALS_OPEN = _gauge("disposals_open", "Ended grants whose data are not confirmed as disposed of", "department")
 SOURCE_SILENCE = _gauge(
     "source_silence_seconds", "Since the last record or heartbeat of a source", "record_type", "department"
 )

@@ -1,13 +1,17 @@
 """Paths of grants: what departments may read, and its end."""
 
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
 
 from exchange.broker.commands_amend import AmendGrant
 from exchange.broker.commands_grants import ResumeGrant, RevokeGrant, SuspendGrant
 from exchange.broker.commands_shares import OrderRecovery
+from exchange.broker.commands_timely import ends_within
+from exchange.broker.commands_use import must_dispose
 from exchange.broker.demands import grant_of
 from exchange.broker.seams import Service
 from exchange.clock import Deadline
@@ -22,6 +26,28 @@ from exchange.web.demands import COMMAND_SECONDS
 from exchange.web.paging import PageOf, answer
 
 
+class Wanted(BaseModel):
+    """Which grants a list shows."""
+
+    demander: str | None = None
+    provider: str | None = None
+    record_type: str | None = None
+    active: bool | None = None
+    ends_within_days: Annotated[int | None, Query(ge=0, le=36_600, description="those that time ends by then")] = None
+    must_dispose: Annotated[bool | None, Query(description="whether a disposal is still to be confirmed")] = None
+
+    def fits(self, state: LedgerState, one: GrantEntry, now: datetime) -> bool:
+        """Whether the list shows this grant."""
+        return (
+            self.demander in (None, state.demands[one.demand].demander)
+            and self.provider in (None, one.terms.provider)
+            and self.record_type in (None, one.terms.record_type)
+            and self.active in (None, one.active)
+            and self.must_dispose in (None, must_dispose(one))
+            and (self.ends_within_days is None or ends_within(state, one, now + timedelta(days=self.ends_within_days)))
+        )
+
+
 def router(service: Service) -> APIRouter:
     """The paths of grants."""
     api = APIRouter(prefix="/v1/grants", tags=["grants"])
@@ -32,25 +58,13 @@ def router(service: Service) -> APIRouter:
 
 def _readings(api: APIRouter, service: Service) -> None:
     @api.get("")
-    def grants(
-        caller: Anyone,
-        page: PageOf,
-        demander: str | None = None,
-        provider: str | None = None,
-        record_type: str | None = None,
-        active: bool | None = None,
-    ) -> dict[str, Any]:
+    def grants(caller: Anyone, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Grants; a department sees those it holds and those it gave."""
+        now = service.clock.now()
 
         def fits(state: LedgerState, one: GrantEntry) -> bool:
             holder = state.demands[one.demand].demander
-            return (
-                demander in (None, holder)
-                and provider in (None, one.terms.provider)
-                and record_type in (None, one.terms.record_type)
-                and active in (None, one.active)
-                and caller.concerned(state, holder, one.terms.provider)
-            )
+            return caller.concerned(state, holder, one.terms.provider) and wanted.fits(state, one, now)
 
         def question(state: LedgerState) -> dict[str, Any]:
             found, following = page.of((one.grant, one) for one in state.grants.values() if fits(state, one))

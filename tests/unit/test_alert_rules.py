@@ -11,7 +11,7 @@ import pytest
 import yaml
 from promql_parser import Expr, MatrixSelector, VectorSelector
 
-from exchange.broker.service import publish_demands
+from exchange.broker.published import publish_demands
 from exchange.ledger.state import LedgerState
 from exchange.observe import metrics
 from exchange.observe.families import GaugeFamily
@@ -22,6 +22,8 @@ LABELS = {
     "exchange_quarantine_records": {"department", "code"},
     "exchange_demands_overdue": {"clock", "department"},
     "exchange_grants_in_breach": {"cause"},
+    "exchange_grants_expiring": {"department", "days"},
+    "exchange_disposals_open": {"department"},
     "exchange_line_lag_seconds": {"line", "record_type"},
     "exchange_backfill_remaining_records": {"share"},
     "exchange_enforcement_drift_total": {"kind"},

@@ -17,7 +17,7 @@ from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.corrections import CloseCorrection, correction_clock
 from exchange.broker.departments import AddDepartment
 from exchange.broker.enforcement_wanted import wanted
-from exchange.broker.service import publish_demands
+from exchange.broker.published import publish_demands
 from exchange.broker.succession import SucceedDepartment
 from exchange.cli.main import app
 from exchange.errors import ExchangeError

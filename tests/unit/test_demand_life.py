@@ -17,12 +17,12 @@ from exchange.broker.commands_renew import RenewDemand
 from exchange.broker.commands_review import ExtendReply, RequestExtension, ReviewDemand
 from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.commands_supplement import RequestSupplement, SupplementDemand
-from exchange.broker.commands_timely import AnnounceExpiry, ConsentUnconditional, EndExpired, consents_wait
+from exchange.broker.commands_timely import AnnounceExpiry, ConsentUnconditional, EndExpired, consents_wait, ends_within
 from exchange.broker.commands_use import ConfirmDisposal, EndPurpose, RecordUse, must_dispose
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import ApplyCatalogue
 from exchange.broker.life import described
-from exchange.broker.service import publish_demands
+from exchange.broker.published import publish_demands
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger.state import DemandEntry, DemandState, GrantEntry
@@ -373,6 +373,21 @@ def test_who_needs_the_data_no_longer_ends_the_grant_and_confirms_the_disposal(
     ledger.execute(ConfirmDisposal(grant=grant.grant, by=TAX, how="table dropped"))
     assert not must_dispose(grant) and grant.disposed == ledger.clock.now()
     assert not ledger.execute(ConfirmDisposal(grant=grant.grant, by=TAX, how="again")).entities
+
+
+def test_grants_that_end_soon_and_disposals_not_confirmed_are_shown_by_department(
+    ledger: MemoryLedger, granted: Callable[..., GrantEntry], schemas: SchemaRepository
+) -> None:
+    grant = active(ledger, granted(use_until=START + timedelta(days=6)), schemas)
+    publish_demands(ledger.state, ledger.clock.now())
+    assert metrics.GRANTS_EXPIRING.read() == {("taxation", "7"): 1.0} and metrics.DISPOSALS_OPEN.read() == {}
+    assert ends_within(ledger.state, grant, START + timedelta(days=6))
+    assert not ends_within(ledger.state, grant, START + timedelta(days=5))
+
+    ledger.clock.forward(days=6)
+    ledger.execute(EndExpired(), "exchange")
+    publish_demands(ledger.state, ledger.clock.now())
+    assert metrics.GRANTS_EXPIRING.read() == {} and metrics.DISPOSALS_OPEN.read() == {("taxation",): 1.0}
 
 
 def test_a_revoked_grant_that_was_never_active_leaves_nothing_to_dispose_of(

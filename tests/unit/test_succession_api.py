@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from exchange.broker.commands import SubmitDemand
 from exchange.broker.departments import ApplyCatalogue
-from exchange.broker.service import publish_demands
+from exchange.broker.published import publish_demands
 from exchange.catalogue.load import load
 from exchange.cli.main import app
 from exchange.names import Department

@@ -62,7 +62,7 @@ def verify_command(
 @app.command("rate")
 def rate(
     from_: Annotated[Path, typer.Option("--from", help="an export of the ledger")],
-    at: Annotated[str | None, typer.Option(help="moment, RFC 3339; else now")] = None,
+    at: Annotated[str | None, typer.Option(help="moment, RFC 3339; of a period: as known then; else now")] = None,
     of_year: Annotated[int | None, typer.Option("--year", help="also time-weighted over this year")] = None,
     since: Annotated[str | None, typer.Option(help="also time-weighted from this moment on, RFC 3339")] = None,
     until: Annotated[str | None, typer.Option(help="to before this moment, RFC 3339")] = None,
@@ -83,10 +83,8 @@ def rate(
         head = {"at": format_time(moment), "seq": state.seq, "hash": state.head}
         found: dict[str, Any] = {**head, **satisfaction.rate(state, moment).as_json(), "by": groups}
     else:
-        if at is not None:
-            raise ExchangeError("E_REQUEST", "ask for a moment (--at) or for a period")
         with reading(from_) as events:
-            found = read_figures(events, [period], datetime.now(UTC)).as_json()
+            found = read_figures(events, [period], moment_of(at, "--at")).as_json()
     _show(found, as_json)
 
 

@@ -23,21 +23,23 @@ class Asked(BaseModel):
     """Of which moment, or of which period, the rate is asked."""
 
     model_config = ConfigDict(populate_by_name=True)
-    at: Annotated[AwareDatetime | None, Query(description="RFC 3339; the present when left out")] = None
+    at: Annotated[
+        AwareDatetime | None, Query(description="RFC 3339; the present when left out; of a period: as known then")
+    ] = None
     by: Annotated[Group | None, Query(description="also the rate of each registry, demander or provider")] = None
     year: Annotated[int | None, Query(description="a year of Asia/Shanghai: time-weighted rate and companions")] = None
     from_: Annotated[AwareDatetime | None, Query(alias="from", description="RFC 3339: begin of a period")] = None
     until: Annotated[AwareDatetime | None, Query(description="RFC 3339: its end, not part of it")] = None
 
     def period(self) -> Period | None:
-        """The period that is asked for; None when a moment is. Raises ExchangeError(E_REQUEST) for a mixture."""
+        """The period that is asked for; None when a moment is. Raises ExchangeError(E_REQUEST) for half of one."""
         bounds = (self.from_, self.until)
-        if self.year is None and bounds == (None, None):
-            return None
-        if self.at is not None or (self.year is not None and bounds != (None, None)):
-            raise ExchangeError("E_REQUEST", "ask for a moment (at), for a year, or for a period (from and until)")
         if self.year is not None:
+            if bounds != (None, None):
+                raise ExchangeError("E_REQUEST", "ask for a year, or for a period (from and until)")
             return year(self.year)
+        if bounds == (None, None):
+            return None
         if self.from_ is None or self.until is None:
             raise ExchangeError("E_REQUEST", "a period has from and until")
         return Period(self.from_, self.until)
@@ -56,19 +58,19 @@ def router(service: Service) -> APIRouter:
         before that), the time-weighted rate, and the companions (duties kept in time, refusals, withdrawals).
         """
         now = service.clock.now()
-        period = asked.period()
+        moment, period = asked.at or now, asked.period()
+        if moment > now:
+            raise ExchangeError("E_REQUEST", "at: it lies in the future")
         if period is None:
-            return _at(service, replays, asked.at or now, now, asked.by)
+            return _at(service, replays, moment, asked.by)
         with replays.events() as events:
-            found = read_figures(events, [period], now)
+            found = read_figures(events, [period], moment)
         return found.as_json(() if asked.by is None else (asked.by,))
 
     return api
 
 
-def _at(service: Service, replays: Replays, moment: datetime, now: datetime, by: Group | None) -> dict[str, Any]:
-    if moment > now:
-        raise ExchangeError("E_REQUEST", "at: it lies in the future")
+def _at(service: Service, replays: Replays, moment: datetime, by: Group | None) -> dict[str, Any]:
     last = service.ledger.read(lambda state: state.at)
     if last is None or moment >= last:
         return service.ledger.read(lambda state: rated(state, moment, by))

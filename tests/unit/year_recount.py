@@ -1,0 +1,221 @@
+"""The year's report counted again from an exported ledger, by the words of the definition and nothing of the product.
+
+Used as a program: `python year_recount.py LEDGER.jsonl YEAR` prints JSON. Every demand is lived through on its own:
+what it is after each of its events, and between them its use period decides. The ledger holds the whole year.
+"""
+
+# ruff: noqa: C901, B905, RUF007
+# fmt: off
+import json
+import sys
+from collections import defaultdict
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+from pathlib import Path
+
+import chinese_calendar
+
+SHANGHAI, BY = timezone(timedelta(hours=8)), ("registry", "demander", "provider")
+
+def time_of(text):
+    return None if text is None else datetime.fromisoformat(text)
+
+def day_of(moment):
+    return moment.astimezone(SHANGHAI).date()
+
+def works(day):
+    try:
+        return chinese_calendar.is_workday(day)
+    except NotImplementedError:  # not announced: only the weekends are known
+        return day.weekday() < 5
+
+def due(start, days):
+    day = day_of(start)
+    while days > 0:
+        day += timedelta(days=1)
+        days -= works(day)
+    return day
+
+def working_between(start, end):
+    days = (day_of(end) - day_of(start)).days
+    return sum(works(day_of(start) + timedelta(days=n)) for n in range(1, days + 1))
+
+class Demand:
+    """One demand: its facts, its grants, and `stretches`: (since, what it is) after each event."""
+
+    def __init__(self, data, at):
+        self.id, self.facts, self.grants = data["demand"], dict(data), {}
+        self.use_from, self.use_until = time_of(data["use_from"]), time_of(data["use_until"])
+        self.complete, self.matched = at if data["complete"] else None, at if data["provider"] else None
+        self.reviewed = self.withdrawn = self.replied = self.extended = None
+        self.asked_more, self.replies, self.withdrawals, self.stretches = [], [], [], []
+
+    def take(self, event, data, at):
+        grant = self.grants.get(data.get("grant"))
+        group = tuple(self.facts[name] or "" for name in BY)
+        if event == "demand-supplemented":
+            self.facts |= {name: data[name] for name in ("fields", "reply_days") if "fields" in data and name in data}
+            self.asked_more = [(begin, end or at, pauses) for begin, end, pauses in self.asked_more]
+            self.complete = self.complete or (at if data["complete"] else None)
+        elif event == "supplement-requested" and all(end for _, end, _ in self.asked_more):
+            self.asked_more.append((at, None, data["pauses"]))
+        elif event == "demand-matched":
+            self.facts |= {name: data[name] for name in ("provider", "review", "reply_days")}
+            self.matched = at
+        elif event == "demand-reviewed":
+            self.reviewed = at if data["passed"] else None
+        elif event == "reply-extended":
+            self.extended = data["days"]
+        elif event in ("demand-refused", "demand-consented"):
+            self.replied = self.replied or at
+            self.replies.append((at, event == "demand-refused", data.get("legal_basis"), group))
+            if event == "demand-consented":
+                for before in self.grants.values():
+                    before["closed"] = before["closed"] or at
+                fresh = dict.fromkeys(("share", "active", "ended", "closed", "suspended", "delivered"))
+                self.grants[data["grant"]] = {"consented": at, "causes": set(), **fresh, **data}
+        elif event == "demand-withdrawn":
+            self.withdrawals += [(at, what["strict"], group) for what in [self.at(at)] if what]
+            self.withdrawn = at
+        elif event in ("demand-transferred", "department-succeeded"):
+            self.facts["demander"] = data.get("to") or data["transfers"].get(self.id, self.facts["demander"])
+            for name in self.grants.keys() & data.get("ended", {}).keys():
+                self.change("grant-ended", self.grants[name], data, at)
+        elif grant is not None:
+            self.change(event, grant, data, at)
+        self.stretches.append((at, self.what()))
+
+    def change(self, event, grant, data, at):
+        if event in ("share-assigned", "grant-activated"):
+            grant["share"], grant["active"] = True, at if event == "grant-activated" else grant["active"]
+        elif event == "first-delivered":
+            grant["delivered"] = True
+        elif event == "freshness-broken":
+            grant["causes"].add(data["cause"])
+        elif event == "freshness-restored":
+            grant["causes"].discard(data["cause"])
+        elif event in ("grant-suspended", "grant-resumed"):
+            grant["suspended"] = event == "grant-suspended"
+        elif event == "grant-ended":
+            grant["ended"], grant["closed"] = grant["ended"] or at, grant["closed"] or at
+        elif event == "share-switched" or (
+            event == "grant-amended" and (not grant["share"] or data["terms"] == grant["terms"])
+        ):
+            grant |= {name: data[name] for name in ("fields", "scope_narrowed", "terms")}
+            grant["delivered"] = grant["delivered"] and event == "grant-amended"
+
+    def what(self):
+        asked = set(self.facts["fields"])
+        good = [one for one in self.grants.values() if one["active"] and one["delivered"]
+                and not (one["suspended"] or one["ended"] or one["causes"])]
+        parts = [Fraction(len(asked & set(one["fields"])), len(asked)) if asked else Fraction(1) for one in good]
+        return {"counts": self.complete is not None and self.withdrawn is None,
+                "group": tuple(self.facts[name] or "" for name in BY),
+                "need": (self.facts["demander"], self.facts["record_type"], self.facts["provider"]),
+                "any": bool(good), "part": max(parts, default=Fraction(0)), "asked": len(asked),
+                "strict": any(part == 1 and not one["scope_narrowed"] for part, one in zip(parts, good))}
+
+    def at(self, moment):
+        """What it is at a moment at which it counts; else None."""
+        last = next((what for since, what in reversed(self.stretches) if since <= moment), {"counts": False})
+        begun = self.use_from is None or self.use_from <= moment
+        return last if last["counts"] and begun and not (self.use_until and self.use_until <= moment) else None
+
+    def time(self, begin, end):
+        for (since, what), until in zip(self.stretches, [*(since for since, _ in self.stretches[1:]), end]):
+            start, stop = max(since, begin, self.use_from or begin), min(until, end, self.use_until or end)
+            if what["counts"] and stop > start:
+                yield what, (stop - start) // timedelta(microseconds=1)
+
+    def duties(self, at):
+        """(clock, due, done, seen): what was owed, seen when nobody could do it any more, else at `at`."""
+        seen = self.withdrawn or at
+        if self.complete and self.matched:
+            begin = max(self.complete, self.matched)
+            if self.facts["review"]:
+                yield "review", due(begin, 2), self.reviewed, seen
+            if self.reviewed or not self.facts["review"]:
+                until = self.replied or seen
+                paused = sum(working_between(a, min(b or until, until)) for a, b, pauses in self.asked_more if pauses)
+                days = self.facts["reply_days"] + (self.extended or 0) + paused
+                yield "reply", due(max(begin, self.reviewed or begin), days), self.replied, seen
+        for one in self.grants.values():
+            last = due(max(one["consented"], self.use_from or one["consented"]), 20)
+            yield "delivery", last, one["active"], at if one["active"] else one["closed"] or at
+
+def ratio(numerator, denominator):
+    return float(Fraction(numerator) / denominator) if denominator else None
+
+def figures(demands, duties, begin, end, fits=lambda group: True):
+    now = [what for one in demands if (what := one.at(end - timedelta(milliseconds=1))) and fits(what["group"])]
+    time = [(what, length) for one in demands for what, length in one.time(begin, end) if fits(what["group"])]
+    replies = [reply for one in demands for reply in one.replies if begin <= reply[0] < end and fits(reply[3])]
+    gone = [lost for one in demands for lost in one.withdrawals if begin <= lost[0] < end and fits(lost[2])]
+    refused, needs, on_time = [reply for reply in replies if reply[1]], defaultdict(list), {}
+    for what in now:
+        needs[what["need"]].append(what["strict"])
+    for name in ("review", "reply", "delivery", "correction"):
+        kept = [kept for clock, day, kept, group in duties
+                if clock == name and fits(group) and day_of(begin) <= day < day_of(end)]
+        on_time[name] = {"kept": sum(kept), "judged": len(kept), "ratio": ratio(sum(kept), len(kept))}
+    strict, weight = sum(what["strict"] for what in now), sum((what["part"] for what in now), Fraction(0))
+    granted, asked = sum(what["part"] * what["asked"] for what in now), sum(what["asked"] for what in now)
+    counted, satisfied = sum(length for _, length in time), sum(length for what, length in time if what["strict"])
+    good, based = sum(map(all, needs.values())), sum(bool(reply[2]) for reply in refused)
+    return {
+        "counted": len(now), "satisfied": sum(what["any"] for what in now), "satisfied_strictly": strict,
+        "weight": str(weight), "strict": ratio(strict, len(now)), "weighted": ratio(weight, len(now)),
+        "needs": len(needs), "needs_satisfied": good, "by_need": ratio(good, len(needs)),
+        "fields_asked": asked, "fields_granted": int(granted), "by_field": ratio(granted, asked),
+        "counted_seconds": counted / 1_000_000, "satisfied_seconds": satisfied / 1_000_000,
+        "time_weighted": ratio(satisfied, counted), "on_time": on_time,
+        "replies": len(replies), "refusals": len(refused), "refusals_with_basis": based,
+        "refusal_rate": ratio(len(refused), len(replies)), "refusal_basis_rate": ratio(based, len(refused)),
+        "withdrawn": len(gone), "withdrawn_unsatisfied": sum(not lost[1] for lost in gone),
+    }
+
+def duties_of(demands, corrections, at):
+    """(clock, day on which it is judged, kept, group): the duties that are judged by `at`."""
+    owed = [(one.stretches[-1][1]["group"], duty) for one in demands for duty in one.duties(at)]
+    for one in corrections.values():
+        group = (*one["of"].stretches[-1][1]["group"][:2], one["provider"])
+        owed.append((group, ("correction", due(one["at"], 10), one["answered"], at)))
+    for group, (clock, last, done, seen) in owed:
+        kept = done is not None and day_of(done) <= last
+        if kept or day_of(seen) > last or (done is not None and day_of(done) > last):
+            yield clock, day_of(done) if kept else last + timedelta(days=1), kept, group
+
+def read(path, end):
+    demands, by_grant, corrections = {}, {}, {}
+    for line in map(json.loads, Path(path).read_text(encoding="utf-8").splitlines()):
+        event, data, at = line["event"], line["data"], time_of(line["at"])
+        if at >= end:
+            break
+        if event == "demand-submitted":
+            demands[data["demand"]] = Demand(data, at)
+        elif event == "demand-consented":
+            by_grant[data["grant"]] = demands[data["demand"]]
+        elif event == "correction-submitted":
+            corrections[data["correction"]] = {"at": at, "answered": None, "of": by_grant[data["grant"]], **data}
+        elif event == "correction-answered":
+            corrections[data["correction"]]["answered"] = at
+        grants = (data.get("grant"), *data.get("ended", ()))
+        owners = [by_grant[name].id for name in grants if name in by_grant]
+        for name in dict.fromkeys([data.get("demand"), *data.get("transfers", ()), *owners]):
+            if name in demands:
+                demands[name].take(event, data, at)
+    return list(demands.values()), corrections
+
+def report(path, year):
+    starts = [datetime(year + month // 12, month % 12 + 1, 1, tzinfo=SHANGHAI) for month in range(13)]
+    demands, corrections = read(path, starts[12])
+    duties = list(duties_of(demands, corrections, starts[12] - timedelta(milliseconds=1)))
+    whole, by = (demands, duties, starts[0], starts[12]), {}
+    for place, name in enumerate(BY):
+        groups = {what["group"][place] for one in demands for _, what in one.stretches}
+        by[name] = {one: figures(*whole, lambda group: group[place] == one) for one in sorted(groups)}  # noqa: B023
+    months = [figures(demands, duties, *pair) for pair in zip(starts, starts[1:])]
+    return {"total": figures(*whole), "months": months, "by": by}
+
+if __name__ == "__main__":
+    json.dump(report(sys.argv[1], int(sys.argv[2])), sys.stdout)

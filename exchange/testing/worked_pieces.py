@@ -100,7 +100,8 @@ class Pieces:
         """Activated, perhaps too late, and delivered."""
         if grant is None:
             return
-        yield self._days(0.2, most)
+        late = self.year.random.random() < 0.2
+        yield self._days(26, 45) if late else self._days(0.2, most)
         self.year.activate(grant)
         yield self._days(0.05, 2)
         self.year.deliver(grant)

@@ -7,7 +7,7 @@ import typer
 from exchange.broker.life import DEMAND_STEPS, GRANT_STEPS, described
 from exchange.cli import demand_dispute, demand_reply
 from exchange.cli.client import connect
-from exchange.cli.demand_shown import tell
+from exchange.cli.demand_shown import in_shanghai, late, tell
 from exchange.cli.demand_words import DemandId, Json, Key, Mask, Where, act, condition_of, masks_of
 from exchange.cli.output import entry, heading, say, show_json, table
 from exchange.ledger.state import DemandState
@@ -77,7 +77,8 @@ def show(demand: DemandId, as_json: Json = False) -> None:
         return
     tell(answer)
     say("")
-    table(answer["history"], ("seq", "at", "event", "actor"), False)
+    history = [{**event, "when": in_shanghai(event["at"])} for event in answer["history"]]
+    table(history, ("when", "event", "actor"), False)
 
 
 @app.command("list")
@@ -100,7 +101,7 @@ def list_(
         show_json(found)
         return
     for one in found:
-        note = f"{one['state']}  {', '.join(one['grants'])}".rstrip()
+        note = "  ".join(part for part in (one["state"], ", ".join(one["grants"]), *late(one)) if part)
         whose = f"{one['demander']} asks {one['provider'] or 'nobody yet'} for {one['record_type']}"
         entry(one["demand"], note, whose, ", ".join(one["fields"]))
 

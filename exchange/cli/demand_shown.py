@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from exchange.calendar import ZONE
 from exchange.cli.output import entry, say
+from exchange.clock import parse_time
 
 _CLOCKS = {"review": "review by the competent department", "reply": "reply of the provider", "delivery": "delivery"}
 
@@ -16,6 +18,21 @@ def tell(demand: dict[str, Any]) -> None:
         say(f"  {name:<14} {value}")
 
 
+def late(demand: dict[str, Any]) -> list[str]:
+    """The duties that are past their day and not met, in words."""
+    clocks = ((name, demand["clocks"][name]) for name in _CLOCKS)
+    return [
+        f"{name} overdue since {clock['due']}"
+        for name, clock in clocks
+        if clock is not None and clock["overdue"] and clock["done"] is None
+    ]
+
+
+def in_shanghai(moment: str) -> str:
+    """A moment of the API as people there read it: day and time, to the second."""
+    return parse_time(moment).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
     masks = demand["masks"]
     yield "fields", ", ".join(f"{one} ({masks[one]})" if one in masks else one for one in demand["fields"]) or "–"
@@ -24,7 +41,8 @@ def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, words in (("legal_basis", "legal basis"), ("scenario", "scenario"), ("use_scope", "use scope")):
         yield words, demand.get(name) or "–"
     yield "mode", demand.get("mode") or "–"
-    yield "use period", f"{demand['use_from'] or 'at once'} … {demand['use_until'] or 'open'}"
+    begin, end = (None if one is None else in_shanghai(one) for one in (demand["use_from"], demand["use_until"]))
+    yield "use period", f"{begin or 'at once'} … {end or 'open'}"
     if demand["missing"]:
         yield "missing", ", ".join(demand["missing"])
     if demand["renews"]:

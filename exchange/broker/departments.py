@@ -79,7 +79,7 @@ def _refuse_other_meaning(data: dict[str, Any], state: LedgerState) -> None:
 
 
 def _match(draft: Draft, offered: list[ResourceEntry]) -> None:
-    """Match what was unmatched with the one resource that offers all of it."""
+    """Match what was unmatched with a resource that offers all of it: of several, the first by its code."""
     for demand in draft.state.demands.values():
         if demand.provider is not None or demand.withdrawn is not None:
             continue
@@ -91,14 +91,15 @@ def _match(draft: Draft, offered: list[ResourceEntry]) -> None:
             and demand.details.get("provider", resource.provider) == resource.provider
             and resource.fields.keys() >= {*demand.fields, *(part.field for part in demand.scope)}
         ]
-        if len(fitting) == 1:
+        if fitting:
+            found = min(fitting, key=lambda resource: resource.resource)
             draft.say(
                 "demand-matched",
                 demand.demand,
                 demand=demand.demand,
-                resource=fitting[0].resource,
-                provider=fitting[0].provider,
-                **duties(fitting[0], demand.fields),
+                resource=found.resource,
+                provider=found.provider,
+                **duties(found, demand.fields),
             )
 
 

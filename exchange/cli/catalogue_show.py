@@ -110,6 +110,8 @@ def _show_resources(found: Catalogue, as_json: bool) -> None:
         lines = [one.name, one.name_en, whose]
         if one.conditions:
             lines.append(f"condition: {one.conditions}")
+        if one.review:
+            lines.append("the competent department looks at each demand first")
         entry(one.code, f"{one.sharing}  {one.update_cycle}", *lines)
 
 

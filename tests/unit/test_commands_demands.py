@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from exchange.avro.lock import SchemaRepository
+from exchange.broker.clocks import clocks
 from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
 from exchange.broker.commands_grants import RevokeGrant
-from exchange.broker.clocks import clocks
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import ApplyCatalogue
 from exchange.catalogue.load import load
@@ -157,6 +157,23 @@ def test_unmatched_demand_is_matched_when_a_resource_is_published(schemas: Schem
     reply = clocks(ledger.state, demand, ledger.clock.now()).reply
     assert reply is not None
     assert reply.due == date(2026, 11, 30), "the provider's clock runs from when it had the demand"
+
+
+def test_of_several_resources_that_fit_an_unmatched_demand_the_first_by_code_is_matched(
+    schemas: SchemaRepository,
+) -> None:
+    ledger = MemoryLedger()
+    whole = ApplyCatalogue.of(load(Settings().catalogue))
+    ledger.execute(ApplyCatalogue(whole.departments, ()))
+    fields = ("resident_id", "death_date")
+    asked = SubmitDemand(
+        demander=TAX, record_type=RecordType("population.death"), fields=fields, **STATED, schemas=schemas
+    )
+    demand = ledger.state.demands[DemandId(ledger.execute(asked).entities[0])]
+    ledger.execute(whole)
+
+    assert state_of(ledger, demand) is DemandState.SUBMITTED
+    assert demand.resource == DEATHS and demand.provider == HEALTH
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What commands of the API take. Unknown members are refused: a misspelt one must not be silently ignored."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -169,6 +169,8 @@ class SchemaBody(BaseModel):
     """A schema as registry clients send it; what else they send is not needed."""
 
     schema_: Annotated[str, Field(alias="schema", max_length=200_000)]
+    schema_type: Annotated[str | None, Field(alias="schemaType", max_length=40)] = None
+    references: Annotated[list[Any] | None, Field(max_length=100)] = None
 
 
 def conditions(scope: list[ConditionBody]) -> tuple[Condition, ...]:

@@ -1,32 +1,22 @@
-"""The read part of the Confluent Schema Registry API, so that standard clients work unchanged. Schemas are code.
-
-Subjects: every record type; and for clients that name subjects after topics, `<topic>-value` of inboxes, registries and
-shares. Ids below 100,000 come from the lock file, the others are shares' own schemas and come from the ledger.
-"""
+"""The read part of the Confluent Schema Registry API, so that standard clients work unchanged. Schemas are code."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from exchange import names
 from exchange.avro.compatibility import Mode, check
 from exchange.avro.schema import parse
 from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
-from exchange.ledger.state import LedgerState
-from exchange.names import RecordType, SchemaId
 from exchange.web.access import Anyone
 from exchange.web.bodies import SchemaBody
 from exchange.web.problems import REGISTRY, RegistryError
+from exchange.web.subjects import Subjects, Version, text
 
 _LEVEL = Mode.FULL_TRANSITIVE
 """What the append-only rule of registries implies."""
-_VALUE = "-value"
-_LATEST = ("latest", "-1")
 _WRITES = (
     ("POST", "/subjects/{subject}/versions"),
     ("DELETE", "/subjects/{subject}"),
@@ -37,82 +27,15 @@ _WRITES = (
     ("DELETE", "/config/{subject}"),
     ("PUT", "/mode"),
     ("PUT", "/mode/{subject}"),
+    ("DELETE", "/mode/{subject}"),
+    ("POST", "/contexts/{context}"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a subject."""
-
-    subject: str
-    version: int
-    id: SchemaId
-    schema: dict[str, Any]
-
-    def shown(self) -> dict[str, Any]:
-        """As clients know it."""
-        return {"subject": self.subject, "version": self.version, "id": self.id, "schema": text(self.schema)}
-
-
-class Subjects:
-    """Finds versions in the lock file and in the ledger."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def all(self) -> list[str]:
-        """Every subject, sorted."""
-        return sorted({*self._service.schemas.record_types(), *self._service.ledger.read(_topic_subjects)})
-
-    def versions(self, subject: str) -> list[Version]:
-        """All versions of a subject, oldest first. Raises RegistryError(40401) for an unknown one."""
-        found = list(self._locked(subject, self._record_type(subject))) or self._service.ledger.read(
-            lambda state: list(_of_share(state, subject))
-        )
-        if not found:
-            raise RegistryError("E_NOT_FOUND", 40401, f"Subject '{subject[:100]}' not found.")
-        return found
-
-    def version(self, subject: str, version: str) -> Version:
-        """One version. Raises RegistryError: 40401, 40402 (unknown version), 42202 (no version at all)."""
-        found = self.versions(subject)
-        if version in _LATEST:
-            return found[-1]
-        if not (version.isascii() and version.isdigit() and int(version) > 0):
-            raise RegistryError("E_REQUEST", 42202, "The specified version is not a valid version id.")
-        for one in found:
-            if one.version == int(version):
-                return one
-        raise RegistryError("E_NOT_FOUND", 40402, f"Version {version[:10]} not found.")
-
-    def by_id(self, schema_id: int) -> list[Version]:
-        """Every (subject, version) of an id. Raises RegistryError(40403) when there is none."""
-        locked = self._service.schemas.by_id(schema_id)
-        if locked is not None and locked.record is not None:
-            return [Version(locked.subject, locked.version, locked.id, locked.schema)]
-        found = self._service.ledger.read(lambda state: list(_of_id(state, schema_id)))
-        if not found:
-            raise RegistryError("E_NOT_FOUND", 40403, "Schema not found")
-        return found
-
-    def _locked(self, subject: str, record_type: str) -> Iterator[Version]:
-        if record_type not in self._service.schemas.record_types():
-            return
-        for one in self._service.schemas.versions(record_type):
-            yield Version(subject, one.version, one.id, one.schema)
-
-    @staticmethod
-    def _record_type(subject: str) -> str:
-        """The record type of a subject that is one, or that is named after an inbox or a registry."""
-        topic = subject.removesuffix(_VALUE)
-        if topic == subject:
-            return subject
-        if topic.startswith("registry."):
-            return topic.removeprefix("registry.")
-        try:
-            return names.split_inbox(topic)[0]
-        except ValueError:
-            return ""
+_Prefix = Annotated[str, Query(alias="subjectPrefix", max_length=300)]
+_Offset = Annotated[int, Query(ge=0, description="how many to leave out at the beginning")]
+_Limit = Annotated[int, Query(ge=-1, description="most entries; 0 or less: all of them")]
+_DeletedOnly = Annotated[
+    bool, Query(alias="deletedOnly", description="nothing is ever deleted: then the list is empty")
+]
 
 
 def router(service: Service) -> APIRouter:
@@ -120,6 +43,7 @@ def router(service: Service) -> APIRouter:
     api = APIRouter(tags=["schema registry"], default_response_class=_RegistryResponse)
     subjects = Subjects(service)
     _subjects(api, subjects)
+    _versions(api, subjects)
     _ids(api, subjects)
     _config(api, subjects)
     _comparing(api, subjects)
@@ -137,16 +61,51 @@ class _RegistryResponse(JSONResponse):
     media_type = REGISTRY
 
 
+def _part(found: list[Any], offset: int, limit: int) -> list[Any]:
+    return found[offset : offset + limit] if limit > 0 else found[offset:]
+
+
 def _subjects(api: APIRouter, subjects: Subjects) -> None:
     @api.get("/subjects")
-    def every(_caller: Anyone) -> list[str]:
-        """All subjects."""
-        return subjects.all()
+    def every(
+        _caller: Anyone,
+        prefix: _Prefix = "",
+        offset: _Offset = 0,
+        limit: _Limit = -1,
+        deleted_only: _DeletedOnly = False,
+    ) -> list[str]:
+        """All subjects, or those with a prefix."""
+        return [] if deleted_only else _part(subjects.all(prefix), offset, limit)
 
+    @api.get("/schemas")
+    def schemas(
+        _caller: Anyone,
+        prefix: _Prefix = "",
+        latest: Annotated[bool, Query(alias="latestOnly")] = False,
+        offset: _Offset = 0,
+        limit: _Limit = -1,
+    ) -> list[dict[str, Any]]:
+        """Every version of every subject, or of those with a prefix."""
+        found: list[Version] = []
+        for subject in subjects.all(prefix):
+            versions = subjects.versions(subject)
+            found += versions[-1:] if latest else versions
+        return [one.shown() for one in _part(found, offset, limit)]
+
+    @api.get("/contexts")
+    def contexts(_caller: Anyone) -> list[str]:
+        """The one context there is."""
+        return ["."]
+
+
+def _versions(api: APIRouter, subjects: Subjects) -> None:
     @api.get("/subjects/{subject}/versions")
-    def versions(subject: str, _caller: Anyone) -> list[int]:
+    def versions(
+        subject: str, _caller: Anyone, offset: _Offset = 0, limit: _Limit = -1, deleted_only: _DeletedOnly = False
+    ) -> list[int]:
         """The versions of a subject."""
-        return [one.version for one in subjects.versions(subject)]
+        found = [one.version for one in subjects.versions(subject)]
+        return [] if deleted_only else _part(found, offset, limit)
 
     @api.get("/subjects/{subject}/versions/{version}")
     def version(subject: str, version: str, _caller: Anyone) -> dict[str, Any]:
@@ -157,6 +116,12 @@ def _subjects(api: APIRouter, subjects: Subjects) -> None:
     def bare(subject: str, version: str, _caller: Anyone) -> dict[str, Any]:
         """The schema alone."""
         return subjects.version(subject, version).schema
+
+    @api.get("/subjects/{subject}/versions/{version}/referencedby")
+    def referring(subject: str, version: str, _caller: Anyone) -> list[int]:
+        """Ids of schemas that refer to this one: none, every schema is whole."""
+        subjects.version(subject, version)
+        return []
 
 
 def _ids(api: APIRouter, subjects: Subjects) -> None:
@@ -203,58 +168,50 @@ def _config(api: APIRouter, subjects: Subjects) -> None:
         """Read only."""
         return {"mode": "READONLY"}
 
+    @api.get("/mode/{subject}")
+    def mode_of(subject: str, _caller: Anyone) -> dict[str, Any]:
+        """The same for every subject."""
+        subjects.versions(subject)
+        return {"mode": "READONLY"}
+
 
 def _comparing(api: APIRouter, subjects: Subjects) -> None:
     @api.post("/subjects/{subject}")
     def find(subject: str, body: SchemaBody, _caller: Anyone) -> dict[str, Any]:
-        """The version of a subject that holds this schema."""
-        wanted = _parsed(body)
-        for one in subjects.versions(subject):
-            if one.schema == wanted:
-                return one.shown()
-        raise RegistryError("E_NOT_FOUND", 40403, "Schema not found")
+        """The version of a subject that holds this schema, however it is written (as if `normalize` were given)."""
+        return subjects.holding(subject, _parsed(body)).shown()
 
     @api.post("/compatibility/subjects/{subject}/versions/{version}")
     def compatible(
         subject: str, version: str, body: SchemaBody, _caller: Anyone, verbose: bool = Query(default=False)
     ) -> dict[str, Any]:
         """Whether a schema could follow this version."""
-        against = subjects.version(subject, version)
-        found = check(_parsed(body), [against.schema], _LEVEL)
-        result: dict[str, Any] = {"is_compatible": not found}
-        if verbose:
-            result["messages"] = [f"{one.path}: {one.kind}" for one in found]
-        return result
+        return _compared(body, [subjects.version(subject, version)], verbose)
+
+    @api.post("/compatibility/subjects/{subject}/versions")
+    def compatible_with_all(
+        subject: str, body: SchemaBody, _caller: Anyone, verbose: bool = Query(default=False)
+    ) -> dict[str, Any]:
+        """Whether a schema could follow every version."""
+        return _compared(body, subjects.versions(subject), verbose)
 
 
-def text(schema: dict[str, Any]) -> str:
-    """A schema as the JSON text in which clients expect it."""
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+def _compared(body: SchemaBody, history: list[Version], verbose: bool) -> dict[str, Any]:
+    found = check(_parsed(body), [one.schema for one in history], _LEVEL)
+    result: dict[str, Any] = {"is_compatible": not found}
+    if verbose:
+        result["messages"] = [f"{one.path}: {one.kind}" for one in found]
+    return result
 
 
 def _parsed(body: SchemaBody) -> Any:
+    if body.schema_type not in (None, "AVRO"):
+        raise RegistryError("E_REQUEST", 42201, "Schemas here are AVRO")
+    if body.references:
+        raise RegistryError("E_REQUEST", 42201, "Schemas here are whole and refer to no others")
     try:
         schema = json.loads(body.schema_)
         parse(schema)
     except (ValueError, RecursionError, ExchangeError):
         raise RegistryError("E_REQUEST", 42201, "Invalid schema") from None
     return schema
-
-
-def _topic_subjects(state: LedgerState) -> list[str]:
-    inboxes = [names.inbox_topic(one.record_type, one.provider) for one in state.resources.values()]
-    registries = [names.registry_topic(RecordType(one.record_type)) for one in state.resources.values()]
-    shares = [names.share_topic(share) for share in state.shares]
-    return [topic + _VALUE for topic in (*inboxes, *registries, *shares)]
-
-
-def _of_share(state: LedgerState, subject: str) -> Iterator[Version]:
-    for share in state.shares.values():
-        if names.share_topic(share.share) + _VALUE == subject:
-            yield Version(subject, 1, share.schema_id, share.schema)
-
-
-def _of_id(state: LedgerState, schema_id: int) -> Iterator[Version]:
-    for share in state.shares.values():
-        if share.schema_id == schema_id:
-            yield Version(names.share_topic(share.share) + _VALUE, 1, share.schema_id, share.schema)

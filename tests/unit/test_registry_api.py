@@ -1,0 +1,161 @@
+"""The Confluent read API beyond single look-ups: prefixes, pages, other spellings of a schema, its error numbers."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from exchange.broker.commands import ConsentDemand, SubmitDemand
+from exchange.broker.commands_shares import PlaceGrant
+from exchange.names import Department
+from exchange.testing.web_ground import WebGround, web_ground
+
+TAX, MARKET = "taxation", "market-regulation"
+SUBJECT = "legal-entity.registration"
+FORM = "application/vnd.schemaregistry.v1+json"
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebGround]:
+    with web_ground(tmp_path_factory.mktemp("registry")) as ground:
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def share(ground: WebGround) -> tuple[int, str]:
+    """Id and subject of a share's own schema."""
+    service = ground.service
+    stated: dict[str, Any] = {"legal_basis": "a", "scenario": "b", "use_scope": "c", "mode": "batch-exchange"}
+    command = SubmitDemand(
+        demander=Department(TAX), resource="102001/0001", fields=("name",), schemas=service.schemas, **stated
+    )
+    demand = service.ledger.execute(command, TAX).entities[0]
+    service.ledger.execute(ConsentDemand(demand=demand, by=Department(MARKET), schemas=service.schemas), MARKET)
+    grant = next(iter(service.ledger.state.grants.values()))
+    service.ledger.execute(PlaceGrant(grant.grant, service.schemas))
+    placed = next(iter(service.ledger.state.shares.values()))
+    return placed.schema_id, f"share.{placed.share}-value"
+
+
+def get(ground: WebGround, path: str, **params: Any) -> Any:
+    answer = ground.get(TAX, path, **params)
+    assert answer.is_success, answer.text
+    assert answer.headers["content-type"] == FORM
+    return answer.json()
+
+
+def failed(answer: httpx.Response) -> tuple[int, int]:
+    assert answer.headers["content-type"] == FORM
+    assert set(answer.json()) == {"error_code", "message"}
+    return answer.status_code, answer.json()["error_code"]
+
+
+def look_up(ground: WebGround, subject: str, body: dict[str, Any], **params: Any) -> httpx.Response:
+    headers = ground.as_(TAX) | {"Content-Type": FORM, "Accept": f"{FORM}, application/json"}
+    return ground.http.post(f"/subjects/{subject}", content=json.dumps(body), params=params, headers=headers)
+
+
+def test_subjects_are_found_by_prefix_and_page(ground: WebGround) -> None:
+    every = get(ground, "/subjects")
+    assert every == sorted(set(every))
+    wanted = [one for one in every if one.startswith("inbox.legal-entity.")]
+    assert wanted
+    assert get(ground, "/subjects", subjectPrefix="inbox.legal-entity.") == wanted
+    assert get(ground, "/subjects", subjectPrefix=":.:inbox.legal-entity.") == wanted
+    assert get(ground, "/subjects", subjectPrefix=":*:", deleted=True) == every
+    assert get(ground, "/subjects", offset=1, limit=2) == every[1:3]
+    assert get(ground, "/subjects", deletedOnly=True) == []
+    assert get(ground, "/subjects", subjectPrefix="nothing-like-it") == []
+
+
+def test_versions_and_schemas_are_listed(ground: WebGround) -> None:
+    assert get(ground, f"/subjects/{SUBJECT}/versions", deleted=False) == [1, 2]
+    assert get(ground, f"/subjects/:.:{SUBJECT}/versions") == [1, 2]
+    assert get(ground, f"/subjects/{SUBJECT}/versions", offset=1) == [2]
+    assert get(ground, f"/subjects/{SUBJECT}/versions", deletedOnly=True) == []
+    shown = get(ground, "/schemas", subjectPrefix=SUBJECT)
+    assert [(one["subject"], one["version"]) for one in shown] == [(SUBJECT, 1), (SUBJECT, 2)]
+    latest = get(ground, "/schemas", subjectPrefix=SUBJECT, latestOnly=True)
+    assert [one["version"] for one in latest] == [2]
+    assert latest[0] == get(ground, f"/subjects/{SUBJECT}/versions/-1")
+    assert get(ground, f"/subjects/{SUBJECT}/versions/latest/schema") == json.loads(latest[0]["schema"])
+    assert get(ground, f"/subjects/{SUBJECT}/versions/1/referencedby") == []
+    assert get(ground, "/contexts") == ["."]
+
+
+def test_an_id_names_every_subject_that_uses_it(ground: WebGround, share: tuple[int, str]) -> None:
+    latest = get(ground, f"/subjects/{SUBJECT}/versions/latest")
+    subjects = get(ground, f"/schemas/ids/{latest['id']}/subjects")
+    assert {SUBJECT, f"registry.{SUBJECT}-value", f"inbox.{SUBJECT}.{MARKET}-value"} <= set(subjects)
+    places = get(ground, f"/schemas/ids/{latest['id']}/versions")
+    assert places == [{"subject": subject, "version": 2} for subject in subjects]
+    schema_id, subject = share
+    assert schema_id >= 100_000
+    assert get(ground, f"/schemas/ids/{schema_id}/subjects") == [subject]
+    assert get(ground, f"/schemas/ids/{schema_id}", subject=subject, fetchMaxId=False).keys() == {"schema"}
+    assert get(ground, f"/schemas/ids/{schema_id}/schema") == get(ground, f"/subjects/{subject}/versions/1/schema")
+
+
+def test_a_schema_is_found_however_a_client_writes_it(ground: WebGround, share: tuple[int, str]) -> None:
+    for subject in (SUBJECT, share[1]):
+        latest = get(ground, f"/subjects/{subject}/versions/latest")
+        schema = json.loads(latest["schema"])
+        name, namespace = schema["name"], schema.get("namespace", "")
+        full = name if "." in name else f"{namespace}.{name}"
+        otherwise = {part: schema[part] for part in reversed(schema)} | {
+            "namespace": full.rpartition(".")[0],
+            "name": full.rpartition(".")[2],
+            "aliases": [],
+        }
+        for written in (schema, otherwise):
+            for params in ({}, {"normalize": "true", "deleted": "false"}):
+                body = {"schema": json.dumps(written, indent=2), "schemaType": "AVRO", "references": []}
+                answer = look_up(ground, subject, body, **params)
+                assert answer.json() == latest, answer.text
+
+
+def test_schemas_of_other_kinds_are_refused_in_the_clients_own_words(ground: WebGround) -> None:
+    body = {"schema": '"string"'}
+    assert failed(look_up(ground, SUBJECT, body | {"schemaType": "PROTOBUF"})) == (422, 42201)
+    assert failed(look_up(ground, SUBJECT, body | {"references": [{"name": "x"}]})) == (422, 42201)
+    assert failed(look_up(ground, SUBJECT, {})) == (422, 42201)
+    assert failed(look_up(ground, SUBJECT, body)) == (404, 40403)
+    assert failed(look_up(ground, "nothing", body)) == (404, 40401)
+
+
+def test_versions_that_are_none_and_unknown_paths(ground: WebGround) -> None:
+    for path, expected in (
+        (f"/subjects/{SUBJECT}/versions/3", (404, 40402)),
+        (f"/subjects/{SUBJECT}/versions/2147483648", (404, 40402)),
+        (f"/subjects/{SUBJECT}/versions/0", (422, 42202)),
+        (f"/subjects/{SUBJECT}/versions/{'9' * 5000}", (422, 42202)),
+        (f"/subjects/{SUBJECT}/versions/３", (422, 42202)),
+        ("/schemas/ids/100999", (404, 40403)),
+        (f"/schemas/ids/{'9' * 40}", (404, 40403)),
+        ("/schemas/nothing", (404, 404)),
+        ("/mode/nothing", (404, 40401)),
+    ):
+        assert failed(ground.get(TAX, path)) == expected, path
+    assert failed(ground.get(TAX, "/subjects", limit="x")) == (422, 42201)
+    assert failed(ground.http.patch("/subjects", headers=ground.as_(TAX))) == (405, 405)
+    assert failed(ground.http.get("/subjects")) == (401, 40101)
+    assert get(ground, f"/mode/{SUBJECT}") == {"mode": "READONLY"}
+    assert get(ground, f"/config/{SUBJECT}", defaultToGlobal=True) == {"compatibilityLevel": "FULL_TRANSITIVE"}
+
+
+def test_compatibility_with_one_version_and_with_all(ground: WebGround) -> None:
+    schema = get(ground, f"/subjects/{SUBJECT}/versions/latest/schema")
+    longer = schema | {"fields": [*schema["fields"], {"name": "more", "type": ["null", "string"], "default": None}]}
+    broken = schema | {"fields": [*schema["fields"], {"name": "more", "type": "string"}]}
+    for path in (f"/compatibility/subjects/{SUBJECT}/versions/latest", f"/compatibility/subjects/{SUBJECT}/versions"):
+        for written, compatible in ((longer, True), (broken, False)):
+            body = {"schema": json.dumps(written)}
+            answer = ground.http.post(path, json=body, params={"verbose": True}, headers=ground.as_(TAX))
+            assert answer.json()["is_compatible"] is compatible, path
+            assert bool(answer.json()["messages"]) is not compatible
+    answer = ground.http.post(
+        "/compatibility/subjects/nothing/versions", json={"schema": '"int"'}, headers=ground.as_(TAX)
+    )
+    assert failed(answer) == (404, 40401)

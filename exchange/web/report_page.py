@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,6 +75,11 @@ def hours(microseconds: int) -> str:
     return f"{microseconds // 3_600_000_000:,}"
 
 
+def parts(value: Fraction) -> str:
+    """A sum of parts of demands, with two digits after the point."""
+    return f"{float(value):.2f}"
+
+
 def _environment(report: Report) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -82,7 +88,7 @@ def _environment(report: Report) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, moment=moment, hours=hours)
+    environment.filters.update(percent=percent, moment=moment, hours=hours, parts=parts)
     environment.globals.update(group_name=lambda kind, group: _group_name(report, kind, group))
     return environment
 

@@ -62,9 +62,9 @@ METHOD: Final = (
         "demands.",
     ),
     Text(
-        "时间加权满足率＝期间内需求严格满足的时长之和÷计入的时长之和，因此年末突击不能提高它。",
-        "Time-weighted: Σ time satisfied strictly ÷ Σ time counted over the period; a rush at the year's end does not "
-        "raise it.",
+        "时间加权满足率＝期间内需求严格满足的时长之和÷计入的时长之和，年末突击对它几乎没有作用。",
+        "Time-weighted: Σ time satisfied strictly ÷ Σ time counted over the period; a rush at the end of the year "
+        "hardly moves it.",
     ),
     Text(
         "按事项满足率：同一需求部门向同一提供部门提出的同一类数据的全部需求视为一个事项，全部严格满足才算满足。按信息项满足率＝按所需形式获提供的信息项数÷所需信息项数。",
@@ -83,7 +83,7 @@ METHOD: Final = (
 LIMITS: Final = (
     Text(
         "公开文件未给出需求满足率的计算公式，以上为本平台的定义，与其他口径不可直接比较。",
-        "No published text gives a formula for this rate. The definition is this exchange's own and is not comparable "
+        "No published text gives a formula for this rate. The definition is one of this exchange and is not comparable "
         "with other ways of counting.",
     ),
     Text(
@@ -97,8 +97,8 @@ LIMITS: Final = (
     ),
     Text(
         "接收位置由使用方自报，超出实际末尾的不予认可；本平台的接收程序另有回执。数据内容是否正确，本报告不作评价。",
-        "What was taken is the grantee's own word, which is refused when it lies beyond the end; this exchange's own "
-        "sinks add receipts. Whether records are right is not told here.",
+        "What was taken is what the grantee says, which is refused when it lies beyond the end; the sinks of "
+        "this exchange add receipts. Whether records are right is not told here.",
     ),
     Text(
         "未公布放假安排年份的期限按周末推算，标为暂定，公布后自动重算。",

@@ -42,6 +42,11 @@ class Ledger(Protocol):
         """Whether this instance takes commands."""
         ...
 
+    @property
+    def state(self) -> LedgerState:
+        """The state, for single look-ups; it changes while it is looked at."""
+        ...
+
     def read(self, question: Callable[[LedgerState], T], /) -> T:
         """Ask the state; nothing changes meanwhile."""
         ...

@@ -32,7 +32,7 @@ class ElsewhereError(ExchangeError):
         super().__init__("E_NOT_LEADER")
 
 
-def at_leader(request: Request) -> None:
+async def at_leader(request: Request) -> None:
     """A dependency of everything that only the leader can answer. Raises ElsewhereError at a follower."""
     service: Service = request.app.state.service
     if not service.ledger.leader:

@@ -31,7 +31,7 @@ class Page:
         return [item for _, item in page], cursor_of(page[-1][0]) if len(rest) > len(page) else None
 
 
-def page(
+async def page(
     limit: Annotated[int, Query(ge=1, le=_MOST, description="most entries of one page")] = _DEFAULT,
     cursor: Annotated[str | None, Query(max_length=400, description="`next` of the page before")] = None,
 ) -> Page:

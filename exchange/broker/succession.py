@@ -192,6 +192,8 @@ class _Settling:
             ended=ended,
             reason=reason,
         )
+        for name, why in ended.items():  # for whoever recounts with the events of grants alone
+            self.draft.say("grant-ended", name, grant=name, reason=why)
         for grant in (one for demand in demands for one in self._running(demand)):
             if grant.suspension_reason == AWAITED and grant.suspended and grant.grant not in ended:
                 self.draft.say("grant-resumed", grant.grant, grant=grant.grant)

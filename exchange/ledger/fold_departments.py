@@ -42,7 +42,7 @@ def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> No
 def _department_succeeded(state: LedgerState, data: _Data, at: datetime) -> None:
     """Its demands get new demanders, grants that none of them may hold end, its successors are known: all or nothing.
 
-    Ledgers of before 2026-11-24 tell the successors alone, and each demand by a `demand-transferred` of its own.
+    An event without `transfers` tells the successors alone; then a `demand-transferred` tells of each demand.
     """
     successors = tuple(Department(successor) for successor in data.get("successors", ()))
     transfers = [(state.demands[DemandId(name)], Department(heir)) for name, heir in data.get("transfers", {}).items()]

@@ -40,7 +40,10 @@ def list_(as_json: _Json = False) -> None:
 
 @app.command()
 def rotate_secret(department: _Slug, as_json: _Json = False) -> None:
-    """Give a department a new secret, shown once. Open connections end within five minutes.
+    """Give a department a new secret, shown once. Put it into the file that its connectors read at once.
+
+    Connections that are open are asked again within five minutes; a connector that is refused reads its file again and
+    goes on, nothing is lost. A connector that is started meanwhile needs the new secret.
 
     Example: `exchange department rotate-secret market-regulation`
     """

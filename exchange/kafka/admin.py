@@ -108,7 +108,7 @@ class Admin:
     """The administrative client of one principal."""
 
     def __init__(self, connection: Connection) -> None:
-        self._login = Login(connection.username)
+        self._login = Login(connection)
         self._client = AdminClient(connection.config(error_cb=self._login))
         self._groups = GroupOffsets(connection)
 

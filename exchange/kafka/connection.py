@@ -1,11 +1,12 @@
 """How a process reaches Kafka, and as whom."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError
+from pydantic import SecretStr
 
 from exchange import settings as settings_module
 from exchange.errors import ExchangeError
@@ -14,6 +15,7 @@ from exchange.settings import KafkaSettings
 _CALLBACKS = ("error_cb", "on_delivery")
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 _REFUSED_OFTEN = 3
+_WHAT = "the Kafka password"
 _log = structlog.get_logger("exchange.kafka")
 
 
@@ -27,17 +29,43 @@ class Login:
 
     Only a client that was never answered is refused, and not at the first refusal: a broker that is starting may
     not know anybody yet, and one that has served us will do so again.
+
+    A secret may change while a client works. After a refusal `renew` reads the secret's file again, and the client goes
+    on with what stands there now: positions, transactions and what is on its way stay as they are.
     """
 
-    def __init__(self, username: str) -> None:
-        self._username = username
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._secret = connection.secret()
         self._refusals = 0
+        self._refused = False
+        """Since the secret was read."""
         self._answered = False
 
     def __call__(self, error: KafkaError) -> None:
         """Note what the client says of itself."""
-        self._refusals += error.code() in _REFUSALS
         log_client_error(error)
+        if error.code() in _REFUSALS:
+            self._refusals += 1
+            self._refused = True
+
+    def renew(self, client: Any) -> None:
+        """Give the client another secret, when it was refused and there is one.
+
+        To be called between its calls: within a callback the client cannot take a secret.
+        """
+        if not self._refused:
+            return
+        self._refused = False
+        try:
+            secret = self._connection.secret()
+        except ExchangeError as error:
+            _log.warning("kafka.secret-unread", code=error.code, detail=error.detail)
+            return
+        if secret not in ("", self._secret):
+            client.set_sasl_credentials(self._connection.username, secret)
+            self._secret, self._refusals = secret, 0
+            _log.warning("kafka.secret-renewed", principal=self._connection.username)
 
     def answered(self) -> None:
         """Kafka has served this client."""
@@ -46,7 +74,7 @@ class Login:
     def check(self) -> None:
         """Raises ExchangeError(E_KAFKA_REFUSED) when Kafka lets this client in no more than it ever did."""
         if self._refusals >= _REFUSED_OFTEN and not self._answered:
-            raise ExchangeError("E_KAFKA_REFUSED", f"the login of {self._username}")
+            raise ExchangeError("E_KAFKA_REFUSED", f"the login of {self._connection.username}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +87,8 @@ class Connection:
     username: str
     ca_file: Path | None
     _password: str
+    _file: Path | None = None
+    """Where the secret is read anew for every client; None when it cannot change."""
 
     def __repr__(self) -> str:
         return f"Connection({self.username}@{self.bootstrap_servers})"
@@ -66,8 +96,8 @@ class Connection:
     @classmethod
     def of(cls, settings: KafkaSettings) -> "Connection":
         """The connection of this process's own principal. Raises ExchangeError(E_SETTINGS) without a secret."""
-        password = settings_module.secret(settings.password, settings.password_file, "the Kafka password")
-        return cls.as_principal(settings, settings.username, password)
+        password = settings_module.secret(settings.password, settings.password_file, _WHAT)
+        return replace(cls.as_principal(settings, settings.username, password), _file=settings.password_file)
 
     @classmethod
     def as_principal(cls, settings: KafkaSettings, username: str, password: str) -> "Connection":
@@ -80,6 +110,10 @@ class Connection:
             settings.ca_file,
             password,
         )
+
+    def secret(self) -> str:
+        """The secret as it is now. Raises ExchangeError(E_SETTINGS) when its file cannot be read."""
+        return settings_module.secret(SecretStr(self._password), self._file, _WHAT) if self._file else self._password
 
     def config(self, **options: Any) -> dict[str, Any]:
         """A client configuration. `options` are librdkafka's names with `_` for `.` (`group_id="x"`)."""
@@ -94,7 +128,7 @@ class Connection:
         if self.security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.mechanism
             config["sasl.username"] = self.username
-            config["sasl.password"] = self._password
+            config["sasl.password"] = self.secret()
         if self.ca_file is not None:
             config["ssl.ca.location"] = str(self.ca_file)
         config.update({_spelt(name): value for name, value in options.items()})

@@ -26,6 +26,8 @@ _FOR_GOOD = frozenset(
 )
 _CALL_SECONDS = 2.0
 """After this a call is made again, if there is hope."""
+_FLUSH_SECONDS = 1.0
+"""After this a flush looks whether it waits because of a secret that has changed."""
 _BATCH_BYTES = 200_000
 """Below the inbox's limit for a batch (record.MAX_VALUE_BYTES): Kafka refuses a larger batch as a whole."""
 
@@ -42,7 +44,7 @@ class IdempotentProducer:
 
     def __init__(self, connection: Connection) -> None:
         self._failed: list[KafkaError] = []
-        self._login = Login(connection.username)
+        self._login = Login(connection)
         self._producer = Producer(
             connection.config(
                 error_cb=self._login,
@@ -77,7 +79,10 @@ class IdempotentProducer:
         Raises ExchangeError: of the first failure since the last flush; when time runs out E_SUBMIT, or
         E_KAFKA_REFUSED when Kafka never let us in.
         """
-        left = self._producer.flush(deadline.remaining())
+        left = self._producer.flush(min(_FLUSH_SECONDS, deadline.remaining()))
+        while left and not deadline.passed:
+            self._login.renew(self._producer)
+            left = self._producer.flush(min(_FLUSH_SECONDS, deadline.remaining()))
         failed, self._failed = self._failed, []
         if failed:
             raise translate(failed[0], f"{len(failed)} records were not taken")

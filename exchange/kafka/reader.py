@@ -21,7 +21,7 @@ class PartitionTail:
     def __init__(
         self, connection: Connection, partitions: list[tuple[str, int]], start: int = OFFSET_BEGINNING
     ) -> None:
-        self._login = Login(connection.username)
+        self._login = Login(connection)
         self._consumer = Consumer(
             connection.config(
                 error_cb=self._login,
@@ -52,6 +52,7 @@ class PartitionTail:
             found = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
         except KafkaException as error:
             raise translate(error, "reading") from None
+        self._login.renew(self._consumer)
         self._login.check()
         records: list[Message] = []
         for message in found:

@@ -39,7 +39,7 @@ class ShareReader:
     ) -> None:
         self._topic = topic
         self._begin = begin
-        self._login = Login(connection.username)
+        self._login = Login(connection)
         self._consumer = Consumer(
             connection.config(
                 error_cb=self._login,
@@ -134,6 +134,7 @@ class ShareReader:
             found = self._consumer.consume(records, seconds)
         except KafkaException as error:
             raise translate(error, f"reading {self._topic}") from None
+        self._login.renew(self._consumer)
         self._login.check()
         return [message for message in found if self._is_record(message)]
 

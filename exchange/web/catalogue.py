@@ -41,7 +41,10 @@ def router(service: Service) -> APIRouter:
 
     @api.post("/departments/{department}/rotate-secret")
     def rotate(department: str, caller: Operator, key: Key) -> dict[str, Any]:
-        """Give a department a new secret; the old one ends within five minutes on open connections."""
+        """Give a department a new secret; the old one ends within five minutes on open connections.
+
+        Our connectors read the file of their secret again when they are refused; others are restarted.
+        """
         secret = service.rotate_secret(department, caller.actor, key)
         shown = ledger.read(lambda state: views.department(department_entry(state, department)))
         return _with_secret(shown, secret)

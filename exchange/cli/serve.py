@@ -40,6 +40,7 @@ def serve(
 
     from exchange.broker.service import BrokerService, prepare  # noqa: PLC0415
     from exchange.web.app import create_app  # noqa: PLC0415
+    from exchange.web.protocol import RequestProtocol  # noqa: PLC0415
 
     settings = settings_module.load()
     configure(settings.log_level)
@@ -49,6 +50,7 @@ def serve(
     app = create_app(service, settings.http)
     config = uvicorn.Config(
         app,
+        http=RequestProtocol,
         host=settings.http.host,
         port=settings.http.port,
         log_config=None,

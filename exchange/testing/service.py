@@ -25,6 +25,7 @@ from exchange.settings import Settings
 from exchange.testing.corrections import MemoryCorrections
 from exchange.testing.ledger import MemoryLedger
 from exchange.testing.shelf import MemoryShelf
+from exchange.web.protocol import RequestProtocol
 
 _COMMAND_SECONDS = 20.0
 """For a ledger that is no memory: a busy machine may need longer than a moment."""
@@ -43,7 +44,8 @@ def _catalogue() -> Catalogue:
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI application on a free port of this machine while the block runs; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    config = uvicorn.Config(app, http=RequestProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()

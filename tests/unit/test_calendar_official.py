@@ -1,6 +1,6 @@
 """Every deadline from 2019 to 2026 against the notices; the year after is provisional until it is announced.
 
-The table is what the general office of the State Council announces each November (部分节假日安排的通知): days off with the
+The table is what the general office of the State Council announces each November: days off with the
 weekends in them, and the weekend days that are worked. The spring festival of 2020 is as it was extended that January.
 The notices themselves were not at hand: the ranges were written out, and compared day by day with two packages that
 are independent of each other, `chinesecalendar` 1.11.0 and `holidays` 0.109. All three agree on every day.

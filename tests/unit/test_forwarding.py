@@ -36,6 +36,10 @@ class FollowingLedger(MemoryLedger):
         self._led = led
         self.waited_for: list[int] = []
 
+    @property
+    def state(self) -> LedgerState:
+        return self._led.state
+
     def read(self, question: Callable[[LedgerState], T]) -> T:
         return self._led.read(question)
 

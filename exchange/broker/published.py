@@ -1,6 +1,7 @@
 """What the ledger says of demands, grants and duties, set as metrics."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from exchange.broker import satisfaction
@@ -17,17 +18,18 @@ from exchange.observe import metrics
 
 def publish_demands(state: LedgerState, now: datetime) -> None:
     """Set the metrics of demands, clocks and the satisfaction rate. A ratio that does not exist has no sample."""
-    total = satisfaction.rate(state, now)
+    counted = list(satisfaction.judged(state, now))
+    total = satisfaction.Rate.of(counted)
     variants = {("strict",): total.strict, ("weighted",): total.weighted}
     metrics.SATISFACTION.replace({labels: ratio for labels, ratio in variants.items() if ratio is not None})
     metrics.DEMANDS_COUNTED.set(total.counted)
     metrics.DEMANDS_SATISFIED.set(total.satisfied_strictly)
-    metrics.REGISTRY_SATISFACTION.replace(_strict(state, now, "registry"))
+    metrics.REGISTRY_SATISFACTION.replace(_strict(counted, "registry"))
     metrics.DEPARTMENT_SATISFACTION.replace(
         {
             (department, side): ratio
             for side in ("demander", "provider")
-            for (department,), ratio in _strict(state, now, side).items()
+            for (department,), ratio in _strict(counted, side).items()
             if department != satisfaction.NOBODY
         }
     )
@@ -42,8 +44,8 @@ def publish_demands(state: LedgerState, now: datetime) -> None:
     metrics.DISPOSALS_OPEN.replace(_disposals(state))
 
 
-def _strict(state: LedgerState, now: datetime, by: str) -> dict[tuple[str, ...], float]:
-    groups = satisfaction.rates(state, now, satisfaction.BY[by])
+def _strict(counted: Iterable[satisfaction.Judged], by: str) -> dict[tuple[str, ...], float]:
+    groups = satisfaction.grouped(counted, satisfaction.BY[by])
     return {(name,): rate.strict for name, rate in groups.items() if rate.strict is not None}
 
 

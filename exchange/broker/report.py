@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from exchange.broker.clocks import COMPETENT
 from exchange.broker.companions import CLOCKS, REVIEW, Duty, Kept, Reply, kept
 from exchange.broker.demands import demand_state
 from exchange.broker.evidence_judge import CAUSES
@@ -22,9 +23,6 @@ from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.state import LedgerState
 from exchange.ledger.verify import Head
-
-SUPERVISOR = ""
-"""Who owes a review: the competent department, which has no slug of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class ClockRow:
     """How one department kept one statutory clock over the year."""
 
     department: str
-    """The provider; SUPERVISOR for reviews."""
+    """The provider; COMPETENT for reviews."""
     clock: str
     kept: Kept
     overdue: int
@@ -147,7 +145,7 @@ def _clock_rows(period: Period, duties: Sequence[Duty], today: date) -> list[Clo
     """A row for each department and clock that had a duty judged in the period or has one that is not done."""
     groups: dict[tuple[str, str], list[Duty]] = {}
     for one in duties:
-        owner = SUPERVISOR if one.clock == REVIEW else one.group.provider
+        owner = COMPETENT if one.clock == REVIEW else one.group.provider
         groups.setdefault((owner, one.clock), []).append(one)
     rows = [
         ClockRow(

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from exchange.broker.report import SUPERVISOR, Report
+from exchange.broker.clocks import COMPETENT
+from exchange.broker.report import Report
 from exchange.broker.satisfaction import NOBODY
 from exchange.calendar import ZONE
 from exchange.catalogue.words import REGISTRIES, Text
@@ -97,8 +98,8 @@ def _group_name(report: Report, kind: str, group: str) -> Text:
     """What a registry or a department is called; its slug when nothing tells."""
     if kind == "registry":
         return REGISTRIES.get(group, Text(group, group))
-    if group == (SUPERVISOR if kind == "clock" else NOBODY):
-        return words.COMPETENT if kind == "clock" else words.NOBODY
+    if group in (COMPETENT, NOBODY):
+        return words.COMPETENT if group == COMPETENT else words.NOBODY
     zh, en = report.names.get(group, (group, group))
     return Text(zh or group, en or group)
 

@@ -49,7 +49,7 @@ def _groups(report: Report) -> Iterator[tuple[str, str, Figures]]:
 
 def _clock_rows(report: Report) -> Iterator[tuple[Any, ...]]:
     for row in report.clocks:
-        owner = row.department or "competent-department"
+        owner = row.department
         yield "clock", owner, f"{row.clock} on time", row.kept.kept, row.kept.judged, row.kept.ratio
         for name, count in (("overdue", row.overdue), ("open", row.open), ("provisional", row.provisional)):
             yield "clock", owner, f"{row.clock} {name}", count, None, None

@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.broker.periods import year as year_of
+from exchange.broker.published import publish_demands
 from exchange.broker.satisfaction import state_at
-from exchange.broker.service import publish_demands
 from exchange.cli.main import app as command
 from exchange.clock import format_time
 from exchange.ledger.events import read_lines
@@ -133,7 +133,7 @@ def test_clocks_of_each_department_are_those_of_the_recount(lived: Lived) -> Non
         for clock in ("reply", "delivery", "correction"):
             assert rows.get((provider, clock), {"kept": 0})["kept"] == one["on_time"][clock]["kept"]
             assert rows.get((provider, clock), {"judged": 0})["judged"] == one["on_time"][clock]["judged"]
-    assert rows["", "review"]["judged"] == counted["total"]["on_time"]["review"]["judged"]
+    assert rows["competent-department", "review"]["judged"] == counted["total"]["on_time"]["review"]["judged"]
     for clock in ("review", "reply", "delivery", "correction"):
         assert 0 < counted["total"]["on_time"][clock]["kept"] < counted["total"]["on_time"][clock]["judged"]
     assert found["provisional"], "deadlines of the next year are provisional in the year's last weeks"

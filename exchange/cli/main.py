@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "admit": "One worker of the admission line.",
     "deliver": "One worker of the delivery line.",
     "run": "A department's source or sink.",
+    "files": "Deliveries in files: check and take them; the key that signs them.",
     "department": "Departments, their Kafka principals, their successors.",
     "demand": "Demands through their life.",
     "grant": "Grants: what a department may read.",

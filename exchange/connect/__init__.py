@@ -14,6 +14,20 @@ Cursors, encoding, headers, retries, books and receipts are the exchange's busin
 from exchange.connect.cleaning import text
 from exchange.connect.declare import Record, Row, Sink, Source, Unmapped, sink, source
 from exchange.connect.files import csv_file
+from exchange.connect.folders import folder
 from exchange.connect.tables import query, table
 
-__all__ = ["Record", "Row", "Sink", "Source", "Unmapped", "csv_file", "query", "sink", "source", "table", "text"]
+__all__ = [
+    "Record",
+    "Row",
+    "Sink",
+    "Source",
+    "Unmapped",
+    "csv_file",
+    "folder",
+    "query",
+    "sink",
+    "source",
+    "table",
+    "text",
+]

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from exchange.settings import ApiSettings
 _TIMEOUT_SECONDS = 15.0
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
+_LOOK_SECONDS = 60.0
 _log = structlog.get_logger("exchange.handover")
 
 
@@ -109,6 +111,27 @@ class GrantFinder:
     def _connection(self) -> HTTPConnection:
         kind = HTTPSConnection if self._address.scheme == "https" else HTTPConnection
         return kind(self._address.hostname or "", self._address.port, timeout=_TIMEOUT_SECONDS)
+
+
+class Watch:
+    """Looks now and then whether a grant has gone on in another share."""
+
+    def __init__(self, grant: ActiveGrant, finder: GrantFinder) -> None:
+        self._grant = grant
+        self._finder = finder
+        self._looked = time.monotonic()
+        self.moved = False
+        """What was seen last."""
+
+    def __call__(self) -> bool:
+        """Whether it has; asked of the broker service once a minute."""
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            try:
+                self.moved = self._finder.topic_of(self._grant) != self._grant.topic
+            except ExchangeError as error:
+                _log.info("handover.grant_unknown", stage="handover.receive", code=error.code)
+        return self.moved
 
 
 def _address(url: str) -> SplitResult:

@@ -1,7 +1,6 @@
 """A sink at work: wait for its grant, open its table, hand over until told to stop."""
 
 import threading
-import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
@@ -13,11 +12,11 @@ from exchange.connect.declare import Sink
 from exchange.connect.faults import Faults
 from exchange.connect.find import Connector
 from exchange.connect.layout import Layout
-from exchange.connect.tables import database
+from exchange.connect.tables import Table, database
 from exchange.connect.target import SqlTarget
 from exchange.errors import ExchangeError
 from exchange.handover.decode import Decoder
-from exchange.handover.grants import ActiveGrant, GrantFinder
+from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
 from exchange.handover.line import Begin, HandoverLine, Owner, Steps
 from exchange.handover.receive import judge
 from exchange.kafka.connection import Connection
@@ -29,7 +28,6 @@ _PAUSE_SECONDS = 1.0
 _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
 _LONGEST_PAUSE_SECONDS = 15.0
-_LOOK_SECONDS = 60.0
 _PREPARING = threading.Lock()
 """Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
@@ -59,7 +57,7 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
             return
         _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
         try:
-            moved = _hand_over(connector, sink, settings, (grant, finder), run)
+            moved = _serve_grant(connector, sink, settings, (grant, finder), run)
         except ExchangeError as error:
             judged = judge(error, grant, finder)
             if not is_refusal(judged) or not patience or stop.is_set():
@@ -72,38 +70,30 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
         patience = _PATIENCE
 
 
-class _Watch:
-    """Looks now and then whether a grant has gone on in another share."""
+def _serve_grant(
+    connector: Connector, sink: Sink, settings: Settings, granted: tuple[ActiveGrant, GrantFinder], run: Run
+) -> bool:
+    """Hand over until told to stop (False), or until the grant goes on in another share (True)."""
+    if isinstance(sink.into, Table):
+        return _hand_over((connector, sink.into.name), sink, settings, granted, run)
+    from exchange.handover.window_start import serve_files  # noqa: PLC0415 - a sink with a table needs no signatures
 
-    def __init__(self, grant: ActiveGrant, finder: GrantFinder) -> None:
-        self._grant = grant
-        self._finder = finder
-        self._looked = time.monotonic()
-        self.moved = False
-
-    def __call__(self) -> bool:
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
-            self._looked = time.monotonic()
-            try:
-                self.moved = self._finder.topic_of(self._grant) != self._grant.topic
-            except ExchangeError as error:
-                _log.info("handover.grant_unknown", stage="handover.receive", code=error.code)
-        return self.moved
+    return serve_files(connector, sink, settings, (*granted, _natural_key(sink, settings)), run)
 
 
 def _hand_over(
-    connector: Connector,
+    into: tuple[Connector, str],
     sink: Sink,
     settings: Settings,
     granted: tuple[ActiveGrant, GrantFinder],
     run: Run,
 ) -> bool:
-    """Hand over until told to stop (False), or until the grant goes on in another share (True)."""
-    grant, finder = granted
+    """The same for a table. into: the connector and the table's name."""
+    (connector, table), (grant, finder) = into, granted
     connection = Connection.of(settings.kafka)
     with ExitStack() as stack:
         layout = Layout.of(finder.schema(grant.schema_id), _natural_key(sink, settings), grant.pseudonymous)
-        target = stack.enter_context(closing(SqlTarget(sink.into.name, database(settings.connector), layout)))
+        target = stack.enter_context(closing(SqlTarget(table, database(settings.connector), layout)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
         _prepare(target, grant, run.stop)
 
@@ -117,7 +107,7 @@ def _hand_over(
             producer,
             Faults(connector.name, sink.record_type),
             run.clock,
-            _Watch(grant, finder),
+            Watch(grant, finder),
         )
         HandoverLine(Owner(connector.department, sink.record_type, grant), steps).run(run.stop, run.once)
         return steps.moved()

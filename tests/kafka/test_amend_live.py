@@ -1,6 +1,9 @@
-"""An amended grant on a real Kafka: the broker service, a delivery worker, and a grantee with a client of its own."""
+"""Grants on a real Kafka with broker service and delivery worker: one is amended, one is served by signed files."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +11,22 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from exchange import names
 from exchange.broker.commands_amend import AmendGrant
+from exchange.clock import Deadline, SystemClock
+from exchange.connect import folder, sink
+from exchange.connect.drop.folder import DropFolder
+from exchange.connect.drop.signing import SigningKey
+from exchange.connect.drop.verify import accept, verify
+from exchange.connect.find import Connector
 from exchange.embedded.kafka import EmbeddedKafka
+from exchange.handover import receipt
+from exchange.handover.start import Run, serve
+from exchange.kafka.reader import read_to_end
 from exchange.ledger.state import GrantEntry
-from exchange.names import Department, GrantId, ShareName, share_topic
-from exchange.testing.office import PARTITIONS, PROVIDER, Office, company
+from exchange.names import Department, GrantId, SchemaId, ShareName, share_topic
+from exchange.settings import ApiSettings, ConnectorSettings, KafkaSettings, Settings
+from exchange.testing.office import PARTITIONS, PROVIDER, TYPE, Office, company
+from exchange.testing.sink_ground import TOKEN
+from exchange.testing.sink_ground import BrokerService as GrantService
 from exchange.web import views
 
 pytestmark = pytest.mark.kafka
@@ -124,3 +139,62 @@ def test_an_amended_grant_gets_the_present_then_the_future_and_loses_the_share_b
     assert read_all(office, TAX, grant, share_topic(old)) == set()
     assert office.service.ledger.read(lambda state: state.shares[old].deleted)
     assert office.state(grant) == "serving"
+
+
+def window(office: Office, grant: GrantId, folder_path: Path, stop: threading.Event) -> threading.Thread:
+    """The file window of a grant, at work."""
+    entry, now = office.entry(grant), shown(office, grant)
+    schema = office.service.ledger.read(lambda state: state.shares[entry.share or ShareName("")].schema)
+    department = now["demander"]
+    service = GrantService({SchemaId(now["schema_id"]): schema})
+    service.grants = [now]
+    (folder_path / "drop").mkdir()
+    SigningKey.make(folder_path / "key.pem")
+    own = {"drop_folder": folder_path / "drop", "signing_key_file": folder_path / "key.pem", "delivery_seconds": 0}
+    secret = {"username": department, "password": office.secrets[department], "password_file": None}
+    settings = Settings(
+        kafka=KafkaSettings.model_validate(office.settings.kafka.model_dump() | secret),
+        api=ApiSettings.model_validate({"url": service.url, "token": TOKEN}),
+        connector=ConnectorSettings.model_validate({**own, "state_folder": folder_path / "state"}),
+    )
+    declared = sink(TYPE, folder("companies"))
+    connector = Connector(f"{department}.companies", department, declared)
+
+    def work() -> None:
+        with closing(service):
+            serve(connector, declared, settings, Run(stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_grant_that_is_served_by_files_is_serving_only_when_the_receipt_is_there(
+    office: Office, tmp_path: Path
+) -> None:
+    office.write(company(number) for number in range(100, 120))
+    grant = office.consent(Department("human-resources"), ASKED)
+    share = office.entry(grant).share or ShareName("")
+    office.until(lambda: len(office.content(share)) >= 20, "the share is filled")
+    stop = threading.Event()
+    worker = window(office, grant, tmp_path, stop)
+    try:
+        drop = tmp_path / "drop" / "companies"
+        office.until((drop / "000001.manifest.json").exists, "the first delivery is there")
+        public = SigningKey.read(tmp_path / "key.pem").public
+        with closing(DropFolder(drop)) as opened:
+            finding = verify(opened, public)
+            assert finding.waiting is not None and finding.faults == []
+            assert office.admin.committed(names.grant_group(grant)) == {}
+            assert office.state(grant) == "activating"
+            written = accept(opened, finding, SystemClock().now())
+        assert written is not None and written.records.written >= 20
+        office.until(lambda: office.state(grant) == "serving", "the receipt has come to the broker service")
+        ends = {place[1]: end for place, end in office.admin.committed(names.grant_group(grant)).items()}
+        assert ends == {number: end for number, end in written.ends().items() if end}
+        given = read_to_end(office.connection, [(names.receipt_topic(grant), 0)], Deadline.after(30))
+        last = {one.key(): receipt.decode(one.value() or b"") for one in given}
+        assert sum(one.handed_over for one in last.values() if one) == written.records.taken
+    finally:
+        stop.set()
+        worker.join(30)

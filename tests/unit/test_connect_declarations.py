@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.connect import Sink, Source, csv_file, query, sink, source, table, text
+from exchange.connect import Sink, Source, csv_file, folder, query, sink, source, table, text
 from exchange.connect.find import find
 from exchange.connect.reading import sequence_of
 from exchange.errors import ExchangeError
@@ -41,6 +41,7 @@ def test_all_shipped_connectors_are_found_by_name() -> None:
         "health.deaths": Source,
         "taxation.companies": Sink,
         "human-resources.deaths": Sink,
+        "emergency-management.companies-as-files": Sink,
     }
     for name, kind in kinds.items():
         found = find(name)
@@ -152,3 +153,17 @@ def test_a_file_that_cannot_be_read_is_an_error_with_a_code(tmp_path: Path, cont
     with pytest.raises(ExchangeError) as caught:
         reader.page(None, 10_000)
     assert caught.value.code == "E_SOURCE_UNREACHABLE"
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "a/b", ".hidden", "Name", "a b"])
+def test_a_drop_folder_lies_where_the_settings_say_and_nowhere_else(name: str) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        folder(name)
+    assert caught.value.code == "E_CONNECTOR"
+
+
+def test_a_drop_folder_needs_a_place(tmp_path: Path) -> None:
+    assert folder("companies").path(ConnectorSettings(drop_folder=tmp_path)) == tmp_path / "companies"
+    with pytest.raises(ExchangeError) as caught:
+        folder("companies").path(ConnectorSettings())
+    assert caught.value.code == "E_SETTINGS"

@@ -1,0 +1,1 @@
+"""Emergency Management Department (应急管理厅): takes registrations of companies as signed files."""

@@ -71,7 +71,8 @@ class History:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> HistoryEntry:
-        seq, moment, said = self._packed[range(len(self))[index] * _NUMBERS :][:_NUMBERS]
+        start = range(len(self))[index] * _NUMBERS
+        seq, moment, said = self._packed[start : start + _NUMBERS]
         return HistoryEntry(
             seq, _names.name(said >> _BITS), _EPOCH + timedelta(microseconds=moment), _names.name(said & _MASK)
         )

@@ -20,19 +20,26 @@ def books(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
     Example: `exchange books`
     """
     with connect() as api:
-        answer = api.get("/v1/books")
+        pages = list(api.pages("/v1/books"))
+    items = sorted((one for page in pages for one in page["items"]), key=_place)
+    answer = {"items": items, "closed": all(page["closed"] for page in pages)}
     if as_json:
         show_json(answer)
     else:
-        for record_type, accounts in groupby(answer["items"], key=itemgetter("record_type")):
+        for record_type, accounts in groupby(items, key=itemgetter("record_type")):
             heading(record_type)
             for account in accounts:
                 _show(account)
         say("")
         say("the books close" if answer["closed"] else "the books do NOT close")
     if not answer["closed"]:
-        open_ = sum(account["difference"] != 0 for account in answer["items"])
-        raise ExchangeError("E_BOOKS_OPEN", f"{open_} of {len(answer['items'])} sums do not close")
+        open_ = sum(account["difference"] != 0 for account in items)
+        raise ExchangeError("E_BOOKS_OPEN", f"{open_} of {len(items)} sums do not close")
+
+
+def _place(account: dict[str, Any]) -> tuple[str, str]:
+    """Admission of a record type stands before its shares."""
+    return account["record_type"], account["share"] or ""
 
 
 def _still(account: dict[str, Any]) -> str:

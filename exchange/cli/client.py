@@ -48,10 +48,15 @@ class ApiClient:
 
     def items(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
         """Every item of a list, page by page."""
+        for page in self.pages(path, **params):
+            yield from page["items"]
+
+    def pages(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """Every page of a list, with what it says beside its items."""
         cursor: str | None = None
         while True:
             page = self.get(path, **params, cursor=cursor)
-            yield from page["items"]
+            yield page
             cursor = page["next"]
             if cursor is None:
                 return

@@ -11,7 +11,7 @@ from exchange.web import views
 from exchange.web.access import Anyone, AtLeader, Key, Operator, Overseer
 from exchange.web.bodies import TokenBody
 from exchange.web.demands import COMMAND_SECONDS
-from exchange.web.paging import PageOf, answer
+from exchange.web.paging import LongPageOf, PageOf, answer
 
 
 def router(service: Service, token_days: int = DEFAULT_TOKEN_DAYS) -> APIRouter:
@@ -32,11 +32,12 @@ def router(service: Service, token_days: int = DEFAULT_TOKEN_DAYS) -> APIRouter:
         )
 
     @api.get("/books")
-    def books(_caller: Overseer, _leading: AtLeader) -> dict[str, Any]:
-        """The books of every record type at admission and of every share at delivery."""
+    def books(_caller: Overseer, _leading: AtLeader, page: LongPageOf) -> dict[str, Any]:
+        """The books of every record type at admission and of every share at delivery; whether all of them close."""
         accounts = service.books()
+        found, following = page.of((f"{one.record_type} {one.share or ''}", one) for one in accounts)
         return {
-            "items": [views.account(one) for one in accounts],
+            **answer([views.account(one) for one in found], following),
             "closed": all(one.difference == 0 for one in accounts),
         }
 

@@ -39,6 +39,14 @@ async def page(
     return Page(limit, None if cursor is None else _text(cursor))
 
 
+async def long_page(
+    limit: Annotated[int, Query(ge=1, le=_MOST, description="most entries of one page")] = _MOST,
+    cursor: Annotated[str | None, Query(max_length=400, description="`next` of the page before")] = None,
+) -> Page:
+    """The same for a list that is mostly wanted as a whole. Raises ExchangeError(E_REQUEST)."""
+    return await page(limit, cursor)
+
+
 def answer(items: list[Any], following: str | None) -> dict[str, Any]:
     """The form of every list."""
     return {"items": items, "next": following}
@@ -62,3 +70,4 @@ def _text(cursor: str) -> str:
 
 
 PageOf = Annotated[Page, Depends(page)]
+LongPageOf = Annotated[Page, Depends(long_page)]

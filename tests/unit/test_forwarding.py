@@ -109,7 +109,7 @@ def test_a_follower_reads_itself_and_asks_for_the_books(leader: WebGround, follo
     )
     assert answer.json()["error_code"] == 40403
     announced(leader, leader.url)
-    assert follower.get("operator", "/v1/books").json() == {"items": [], "closed": True}
+    assert follower.get("operator", "/v1/books").json() == {"items": [], "next": None, "closed": True}
 
 
 def test_a_follower_has_read_what_it_says_was_done(leader: WebGround, follower: WebGround) -> None:

@@ -135,6 +135,24 @@ def test_books_are_for_overseers(http: httpx.Client, as_: As, service: MemorySer
     assert shown["items"][0]["difference"] == 1
 
 
+def test_books_page_by_cursor_and_say_on_every_page_whether_all_close(
+    http: httpx.Client, as_: As, service: MemoryService
+) -> None:
+    service.accounts = [
+        Account(RecordType("population.death"), ShareName(f"s-{number}"), {"taken": 1}, int(number == 4))
+        for number in range(5)
+    ]
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    for size in (2, 2, 1):
+        page = http.get("/v1/books", params={"limit": 2, **cursor}, headers=as_("auditor")).json()
+        assert (len(page["items"]), page["closed"]) == (size, False)
+        found += [one["share"] for one in page["items"]]
+        cursor = {"cursor": page["next"]}
+    assert page["next"] is None
+    assert found == [f"s-{number}" for number in range(5)]
+
+
 def test_a_department_sees_only_what_concerns_it(http: httpx.Client, as_: As) -> None:
     demand = submitted(http, as_)
     grant = consented(http, as_, demand)
@@ -262,7 +280,9 @@ def test_large_bodies_are_refused_however_they_come(http: httpx.Client, as_: As)
 
 def test_unknown_paths_and_methods_are_problems_too(http: httpx.Client, as_: As) -> None:
     refused(http.get("/v1/nothing", headers=as_(TAX)), 404, "E_NOT_FOUND")
-    assert http.delete("/v1/demands", headers=as_(TAX)).status_code == 405
+    answer = http.delete("/v1/demands", headers=as_(TAX))
+    refused(answer, 405, "E_METHOD")
+    assert "POST" in answer.headers["allow"]
 
 
 def test_lists_page_by_cursor_without_gap_or_repetition(http: httpx.Client, as_: As) -> None:

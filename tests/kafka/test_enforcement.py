@@ -95,7 +95,7 @@ def test_a_grantee_reads_its_share_and_nothing_else(bus: Bus) -> None:
 
     until(one, "the grantee reads its share")
     reader.close()
-    allowed = {topic, names.quarantine_topic(TAX), names.faults_topic(TAX)}
+    allowed = {topic, names.quarantine_topic(TAX), names.faults_topic(TAX), names.correction_topic(TAX)}
     other = consumer(bus.connection(TAX), names.tail_group(TAX))
     for name in bus.admin.topics():
         expected = None if name in allowed else KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -277,7 +277,7 @@ def test_our_own_principals_write_only_what_is_theirs(bus: Bus) -> None:
     for principal, allowed in (
         (names.ADMISSION, ("exchange.admission.", "registry.", "quarantine.")),
         (names.DELIVERY, ("exchange.delivery.", "share.", "quarantine.")),
-        (names.BROKER, ("exchange.ledger", "exchange.redrive.")),
+        (names.BROKER, ("exchange.ledger", "exchange.redrive.", "correction.")),
     ):
         for name in bus.admin.topics():
             if name.startswith("__"):

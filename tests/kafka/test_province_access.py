@@ -107,12 +107,13 @@ def test_a_grantee_reads_its_share_and_its_own_topics_and_no_other(province: Pro
     topics = set(province.admin.topics())
     assert len(topics) > 25
     grant = province.grant("taxation")
-    assert readable(province, "taxation", topics) == {grant["topic"], "quarantine.taxation", "faults.taxation"}
+    own = {"quarantine.taxation", "faults.taxation", "correction.taxation"}
+    assert readable(province, "taxation", topics) == {grant["topic"]} | own
 
 
 def test_a_provider_without_a_grant_reads_no_share_and_not_even_its_own_inbox(province: Province) -> None:
     topics = set(province.admin.topics())
-    own = {"quarantine.public-security", "faults.public-security"}
+    own = {"quarantine.public-security", "faults.public-security", "correction.public-security"}
     assert readable(province, "public-security", topics) == own
 
 

@@ -4,6 +4,7 @@ from exchange.connect import Record, Row, source, table
 
 _CIVIL_AFFAIRS = "11340000EXCH00069K"
 _FUNERAL_SERVICE = "3"  # code set death-source
+_CERTIFIED, _VERIFIED = "1", "2"  # code set death-confidence
 
 
 @source("population.death", table("cremations", key="cremation_number", cursor="updated_at"))
@@ -19,4 +20,5 @@ def cremations(row: Row) -> Record:
         "registered_at": row["cremated_on"],
         "reversed": row["mistaken_since"] is not None,
         "reversed_at": row["mistaken_since"],
+        "confidence": _CERTIFIED if row["certificate_number"] else _VERIFIED,
     }

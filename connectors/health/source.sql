@@ -12,10 +12,12 @@ CREATE TABLE IF NOT EXISTS deaths (
     registered_at      date NOT NULL,
     reversed           boolean NOT NULL DEFAULT false,
     reversed_at        date,
+    confidence         text,
     withdrawn          boolean NOT NULL DEFAULT false,
     updated_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (provider_code, resident_id)
 );
+ALTER TABLE deaths ADD COLUMN IF NOT EXISTS confidence text;
 CREATE INDEX IF NOT EXISTS deaths_by_change ON deaths (updated_at, provider_code, resident_id);
 CREATE OR REPLACE FUNCTION deaths_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

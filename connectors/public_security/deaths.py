@@ -4,6 +4,7 @@ from exchange.connect import Record, Row, source, table
 
 _PUBLIC_SECURITY = "11340000EXCH000266"
 _POLICE = "2"  # code set death-source
+_VERIFIED = "2"  # code set death-confidence
 
 
 @source("population.death", table("death_cancellations", key="resident_id", cursor="updated_at"))
@@ -18,4 +19,5 @@ def deaths(row: Row) -> Record:
         "registered_at": row["cancelled_on"],
         "reversed": row["restored_on"] is not None,
         "reversed_at": row["restored_on"],
+        "confidence": _VERIFIED,
     }

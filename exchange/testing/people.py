@@ -76,6 +76,7 @@ class Death:
     registered_at: date
     reversed: bool = False
     reversed_at: date | None = None
+    confidence: str | None = "1"
 
     def recalled(self, on: date) -> "Death":
         """The row when the report was recalled on that day."""

@@ -97,6 +97,7 @@ def test_a_record_is_framed_with_the_locked_id_under_its_natural_key(schema: Loc
         "cause_class": None,
         "certificate_number": None,
         "reversed_at": None,
+        "confidence": None,
     }
     assert SECRET_WORD not in repr(sent)
 

@@ -16,10 +16,11 @@ from exchange.calendar import day_in_shanghai
 from exchange.ledger.correction import CorrectionEntry
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import apply
+from exchange.ledger.fold_departments import SUCCEEDED
 from exchange.ledger.state import DemandEntry, LedgerState
 from exchange.names import DemandId, GrantId
 
-_CLOSING = frozenset(("demand-consented", "demand-withdrawn", "grant-ended", "department-succeeded"))
+_CLOSING = frozenset(("demand-consented", "demand-withdrawn", "grant-ended", SUCCEEDED))
 """Events after which a clock may be gone or may be another one."""
 Snapshot = Callable[[LedgerState, datetime], None]
 

@@ -13,6 +13,7 @@ ratios of the same demands do not move then, and stand beside it:
   demands (the items of domain.md §1.6). Splitting by fields does not move it; splitting by rows may.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,8 +46,10 @@ class Judged:
     satisfied: bool
     """Whether a grant qualifies, whatever part of the fields it has."""
     strictly: bool
-    part: Fraction
-    """The part of the asked fields that the best qualifying grant has as asked."""
+    asked: int
+    """How many fields are asked."""
+    granted: int
+    """How many of them the best qualifying grant has as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,20 @@ class Rate:
     def of(cls, some: Iterable[Judged]) -> "Rate":
         """The sums over counted demands."""
         judged = list(some)
-        asked = [len(set(one.demand.fields)) for one in judged]
         needs: dict[tuple[str, str, str], bool] = {}
+        granted: Counter[int] = Counter()
         for one in judged:
             need = (one.demand.demander, one.demand.record_type, one.demand.provider or NOBODY)
             needs[need] = needs.get(need, True) and one.strictly
+            granted[one.asked] += one.granted
         return cls(
             counted=len(judged),
             satisfied=sum(one.satisfied for one in judged),
             satisfied_strictly=sum(one.strictly for one in judged),
-            weight=sum((one.part for one in judged), Fraction(0)),
-            fields_asked=sum(asked),
-            fields_granted=int(sum(one.part * number for one, number in zip(judged, asked, strict=True))),
+            weight=sum((Fraction(fields, asked) for asked, fields in granted.items() if asked), Fraction(0))
+            + sum(one.satisfied for one in judged if not one.asked),
+            fields_asked=sum(one.asked for one in judged),
+            fields_granted=granted.total(),
             needs=len(needs),
             needs_satisfied=sum(needs.values()),
         )
@@ -163,18 +168,17 @@ def qualifies(grant: GrantEntry) -> bool:
     return grant.active and grant.first_delivered is not None and not grant.breaches
 
 
-def granted_part(demand: DemandEntry, grant: GrantEntry) -> Fraction:
-    """The part of the asked fields that a grant has as asked."""
-    asked = set(demand.fields)
-    return Fraction(len(asked.intersection(grant.granted)), len(asked)) if asked else Fraction(1)
-
-
 def judge(state: LedgerState, demand: DemandEntry) -> Judged:
     """What a counted demand is in this state."""
-    grants = [grant for grant in map(state.grants.__getitem__, demand.grants) if qualifies(grant)]
-    parts = [granted_part(demand, grant) for grant in grants]
-    strictly = any(part == 1 and not grant.scope_narrowed for part, grant in zip(parts, grants, strict=True))
-    return Judged(demand, bool(grants), strictly, max(parts, default=Fraction(0)))
+    asked = set(demand.fields)
+    satisfied, strictly, best = False, False, 0
+    for name in demand.grants:
+        grant = state.grants[name]
+        if qualifies(grant):
+            granted = len(asked.intersection(grant.granted))
+            satisfied, best = True, max(best, granted)
+            strictly = strictly or (granted == len(asked) and not grant.scope_narrowed)
+    return Judged(demand, satisfied, strictly, len(asked), best)
 
 
 def judged(state: LedgerState, at: datetime) -> Iterator[Judged]:

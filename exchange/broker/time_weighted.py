@@ -4,15 +4,16 @@ Exact, in whole microseconds. A demand's time changes its kind only at its own e
 demands cost that it touches, not what all demands cost: a ledger of a million events is read once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from exchange.broker.satisfaction import Group, group_of, judge, ratio
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import apply
+from exchange.ledger.fold_departments import SUCCEEDED
 from exchange.ledger.state import DemandEntry, LedgerState
 from exchange.names import DemandId, GrantId
 
@@ -91,12 +92,15 @@ class Timeline:
     def _add(self, stretch: _Stretch, since: datetime, until: datetime) -> None:
         start = since if stretch.use_from is None else max(since, stretch.use_from)
         end = until if stretch.use_until is None else min(until, stretch.use_until)
-        for number, (begin, finish) in enumerate(pairwise(self._cuts)):
-            time = (min(end, finish) - max(start, begin)) // _MICROSECOND
-            if time > 0:
-                sums = self._sums[number].setdefault(stretch.group, [0, 0])
-                sums[0] += time
-                sums[1] += time if stretch.strictly else 0
+        start, end = max(start, self._cuts[0]), min(end, self._cuts[-1])
+        number = bisect_right(self._cuts, start) - 1
+        while start < end:
+            cut = min(end, self._cuts[number + 1])
+            time = (cut - start) // _MICROSECOND
+            sums = self._sums[number].setdefault(stretch.group, [0, 0])
+            sums[0] += time
+            sums[1] += time if stretch.strictly else 0
+            start, number = cut, number + 1
 
 
 class TimeTable:
@@ -143,16 +147,18 @@ def time_weighted(events: Iterable[LedgerEvent], start: datetime, end: datetime)
     return time_table(events, start, end).total().ratio
 
 
-def touched(state: LedgerState, event: LedgerEvent) -> Iterator[DemandEntry]:
+def touched(state: LedgerState, event: LedgerEvent) -> Iterable[DemandEntry]:
     """The demands that an event is about: by their id, by that of a grant, or by a succession that names many."""
     data = event.data
-    grants = [data.get("grant"), *_named(data, "ended")]
-    demands = [data.get("demand"), *_named(data, "transfers")]
-    known = (state.grants.get(GrantId(grant)) for grant in grants if isinstance(grant, str))
-    demands += [grant.demand for grant in known if grant is not None]
-    for name in dict.fromkeys(demands):
-        if isinstance(name, str) and name in state.demands:
-            yield state.demands[DemandId(name)]
+    if event.event == SUCCEEDED:
+        grants, demands = _named(data, "ended"), [*_named(data, "transfers")]
+        demands += [state.grants[grant].demand for grant in grants if grant in state.grants]
+        return [state.demands[demand] for demand in dict.fromkeys(demands) if demand in state.demands]
+    grant, demand = data.get("grant"), data.get("demand")
+    if isinstance(grant, str) and GrantId(grant) in state.grants:
+        demand = state.grants[GrantId(grant)].demand
+    found = state.demands.get(DemandId(demand)) if isinstance(demand, str) else None
+    return () if found is None else (found,)
 
 
 def _named(data: Mapping[str, Any], member: str) -> Iterable[Any]:

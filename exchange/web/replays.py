@@ -1,4 +1,4 @@
-"""Questions about the past: the ledger is read again for each, so only a few are answered at the same time."""
+"""Questions about the past: the ledger is read again for each, so they are answered one by one."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from exchange.broker.seams import Service
 from exchange.ledger.events import LedgerEvent
 from exchange.web.problems import RateLimitError
 
-_AT_ONCE = 2
+_AT_ONCE = 1
 _WAIT_SECONDS = 10
 
 
 class Replays:
-    """Reads the ledger again, for at most two callers at a time; the present is never kept waiting by the past."""
+    """Reads the ledger again, for one caller at a time; the present is never kept waiting by the past."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

@@ -14,7 +14,7 @@ from exchange.observe.logs import get_logger
 
 PROBLEM = "application/problem+json"
 REGISTRY = "application/vnd.schemaregistry.v1+json"
-REGISTRY_PATHS = ("/subjects", "/schemas", "/config", "/compatibility", "/mode")
+REGISTRY_PATHS = ("/subjects", "/schemas", "/config", "/contexts", "/compatibility", "/mode")
 
 _STATUS = {
     "E_TOKEN": 401,

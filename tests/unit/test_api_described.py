@@ -129,6 +129,8 @@ def _try(operation: Any, ground: WebGround, known: dict[str, list[str]], private
                 assert 400 <= answer.status_code < 500, where
             succeeded = 200 <= answer.status_code < 300
             done = done or succeeded
+            if caller == "auditor" and case.method != "GET" and operation.path.startswith("/v1"):
+                assert not succeeded, f"{where}: an auditor changes nothing"
             if caller in (None, STRANGER) and succeeded:
                 assert not private.search(answer.text), where
 

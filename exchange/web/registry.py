@@ -141,14 +141,15 @@ def _ids(api: APIRouter, subjects: Subjects) -> None:
         return subjects.by_id(schema_id)[0].schema
 
     @api.get("/schemas/ids/{schema_id}/versions")
-    def places(schema_id: int, _caller: Anyone) -> list[dict[str, Any]]:
+    def places(schema_id: int, _caller: Anyone, offset: _Offset = 0, limit: _Limit = -1) -> list[dict[str, Any]]:
         """Where an id is used."""
-        return [{"subject": one.subject, "version": one.version} for one in subjects.by_id(schema_id)]
+        found = _part(subjects.by_id(schema_id), offset, limit)
+        return [{"subject": one.subject, "version": one.version} for one in found]
 
     @api.get("/schemas/ids/{schema_id}/subjects")
-    def names_of(schema_id: int, _caller: Anyone) -> list[str]:
+    def names_of(schema_id: int, _caller: Anyone, offset: _Offset = 0, limit: _Limit = -1) -> list[str]:
         """The subjects of an id."""
-        return [one.subject for one in subjects.by_id(schema_id)]
+        return [one.subject for one in _part(subjects.by_id(schema_id), offset, limit)]
 
 
 def _config(api: APIRouter, subjects: Subjects) -> None:

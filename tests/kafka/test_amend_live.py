@@ -198,3 +198,11 @@ def test_a_grant_that_is_served_by_files_is_serving_only_when_the_receipt_is_the
     finally:
         stop.set()
         worker.join(30)
+
+
+def test_the_leader_says_once_where_it_takes_commands(office: Office) -> None:
+    place = ("office", "http://127.0.0.1:8400")
+    office.until(
+        lambda: office.service.ledger.read(lambda state: (state.leader_worker, state.leader_url)) == place,
+        "the leader has announced itself",
+    )

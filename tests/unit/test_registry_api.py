@@ -1,11 +1,13 @@
 """The Confluent read API beyond single look-ups: prefixes, pages, other spellings of a schema, its error numbers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, ServerConfig
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from exchange.broker.commands import ConsentDemand, SubmitDemand
 from exchange.broker.commands_shares import PlaceGrant
@@ -159,3 +161,39 @@ def test_compatibility_with_one_version_and_with_all(ground: WebGround) -> None:
         "/compatibility/subjects/nothing/versions", json={"schema": '"int"'}, headers=ground.as_(TAX)
     )
     assert failed(answer) == (404, 40401)
+
+
+def test_every_read_of_the_standard_python_client_works(ground: WebGround, share: tuple[int, str]) -> None:
+    ground.as_(TAX)
+    schema_id, subject = share
+    with SchemaRegistryClient({"url": ground.url, "basic.auth.user.info": f"{TAX}:{ground.tokens[TAX]}"}) as client:
+        assert client.get_subjects(subject_prefix="share.", limit=5) == [subject]
+        assert client.get_versions(SUBJECT, offset=1) == [2]
+        latest = client.get_latest_version(SUBJECT)
+        assert client.get_version(SUBJECT, 2).schema_id == latest.schema_id
+        own = client.get_schema(schema_id, subject)
+        assert client.lookup_schema(subject, own, normalize_schemas=True).schema_id == schema_id
+        assert [one.subject for one in client.get_schema_versions(schema_id)] == [subject]
+        assert client.get_subjects_by_schema_id(latest.schema_id, limit=1) == [SUBJECT]
+        assert client.get_referenced_by(SUBJECT, 1) == []
+        assert client.test_compatibility(SUBJECT, latest.schema) is True
+        assert client.test_compatibility_all_versions(SUBJECT, latest.schema, verbose=True) is True
+        assert client.get_compatibility() == client.get_compatibility(SUBJECT) == "FULL_TRANSITIVE"
+        assert client.get_config(SUBJECT).compatibility_level == "FULL_TRANSITIVE"
+        assert client.get_global_mode() == client.get_mode(SUBJECT) == "READONLY"
+        assert (client.get_contexts(), client.get_schema_types()) == (["."], ["AVRO"])
+        writes: list[Callable[[], object]] = [
+            lambda: client.register_schema(SUBJECT, latest.schema),
+            lambda: client.register_schema_full_response("new", Schema('"int"', "AVRO")),
+            lambda: client.set_compatibility(SUBJECT, "NONE"),
+            lambda: client.set_config(config=ServerConfig(compatibility="NONE")),
+            lambda: client.update_mode(SUBJECT, "READWRITE"),
+            lambda: client.update_global_mode("READWRITE"),
+            lambda: client.delete_version(SUBJECT, 1),
+            lambda: client.delete_subject(SUBJECT),
+            lambda: client.delete_config(SUBJECT),
+        ]
+        for write in writes:
+            with pytest.raises(SchemaRegistryError) as refused:
+                write()
+            assert (refused.value.http_status_code, refused.value.error_code) == (403, 40301)

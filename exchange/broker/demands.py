@@ -100,5 +100,5 @@ def acts_for(state: LedgerState, by: Department, owner: Department) -> bool:
         if candidate not in seen:
             seen.add(candidate)
             entry = state.departments.get(candidate)
-            waiting.extend(entry.successors if entry else ())
+            waiting.extend(entry.heirs if entry else ())
     return False

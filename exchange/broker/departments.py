@@ -47,7 +47,7 @@ class ApplyCatalogue:
         for data in self.departments:
             before = state.departments.get(Department(data["department"]))
             known = _as_succeeded(data, before)
-            if before is None or replace(before, registered=False, succeeded=None) != department_of(known):
+            if before is None or _as_told(before) != department_of(known):
                 draft.say("department-registered", data["department"], **known)
         for data in self.resources:
             _refuse_other_meaning(data, state)
@@ -66,6 +66,11 @@ def _as_succeeded(data: dict[str, Any], before: DepartmentEntry | None) -> dict[
     if before is None or before.succeeded is None:
         return data
     return {**data, "valid_until": before.valid_until, "successors": list(before.successors)}
+
+
+def _as_told(before: DepartmentEntry) -> DepartmentEntry:
+    """A department without what the catalogue does not tell."""
+    return replace(before, registered=False, followed=False, succeeded=None)
 
 
 def _refuse_other_meaning(data: dict[str, Any], state: LedgerState) -> None:

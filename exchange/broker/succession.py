@@ -72,6 +72,18 @@ def awaited(state: LedgerState, now: datetime) -> dict[Department, list[DemandEn
     return found
 
 
+def _named(state: LedgerState, department: Department) -> set[Department]:
+    """All that are to follow a department, over any number of reforms, whether their day has come or not."""
+    found: set[Department] = set()
+    waiting = [department]
+    while waiting:
+        entry = state.departments.get(waiting.pop())
+        new = [one for one in (entry.successors if entry else ()) if one not in found]
+        found.update(new)
+        waiting += new
+    return found
+
+
 def _unsettled(state: LedgerState, now: datetime) -> Iterator[DepartmentEntry]:
     """Departments that exist no more and whose succession has not been told."""
     ended = (one for one in state.departments.values() if one.succeeded is None)
@@ -87,7 +99,7 @@ class SettleSuccession:
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """A `department-succeeded` for each, `grant-suspended` for what waits, or the end when there is no heir."""
-        settling = _Settling(Draft(state))
+        settling = _Settling(Draft(state), now)
         for entry in _unsettled(state, now):
             demands = held(state, entry.department)
             heir = heir_of(state, entry.department, now)
@@ -95,7 +107,7 @@ class SettleSuccession:
                 heirs = {} if heir is None else {str(one.demand): heir for one in demands}
                 settling.succeed(entry, demands, heirs, VALIDITY)
             elif entry.successors:
-                settling.suspend(demands)
+                settling.wait(entry, demands)
             else:
                 settling.end(demands)
         return settling.draft.events
@@ -123,7 +135,7 @@ class SucceedDepartment:
         heirs = self._checked_heirs(state, entry, now)
         demands = held(state, entry.department)
         given = self._given(demands, heirs)
-        settling = _Settling(Draft(state))
+        settling = _Settling(Draft(state), now)
         ended = has_ended(state, entry.department, now)
         # The catalogue's successors stay: who they are is more than who goes on with demands.
         told = replace(
@@ -144,9 +156,9 @@ class SucceedDepartment:
             raise ExchangeError("E_SUCCESSION", "name at least one successor, and not the department itself")
         if any(has_ended(state, heir, now) for heir in heirs):
             raise ExchangeError("E_SUCCESSION", "a successor exists no more")
-        if any(acts_for(state, entry.department, heir) for heir in heirs):
-            raise ExchangeError("E_SUCCESSION", "a successor was itself succeeded by this department")
-        if entry.successors and not all(acts_for(state, heir, entry.department) for heir in heirs):
+        if any(entry.department in _named(state, heir) for heir in heirs):
+            raise ExchangeError("E_SUCCESSION", "a successor is itself to be succeeded by this department")
+        if entry.successors and not _named(state, entry.department).issuperset(heirs):
             raise ExchangeError("E_SUCCESSION", "the catalogue names other successors of this department")
         return heirs
 
@@ -167,6 +179,7 @@ class SucceedDepartment:
 @dataclass(slots=True)
 class _Settling:
     draft: Draft
+    now: datetime
     moved: list[tuple[Department, GrantEntry]] = field(default_factory=list)
     """Grants that have moved by the events said so far."""
 
@@ -198,8 +211,12 @@ class _Settling:
             if grant.suspension_reason == AWAITED and grant.suspended and grant.grant not in ended:
                 self.draft.say("grant-resumed", grant.grant, grant=grant.grant)
 
-    def suspend(self, demands: list[DemandEntry]) -> None:
-        """Suspend what nobody goes on with yet."""
+    def wait(self, entry: DepartmentEntry, demands: list[DemandEntry]) -> None:
+        """Say once that people have to decide, and suspend what nobody goes on with yet."""
+        if not entry.followed:
+            held_now = [one.demand for one in demands]
+            about = {"department": entry.department, "successors": list(entry.successors), "demands": held_now}
+            self.draft.say("succession-awaited", entry.department, **about)
         for grant in (one for demand in demands for one in self._running(demand) if not one.suspended):
             self.draft.say("grant-suspended", grant.grant, grant=grant.grant, reason=AWAITED)
 
@@ -216,7 +233,7 @@ class _Settling:
 
     def _may_hold(self, heir: Department, grant: GrantEntry) -> bool:
         state, terms = self.draft.state, grant.terms
-        if acts_for(state, heir, terms.provider):
+        if acts_for(state, heir, terms.provider) or heir_of(state, terms.provider, self.now) == heir:
             return False
         beside = any(
             other == heir

@@ -35,7 +35,7 @@ def _department_registered(state: LedgerState, data: _Data, _at: datetime) -> No
     before = state.departments.get(entry.department)
     if before is not None:
         entry.registered = entry.registered or before.registered
-        entry.succeeded = before.succeeded
+        entry.followed, entry.succeeded = before.followed, before.succeeded
     state.departments[entry.department] = entry
 
 
@@ -49,7 +49,7 @@ def _department_succeeded(state: LedgerState, data: _Data, at: datetime) -> None
     ended = [(state.grants[GrantId(name)], str(reason)) for name, reason in data.get("ended", {}).items()]
     entry = state.departments.get(Department(data.get("department", "")))
     if entry is not None:
-        entry.successors = successors
+        entry.successors, entry.followed = successors, True
         entry.valid_until = data.get("valid_until", entry.valid_until)
         entry.succeeded = at if "transfers" in data else entry.succeeded
     for demand, heir in transfers:
@@ -60,8 +60,14 @@ def _department_succeeded(state: LedgerState, data: _Data, at: datetime) -> None
             state.running.pop(grant.grant, None)
 
 
+def _succession_awaited(state: LedgerState, data: _Data, _at: datetime) -> None:
+    """Its successors follow it, but nobody has said which of them goes on with what it held."""
+    state.departments[Department(data["department"])].followed = True
+
+
 DEPARTMENT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
     "department-registered": _department_registered,
     SUCCEEDED: _department_succeeded,
+    "succession-awaited": _succession_awaited,
 }
 """How each event on departments changes the state."""

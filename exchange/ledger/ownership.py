@@ -47,7 +47,7 @@ def took_over(department: Department, state: LedgerState) -> set[Department]:
     """The department and all that were merged into it or split off towards it."""
     found = {department}
     while True:
-        more = {entry.department for entry in state.departments.values() if found & set(entry.successors)} - found
+        more = {entry.department for entry in state.departments.values() if found & set(entry.heirs)} - found
         if not more:
             return found
         found |= more
@@ -59,7 +59,7 @@ def heirs(department: Department, state: LedgerState) -> tuple[Department, ...]:
     waiting = [department]
     while waiting:
         entry = state.departments.get(waiting.pop())
-        new = [one for one in (entry.successors if entry else ()) if one not in found and one != department]
+        new = [one for one in (entry.heirs if entry else ()) if one not in found and one != department]
         found.update(dict.fromkeys(new))
         waiting += new
     return tuple(sorted(found))

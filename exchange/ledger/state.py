@@ -73,8 +73,15 @@ class DepartmentEntry:
     region: str = ""
     registered: bool = False
     """Whether it has a Kafka principal (`department add`)."""
+    followed: bool = False
+    """Whether its day has come: from then on its successors own its keys and speak for it."""
     succeeded: datetime | None = None
     """When what it held was given to its successors, all at once."""
+
+    @property
+    def heirs(self) -> tuple[Department, ...]:
+        """Its successors, once they follow it."""
+        return self.successors if self.followed else ()
 
 
 @dataclass(slots=True)

@@ -106,7 +106,7 @@ def test_a_prefixed_key_belongs_to_the_department_whose_code_it_begins_with(
 def test_a_successor_owns_the_keys_of_those_it_took_over(schemas: SchemaRepository, state: LedgerState) -> None:
     schema = rules(schemas, "population.death")
     old = state.departments[HEALTH]
-    state.departments[HEALTH] = replace(old, successors=(CIVIL,))
+    state.departments[HEALTH] = replace(old, successors=(CIVIL,), followed=True)
     assert owns(schema, CIVIL, state, old.credit_code.encode() + b"/x")
 
 

@@ -10,6 +10,7 @@ from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, 
 from exchange.broker.commands_grants import RevokeGrant
 from exchange.broker.demands import demand_state
 from exchange.broker.departments import ApplyCatalogue
+from exchange.broker.succession import SettleSuccession
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger.state import Condition, DemandEntry, DemandState, GrantEntry, LedgerState
@@ -398,6 +399,7 @@ def test_successor_replies_for_a_merged_provider(schemas: SchemaRepository) -> N
         "provider": "industry-and-commerce"
     }
     ledger.execute(ApplyCatalogue(whole.departments, (old,)))
+    ledger.execute(SettleSuccession())
     demand = ledger.execute(
         SubmitDemand(demander=TAX, resource=ENTERPRISES, fields=("name", "credit_code"), **STATED, schemas=schemas)
     ).entities[0]

@@ -207,6 +207,8 @@ def test_what_a_split_department_held_waits_suspended_until_people_say_who_goes_
     assert (one.suspended, one.suspension_reason, one.ended) == (True, AWAITED, None)
     assert readers(ledger, one) == set()
     assert [one.demand for one in awaited(ledger.state, ledger.clock.now())[TAX]] == [one.demand, two.demand]
+    (said,) = [event.data for event in ledger.events if event.event == "succession-awaited"]
+    assert said == {"department": TAX, "successors": [HR, HEALTH], "demands": [one.demand, two.demand]}
     split(ledger, {one.demand: HEALTH}, default=HR)
     assert (demander(ledger, one), demander(ledger, two)) == (HEALTH, HR)
     assert (one.active, readers(ledger, one), readers(ledger, two)) == (True, {HEALTH}, {HR})
@@ -300,6 +302,31 @@ def test_each_heir_of_a_split_owns_what_it_registers_and_all_own_what_none_does(
     assert owns(schemas, ledger.state, HEALTH, companies)
     assert not owns(schemas, ledger.state, CIVIL, companies)
     assert inbox_topic(COMPANY, MARKET) in inbox_topics(ledger.state)
+
+
+def test_successors_of_tomorrow_speak_for_nobody_and_own_no_key_today(
+    ledger: MemoryLedger, schemas: SchemaRepository, grant: Grant
+) -> None:
+    one, companies = grant(), b"91340100MA2N00001X"
+    over(ledger, MARKET, HEALTH, CIVIL, day=(START + timedelta(days=1)).date().isoformat())
+    ledger.execute(SettleSuccession())
+    assert not owns(schemas, ledger.state, HEALTH, companies)
+    with refused("E_ROLE"):
+        ledger.execute(SuspendGrant(one.grant, HEALTH, "misuse"))
+    ledger.clock.forward(days=1)
+    ledger.execute(SettleSuccession())
+    assert owns(schemas, ledger.state, HEALTH, companies)
+    ledger.execute(SuspendGrant(one.grant, HEALTH, "misuse"))
+    assert one.suspended
+
+
+def test_a_catalogued_split_can_be_decided_before_its_day_and_takes_place_then(
+    ledger: MemoryLedger, grant: Grant
+) -> None:
+    one = grant()
+    over(ledger, TAX, HR, HEALTH, day=(START + timedelta(days=1)).date().isoformat())
+    split(ledger, default=HR)
+    assert (demander(ledger, one), ledger.state.departments[TAX].valid_until) == (HR, TODAY)
 
 
 # old ledgers

@@ -21,6 +21,7 @@ LABELS = {
     "exchange_books_difference": {"record_type", "share"},
     "exchange_quarantine_records": {"department", "code"},
     "exchange_demands_overdue": {"clock", "department"},
+    "exchange_demands_awaiting_successor": {"department"},
     "exchange_grants_in_breach": {"cause"},
     "exchange_grants_expiring": {"department", "days"},
     "exchange_disposals_open": {"department"},

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from exchange.broker import satisfaction
+from exchange.broker import satisfaction, tokens
 from exchange.broker.clocks import COMPETENT, REVIEW, clocks
 from exchange.broker.commands_timely import NOTICE_DAYS, end_of
 from exchange.broker.commands_use import must_dispose
@@ -42,6 +42,8 @@ def publish_demands(state: LedgerState, now: datetime) -> None:
     metrics.GRANTS_IN_BREACH.replace({(cause,): float(broken[cause]) for cause in CAUSES})
     metrics.GRANTS_EXPIRING.replace(_expiring(state, now))
     metrics.DISPOSALS_OPEN.replace(_disposals(state))
+    ending = Counter((token.department or token.role,) for token in tokens.ending(state, now))
+    metrics.TOKENS_ENDING.replace({holder: float(count) for holder, count in ending.items()})
 
 
 def _strict(counted: Iterable[satisfaction.Judged], by: str) -> dict[tuple[str, ...], float]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,6 +20,8 @@ ROLES = (DEPARTMENT_ROLE, "supervisor", "operator", "auditor")
 DEFAULT_TOKEN_DAYS = 90
 MOST_TOKEN_DAYS = 1096
 """Three years: what is needed for longer is issued again."""
+NOTICE = timedelta(days=14)
+"""A token that ends within this time is a metric: its holder works with it until the last moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,19 @@ def authenticate(state: LedgerState, token: str, now: datetime) -> TokenEntry | 
     if found is None or (found.department is not None and has_ended(state, found.department, now)):
         return None
     return found
+
+
+def has_expired(state: LedgerState, token: str, now: datetime) -> bool:
+    """Whether a token with this text was good until its last day came."""
+    found = state.tokens.get(state.token_of_digest.get(digest(token), ""))
+    return found is not None and not found.revoked and found.expires is not None and found.expires <= now
+
+
+def ending(state: LedgerState, now: datetime) -> Iterator[TokenEntry]:
+    """The tokens in force that end soon: time to issue others and hand them out."""
+    for token in state.tokens.values():
+        if not token.revoked and token.expires is not None and now < token.expires <= now + NOTICE:
+            yield token
 
 
 def _in_force(state: LedgerState, wanted: str, now: datetime) -> TokenEntry | None:

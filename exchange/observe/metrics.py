@@ -41,6 +41,7 @@ GRANTS_EXPIRING = _gauge(
     "grants_expiring", "Grants that end within so many days (30, 7, 1)", "department", "days"
 )  # fmt: skip
 DISPOSALS_OPEN = _gauge("disposals_open", "Ended grants whose data are not confirmed as disposed of", "department")
+TOKENS_ENDING = _gauge("tokens_ending", "API tokens in force that end within 14 days", "holder")
 SOURCE_SILENCE = _gauge(
     "source_silence_seconds", "Since the last record or heartbeat of a source", "record_type", "department"
 )

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from exchange.broker.demands import acts_for
 from exchange.broker.seams import Service
 from exchange.broker.succession import has_ended
-from exchange.broker.tokens import DEPARTMENT_ROLE, authenticate
+from exchange.broker.tokens import DEPARTMENT_ROLE, authenticate, has_expired
 from exchange.errors import ExchangeError
 from exchange.ledger.state import LedgerState
 from exchange.names import Department
@@ -113,7 +113,8 @@ class Gate:
             return self._vouched(self._oidc.identity(token), now)
         found = authenticate(self._service.ledger.state, token, now) if token else None
         if found is None:
-            raise ExchangeError("E_TOKEN")
+            ended = has_expired(self._service.ledger.state, token, now)
+            raise ExchangeError("E_TOKEN", "the token has reached its last day" if ended else "")
         return Caller(found.role, found.department, found.token)
 
     def _vouched(self, identity: Identity, now: datetime) -> Caller:

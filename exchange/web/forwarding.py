@@ -22,6 +22,8 @@ _GIVEN_BACK = ("content-type", "retry-after", "www-authenticate")
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 25.0
 """A little longer than the leader itself waits for the ledger."""
+_IDLE_SECONDS = 2.0
+"""A connection is let go before the leader lets go of it (uvicorn: 5 s): a command sent then would have an open end."""
 _READ_ALONG_SECONDS = 2.0
 
 
@@ -45,7 +47,8 @@ class Forwarding:
     def __init__(self, service: Service) -> None:
         self._service = service
         timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
-        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+        limits = httpx.Limits(keepalive_expiry=_IDLE_SECONDS)
+        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)
 
     def install(self, app: FastAPI) -> None:
         """Answer ElsewhereError by the leader's answer."""

@@ -25,6 +25,7 @@ LABELS = {
     "exchange_grants_in_breach": {"cause"},
     "exchange_grants_expiring": {"department", "days"},
     "exchange_disposals_open": {"department"},
+    "exchange_tokens_ending": {"holder"},
     "exchange_line_lag_seconds": {"line", "record_type"},
     "exchange_backfill_remaining_records": {"share"},
     "exchange_enforcement_drift_total": {"kind"},

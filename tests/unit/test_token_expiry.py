@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from exchange.broker.tokens import IssueToken, authenticate, digest, new_token
+from exchange.broker.published import publish_demands
+from exchange.broker.tokens import IssueToken, RevokeToken, authenticate, digest, new_token
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.fold import fold
+from exchange.observe import metrics
 from exchange.testing.ledger import START, MemoryLedger, chain
 from exchange.testing.web_ground import WebGround, refused, web_ground
 
@@ -27,7 +29,8 @@ def test_a_token_is_refused_from_its_last_moment_on(ground: WebGround) -> None:
     ground.service.ledger.clock.forward(days=2, milliseconds=-1)
     assert ground.get(TAX, "/v1/departments").is_success
     ground.service.ledger.clock.forward(milliseconds=1)
-    refused(ground.get(TAX, "/v1/departments"), 401, "E_TOKEN")
+    document = refused(ground.get(TAX, "/v1/departments"), 401, "E_TOKEN")
+    assert document["detail"] == "the token has reached its last day"
 
 
 def test_a_token_without_days_lives_as_long_as_the_setting_says(ground: WebGround) -> None:
@@ -54,6 +57,21 @@ def test_a_digest_may_be_issued_again_when_its_token_is_over() -> None:
     found = authenticate(ledger.state, text, ledger.clock.now())
     assert found is not None
     assert (found.token,) == second != first
+
+
+def test_tokens_that_end_within_two_weeks_are_a_metric_until_they_are_revoked() -> None:
+    ledger = MemoryLedger()
+    for days in (13, 14, 15, 90):
+        ledger.execute(IssueToken("auditor", None, digest(f"a-{days}"), days))
+    publish_demands(ledger.state, ledger.clock.now())
+    assert metrics.TOKENS_ENDING.read() == {("auditor",): 2.0}
+    ledger.execute(RevokeToken(next(iter(ledger.state.tokens))))
+    publish_demands(ledger.state, ledger.clock.now())
+    assert metrics.TOKENS_ENDING.read() == {("auditor",): 1.0}
+    publish_demands(ledger.state, ledger.clock.forward(days=14))
+    assert metrics.TOKENS_ENDING.read() == {("auditor",): 1.0}, "the next one; the other has ended"
+    publish_demands(ledger.state, ledger.clock.forward(days=80))
+    assert metrics.TOKENS_ENDING.read() == {}
 
 
 def test_a_token_of_before_tokens_expired_stays_good() -> None:

@@ -11,6 +11,9 @@ ratios of the same demands do not move then, and stand beside it:
   provider; it is satisfied when every counted demand of it is (strictly).
 - by field: fields granted as asked to satisfied demands, by the best qualifying grant ÷ fields asked by counted
   demands (the items of domain.md §1.6). Splitting by fields does not move it; splitting by rows may.
+
+Of the demands satisfied strictly two kinds are told apart, because the definition lets them pass: those that a provider
+serves by a freshness laxer than wanted, and those in whose share no record stood at the first delivery.
 """
 
 from collections import Counter
@@ -50,6 +53,10 @@ class Judged:
     """How many fields are asked."""
     granted: int
     """How many of them the best qualifying grant has as asked."""
+    laxer: bool
+    """Satisfied strictly, but every grant by which it is agreed to a freshness laxer than the demand wants."""
+    empty: bool
+    """Satisfied strictly, but no record stood in the shares of these grants at the first delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,10 @@ class Rate:
     """Denominator of `by_need`."""
     needs_satisfied: int = 0
     """Numerator of `by_need`."""
+    laxer: int = 0
+    """Of `satisfied_strictly`: by a freshness laxer than wanted."""
+    empty: int = 0
+    """Of `satisfied_strictly`: nothing stood in the share at the first delivery."""
 
     @classmethod
     def of(cls, some: Iterable[Judged]) -> "Rate":
@@ -93,6 +104,8 @@ class Rate:
             fields_granted=granted.total(),
             needs=len(needs),
             needs_satisfied=sum(needs.values()),
+            laxer=sum(one.laxer for one in judged),
+            empty=sum(one.empty for one in judged),
         )
 
     @property
@@ -121,6 +134,8 @@ class Rate:
             "counted": self.counted,
             "satisfied": self.satisfied,
             "satisfied_strictly": self.satisfied_strictly,
+            "satisfied_by_laxer_freshness": self.laxer,
+            "satisfied_by_empty_share": self.empty,
             "weight": str(self.weight),
             "strict": self.strict,
             "weighted": self.weighted,
@@ -171,14 +186,24 @@ def qualifies(grant: GrantEntry) -> bool:
 def judge(state: LedgerState, demand: DemandEntry) -> Judged:
     """What a counted demand is in this state."""
     asked = set(demand.fields)
-    satisfied, strictly, best = False, False, 0
+    satisfied, best, full = False, 0, []
     for name in demand.grants:
         grant = state.grants[name]
         if qualifies(grant):
             granted = len(asked.intersection(grant.granted))
             satisfied, best = True, max(best, granted)
-            strictly = strictly or (granted == len(asked) and not grant.scope_narrowed)
-    return Judged(demand, satisfied, strictly, len(asked), best)
+            if granted == len(asked) and not grant.scope_narrowed:
+                full.append(grant)
+    wanted = demand.freshness_seconds
+    return Judged(
+        demand=demand,
+        satisfied=satisfied,
+        strictly=bool(full),
+        asked=len(asked),
+        granted=best,
+        laxer=bool(full) and wanted is not None and min(grant.freshness_seconds for grant in full) > wanted,
+        empty=bool(full) and all(grant.empty for grant in full),
+    )
 
 
 def judged(state: LedgerState, at: datetime) -> Iterator[Judged]:

@@ -37,8 +37,15 @@ class Lives(Pieces):
         )  # fmt: skip
 
     def granted(self) -> Life:
-        """Consented in full and served."""
-        yield from self._replied(self._resource())
+        """Consented in full and served; some want it fresher than the provider agrees to."""
+        resource = self._resource()
+        wanted = self.year.random.choice((None, 3600, 86_400))
+        made = self._submit(resource, freshness_seconds=wanted)
+        if made is None:
+            return
+        yield self._days(0.3, 22)
+        agreed = {} if wanted is None or self.year.random.random() < 0.5 else {"freshness_seconds": 2 * wanted}
+        yield from self._served(self._consent(resource, made[1], **agreed))
 
     def automatic(self) -> Life:
         """Shared without conditions: the exchange consents at once."""

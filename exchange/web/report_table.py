@@ -69,6 +69,8 @@ def figure_rows(figures: Figures) -> Iterator[tuple[Any, ...]]:
     yield "strict", rate.satisfied_strictly, rate.counted, rate.strict
     yield "weighted", float(rate.weight), rate.counted, rate.weighted
     yield "time-weighted seconds", time.satisfied / 1_000_000, time.counted / 1_000_000, time.ratio
+    yield "strict by laxer freshness", rate.laxer, rate.satisfied_strictly, None
+    yield "strict by empty share", rate.empty, rate.satisfied_strictly, None
     yield "by need", rate.needs_satisfied, rate.needs, rate.by_need
     yield "by field", rate.fields_granted, rate.fields_asked, rate.by_field
     for clock, kept in beside.clocks.items():

@@ -92,6 +92,11 @@ LIMITS: Final = (
         "two are far apart, look there.",
     ),
     Text(
+        "约定的时效可以宽于需求所需，首次提供时也可以没有记录；这两种情形按定义仍算满足，其件数单列。",
+        "A provider may agree to a freshness laxer than wanted, and a share may be empty at the first delivery. By the "
+        "definition both satisfy; how many do is told.",
+    ),
+    Text(
         "被撤回的需求退出分母；撤回前未满足的件数单列。",
         "A withdrawn demand leaves the denominator; those withdrawn unsatisfied are listed beside it.",
     ),

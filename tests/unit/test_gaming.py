@@ -165,6 +165,14 @@ def test_giving_less_than_asked_is_never_strict(province: Province, said: dict[s
     assert (province.strict, province.rate.weighted) == (0.0, weighted)
 
 
+def test_what_the_definition_lets_pass_is_told_apart(province: Province) -> None:
+    province.served(province.demand(freshness_seconds=60), freshness_seconds=86_400)
+    province.served(province.demand(by=Department("justice"), freshness_seconds=60))
+    empty = province.activated(province.demand(by=Department("health")))
+    province.do(MarkFirstDelivered(empty, empty=True))
+    assert (province.strict, province.rate.laxer, province.rate.empty) == (1.0, 1, 1)
+
+
 def test_taking_back_later_what_was_given_loses_the_strict_rate(province: Province) -> None:
     grant = province.served(province.demand())
     assert province.strict == 1.0

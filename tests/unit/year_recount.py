@@ -37,8 +37,7 @@ def due(start, days):
     return day
 
 def working_between(start, end):
-    days = (day_of(end) - day_of(start)).days
-    return sum(works(day_of(start) + timedelta(days=n)) for n in range(1, days + 1))
+    return sum(works(day_of(start) + timedelta(days=n + 1)) for n in range((day_of(end) - day_of(start)).days))
 
 class Demand:
     """One demand: its facts, its grants, and `stretches`: (since, what it is) after each event."""
@@ -89,11 +88,9 @@ class Demand:
         if event in ("share-assigned", "grant-activated"):
             grant["share"], grant["active"] = True, at if event == "grant-activated" else grant["active"]
         elif event == "first-delivered":
-            grant["delivered"] = True
-        elif event == "freshness-broken":
-            grant["causes"].add(data["cause"])
-        elif event == "freshness-restored":
-            grant["causes"].discard(data["cause"])
+            grant["delivered"], grant["empty"] = True, data["empty"]
+        elif event in ("freshness-broken", "freshness-restored"):
+            (set.add if event == "freshness-broken" else set.discard)(grant["causes"], data["cause"])
         elif event in ("grant-suspended", "grant-resumed"):
             grant["suspended"] = event == "grant-suspended"
         elif event == "grant-ended":
@@ -101,7 +98,7 @@ class Demand:
         elif event == "share-switched" or (
             event == "grant-amended" and (not grant["share"] or data["terms"] == grant["terms"])
         ):
-            grant |= {name: data[name] for name in ("fields", "scope_narrowed", "terms")}
+            grant |= {name: data[name] for name in ("fields", "scope_narrowed", "terms", "freshness_seconds")}
             grant["delivered"] = grant["delivered"] and event == "grant-amended"
 
     def what(self):
@@ -109,11 +106,14 @@ class Demand:
         good = [one for one in self.grants.values() if one["active"] and one["delivered"]
                 and not (one["suspended"] or one["ended"] or one["causes"])]
         parts = [Fraction(len(asked & set(one["fields"])), len(asked)) if asked else Fraction(1) for one in good]
+        full = [one for part, one in zip(parts, good) if part == 1 and not one["scope_narrowed"]]
+        wanted, given = self.facts["freshness_seconds"], [one["freshness_seconds"] for one in full]
         return {"counts": self.complete is not None and self.withdrawn is None,
                 "group": tuple(self.facts[name] or "" for name in BY),
                 "need": (self.facts["demander"], self.facts["record_type"], self.facts["provider"]),
                 "any": bool(good), "part": max(parts, default=Fraction(0)), "asked": len(asked),
-                "strict": any(part == 1 and not one["scope_narrowed"] for part, one in zip(parts, good))}
+                "strict": bool(full), "empty": bool(full) and all(one["empty"] for one in full),
+                "laxer": bool(full and wanted and min(given) > wanted)}
 
     def at(self, moment):
         """What it is at a moment at which it counts; else None."""
@@ -164,6 +164,8 @@ def figures(demands, duties, begin, end, fits=lambda group: True):
     good, based = sum(map(all, needs.values())), sum(bool(reply[2]) for reply in refused)
     return {
         "counted": len(now), "satisfied": sum(what["any"] for what in now), "satisfied_strictly": strict,
+        "satisfied_by_laxer_freshness": sum(what["laxer"] for what in now),
+        "satisfied_by_empty_share": sum(what["empty"] for what in now),
         "weight": str(weight), "strict": ratio(strict, len(now)), "weighted": ratio(weight, len(now)),
         "needs": len(needs), "needs_satisfied": good, "by_need": ratio(good, len(needs)),
         "fields_asked": asked, "fields_granted": int(granted), "by_field": ratio(granted, asked),

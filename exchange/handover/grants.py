@@ -47,8 +47,8 @@ class GrantFinder:
     def __init__(self, settings: ApiSettings) -> None:
         """Raises ExchangeError(E_SETTINGS) when there is no token, or the address is none."""
         self._address = _address(settings.url)
-        token = settings_module.secret(settings.token, settings.token_file, "the API token (EXCHANGE_API__TOKEN_FILE)")
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._settings = settings
+        self._token = self._read_token()
 
     def active(self, demander: Department, record_type: RecordType, provider: str | None) -> ActiveGrant | None:
         """The one active grant, or None. Raises ExchangeError(E_CONNECTOR) when several fit and none is chosen."""
@@ -96,17 +96,35 @@ class GrantFinder:
 
     def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         target = self._address.path.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
+        status, document = self._ask(target)
+        if status == HTTPStatus.UNAUTHORIZED and self._has_new_token():
+            status, document = self._ask(target)
+        if status == HTTPStatus.OK and isinstance(document, dict):
+            return document
+        raise _problem(status, document)
+
+    def _ask(self, target: str) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         try:
             with closing(self._connection()) as connection:
-                connection.request("GET", target, headers=self._headers)
+                connection.request("GET", target, headers=headers)
                 answer = connection.getresponse()
-                body = answer.read()
+                return answer.status, _document(answer.read())
         except (OSError, HTTPException) as error:
             raise ExchangeError("E_API_UNREACHABLE", f"{type(error).__name__}") from None
-        document = _document(body)
-        if answer.status == HTTPStatus.OK and isinstance(document, dict):
-            return document
-        raise _problem(answer.status, document)
+
+    def _read_token(self) -> str:
+        settings = self._settings
+        return settings_module.secret(settings.token, settings.token_file, "the API token (EXCHANGE_API__TOKEN_FILE)")
+
+    def _has_new_token(self) -> bool:
+        """Whether the token's file holds another one than before: tokens end, and a sink works for longer than one."""
+        before = self._token
+        try:
+            self._token = self._read_token()
+        except ExchangeError:
+            return False  # the file is being replaced: the next question looks again
+        return self._token != before
 
     def _connection(self) -> HTTPConnection:
         kind = HTTPSConnection if self._address.scheme == "https" else HTTPConnection

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,25 @@ def test_a_grant_is_found_as_soon_as_it_is_active(
     schema = tax.schema(found.schema_id)
     assert [field["name"] for field in schema["fields"]] == ["credit_code", "name", "region"]
     assert tax.active(TAX, COMPANIES, "civil-affairs") is None
+
+
+def test_a_sink_goes_on_with_the_next_token_when_its_own_has_ended(
+    service: MemoryService, url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first-token-of-the-sink")
+    service.ledger.execute(IssueToken("department", TAX, digest("first-token-of-the-sink"), 1), "operator")
+    finder = GrantFinder(ApiSettings(url=url, token_file=file))
+    assert finder.active(TAX, COMPANIES, None) is None
+    service.ledger.clock.forward(days=1)
+    with pytest.raises(ExchangeError, match="E_TOKEN"):
+        finder.active(TAX, COMPANIES, None)
+    file.unlink()
+    with pytest.raises(ExchangeError, match="E_TOKEN"):
+        finder.active(TAX, COMPANIES, None)
+    service.ledger.execute(IssueToken("department", TAX, digest("next-token-of-the-sink")), "operator")
+    file.write_text("next-token-of-the-sink\n")
+    assert finder.active(TAX, COMPANIES, None) is None
 
 
 def test_a_pseudonymous_grant_gets_a_key_column_of_its_own(

@@ -21,6 +21,8 @@ from exchange.testing.fault_workers import Workers
 BROKERS = ("serve-1", "serve-2")
 _ANSWER_SECONDS = 5.0
 _AGAIN_SECONDS = 0.05
+_AGAIN = ("E_NOT_LEADER", "E_LEADER_SILENT", "E_KAFKA_UNREACHABLE", "E_WORKER_TWIN")
+"""Answers after which the same command with the same key is right."""
 
 
 class Brokers:
@@ -53,6 +55,7 @@ class Brokers:
             "EXCHANGE_KAFKA__REPLICATION": str(self.kafka.replication),
             "EXCHANGE_KAFKA__PARTITIONS": "1",
             "EXCHANGE_HTTP__PORT": str(port),
+            "EXCHANGE_HTTP__REQUESTS_PER_SECOND": "10000",
             "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(self._folder / "operator.token"),
             "EXCHANGE_WORKER_ID": worker_id,
         }
@@ -139,7 +142,7 @@ class Caller(threading.Thread):
             self.acknowledged.append((time.monotonic(), name, key, answer.json()["id"]))
             return True
         code = answer.json().get("code", str(answer.status_code))
-        if code not in ("E_NOT_LEADER", "E_KAFKA_UNREACHABLE", "E_WORKER_TWIN"):
+        if code not in _AGAIN:
             self.refused.add(code)
         return False
 

@@ -109,11 +109,11 @@ class Corrections:
     def watch(self) -> None:
         """Close the answered corrections whose newer versions have come. For the leader."""
         awaited = self._ledger.read(_awaited)
-        self._keys = {one.correction: self._key_of(one) for one in awaited}
+        self._learn_keys(awaited)
         sought = [
             Sought(one.correction, one.record_type, one.partition, key, self._starts.get(one.correction, one.offset))
             for one in awaited
-            if (key := self._keys[one.correction]) is not None
+            if (key := self._keys.get(one.correction)) is not None
         ]
         if not sought:
             return
@@ -124,13 +124,20 @@ class Corrections:
             self._ledger.execute(command, _EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
             _log.info("corrections.closed", correction=correction)
 
-    def _key_of(self, one: CorrectionEntry) -> bytes | None:
-        if one.correction in self._keys:
-            return self._keys[one.correction]
-        key = self._store.written(one, Deadline.after(_LOOK_SECONDS)).key
-        if key is None:
-            _log.warning("corrections.key-lost", correction=one.correction)
-        return None if key is None else key.encode()
+    def _learn_keys(self, awaited: list[CorrectionEntry]) -> None:
+        """Know the keys of those that are waited for. One that cannot be read keeps no other waiting."""
+        self._keys = {one.correction: self._keys[one.correction] for one in awaited if one.correction in self._keys}
+        for one in awaited:
+            if one.correction in self._keys:
+                continue
+            try:
+                key = self._store.written(one, Deadline.after(_LOOK_SECONDS)).key
+            except ExchangeError as error:
+                _log.warning("corrections.unread", correction=one.correction, code=error.code, detail=error.detail)
+                continue
+            if key is None:
+                _log.warning("corrections.key-lost", correction=one.correction)
+            self._keys[one.correction] = None if key is None else key.encode()
 
     def _run(self, command: Command, by: Department, command_id: str | None) -> Result:
         return self._ledger.execute(command, by, command_id, Deadline.after(_COMMAND_SECONDS))

@@ -85,11 +85,15 @@ class KafkaCorrections:
         self._admin = admin
         self._peeker = Peeker(connection)
         self._peeking = threading.Lock()
+        self._watcher = Peeker(connection)
+        """For versions alone: a long look must not keep the API waiting."""
+        self._watching = threading.Lock()
 
     def close(self) -> None:
-        """Let go of the client."""
-        with self._peeking:
+        """Let go of the clients."""
+        with self._peeking, self._watching:
             self._peeker.close()
+            self._watcher.close()
 
     def end_of(self, record_type: RecordType, key: bytes) -> tuple[int, int]:
         """As CorrectionStore says."""
@@ -133,8 +137,8 @@ class KafkaCorrections:
             place: min(one.start for some in of_place.values() for one in some) for place, of_place in waiting.items()
         }
         try:
-            with self._peeking:
-                self._peeker.first_at(starts, done, deadline)
+            with self._watching:
+                self._watcher.first_at(starts, done, deadline)
         except ExchangeError as error:
             if error.code != "E_KAFKA_UNREACHABLE":
                 raise

@@ -272,7 +272,7 @@ class BrokerService:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
                 self._absent = evidence.absent
-                self.corrections.watch()
+                self._attempt("corrections", self.corrections.watch)
                 receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
                 self._accounts = books(self._lines, receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())

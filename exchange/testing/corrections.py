@@ -20,6 +20,8 @@ class MemoryCorrections:
         self.registry: dict[RecordType, list[bytes]] = {}
         """The keys of the versions of each registry, in their order."""
         self.without_topic: set[Department] = set()
+        self.unreadable: set[str] = set()
+        """Corrections whose topic gives an error."""
         self.looked: list[int] = []
         """Where each look for a version began."""
 
@@ -34,6 +36,8 @@ class MemoryCorrections:
 
     def written(self, entry: CorrectionEntry, deadline: Deadline) -> Written:  # noqa: ARG002
         """What stands beside the ledger."""
+        if entry.correction in self.unreadable:
+            raise ExchangeError("E_KAFKA_UNREACHABLE")
         kept = [json.loads(one.value or b"{}") for one in self._ledger.beside if self._is_of(entry, one.topic, one.key)]
         doubt = _first(kept, DOUBT)
         return Written(doubt.get("key"), doubt.get("words"), _first(kept, ANSWER).get("words"))

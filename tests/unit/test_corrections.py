@@ -178,6 +178,19 @@ def test_the_watch_goes_on_where_it_stopped(service: MemoryService, ask: Ask) ->
     assert service.written.looked == [0, 5]
 
 
+def test_a_correction_whose_key_cannot_be_read_keeps_no_other_waiting(service: MemoryService, ask: Ask) -> None:
+    one, other = (made(ask(TAX))["correction"] for _ in range(2))
+    for name in (one, other):
+        made(ask(MARKET, f"/{name}/answer", answer="corrected"))
+    service.written.registry[COMPANY] = [KEY.encode()]
+    service.written.unreadable.add(one)
+    service.corrections.watch()
+    assert made(ask("auditor", "?state=closed", "GET"))["items"][0]["correction"] == other
+    service.written.unreadable.clear()
+    service.corrections.watch()
+    assert [item["state"] for item in made(ask("auditor", "?", "GET"))["items"]] == ["closed", "closed"]
+
+
 def test_a_record_that_is_right_as_it_is_closes_at_once_and_needs_words(service: MemoryService, ask: Ask) -> None:
     name = made(ask(TAX))["correction"]
     refused(ask(MARKET, f"/{name}/answer", answer="right-as-it-is"), 422, "E_CORRECTION_REASON")

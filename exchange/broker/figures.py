@@ -11,7 +11,7 @@ from exchange.broker.periods import Period
 from exchange.broker.satisfaction import BY, Rate, judged, rates
 from exchange.broker.time_weighted import TimeSums, TimeTable
 from exchange.calendar import day_in_shanghai
-from exchange.clock import format_time
+from exchange.clock import format_time, parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.state import LedgerState
@@ -79,6 +79,8 @@ def read_figures(events: Iterable[LedgerEvent], parts: Sequence[Period], now: da
     """
     if any(part.start > now for part in parts):
         raise ExchangeError("E_REQUEST", "the period has not begun")
+    # To the millisecond, as the moment is told: whoever asks for that moment again gets the same.
+    now = parse_time(format_time(now))
     whole = Period(parts[0].start, parts[-1].end)
     at = min(now, whole.last)
     ends = [min(part.last, at) for part in parts]

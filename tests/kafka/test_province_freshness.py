@@ -1,6 +1,7 @@
 """Who stands still for longer than agreed breaks the freshness; the rate says so everywhere, until it goes on."""
 
 import json
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from exchange import names
+from exchange.calendar import ZONE
 from exchange.cli.main import app
 from exchange.testing.province import Province
 
@@ -52,6 +54,15 @@ def run(province: Province, *arguments: str) -> str:
     done = CliRunner(env=environment).invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
+
+
+def test_report_of_the_service_is_that_of_an_export(province: Province, tmp_path: Path) -> None:
+    file, year = tmp_path / "ledger.jsonl", str(datetime.now(ZONE).year)
+    served = province.operator.get("/v1/report", year=year)
+    run(province, "ledger", "export", "--to", str(file))
+    computed = run(province, "report", "--year", year, "--from", str(file), "--at", served["at"], "--json")
+    assert json.loads(computed) == served
+    assert served["total"]["counted"] > 0
 
 
 def agreed_rate(province: Province, file: Path) -> Rates:

@@ -176,6 +176,12 @@ def test_correction_is_answered_within_ten_working_days_or_not() -> None:
     assert on_time(over(events, 0, 10), "correction") == (1, 1)
 
 
+def test_whoever_asks_for_the_told_moment_again_gets_the_same() -> None:
+    events, now = ledger(("demand-submitted", DEMAND, 0)), BEGIN + timedelta(days=3, microseconds=123_456)
+    told = read_figures(events, [year(2026)], now).as_json()
+    assert told == read_figures(events, [year(2026)], datetime.fromisoformat(told["at"])).as_json()
+
+
 # periods
 
 

@@ -16,6 +16,12 @@ from exchange.errors import ExchangeError
 
 quote = encode_basestring
 """Python escapes in JSON exactly what RFC 8785 escapes, when it may leave other characters as they are."""
+_AS_TEXTS: Final = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 _SAFE_DIGITS: Final = 15
 """Whole numbers of so many digits are the same in JavaScript."""
 
@@ -26,6 +32,15 @@ class _NotPlainError(ValueError):
 
 def canonical(value: Any) -> bytes:
     """The RFC 8785 JSON of `value`. Raises ExchangeError(E_LEDGER_BROKEN) for what has none (NaN, huge integers)."""
+    try:
+        written = orjson.dumps(value, option=_AS_TEXTS)
+        same: bool = read_plain(written.decode()) == value  # orjson writes more than JSON has: NaN as null, UUIDs
+    except (ValueError, TypeError, RecursionError):
+        same = False
+    return written if same else _by_reference(value)
+
+
+def _by_reference(value: Any) -> bytes:
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:

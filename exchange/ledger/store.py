@@ -39,6 +39,8 @@ _START_SECONDS = 60.0
 _COMMIT_SECONDS = 30.0
 _UNDECIDED_SECONDS = 5.0
 """After a failed commit the events are read back within this time, or were not written."""
+_GATHER_SECONDS = 0.004
+"""While commands of others are on their way, those that come within this time share a transaction."""
 _COMMANDS_PER_TRANSACTION = 200
 _FATAL = ("E_LEDGER_BROKEN", "E_WORKER_TWIN", "E_INTERNAL")
 
@@ -245,6 +247,8 @@ class LedgerStore:
         tickets = []
         try:
             tickets.append(self._tickets.get(timeout=_IDLE_SECONDS))
+            if self._awaited:  # others are at work too
+                self._stop.wait(_GATHER_SECONDS)
             while len(tickets) < _COMMANDS_PER_TRANSACTION:
                 tickets.append(self._tickets.get_nowait())
         except queue.Empty:

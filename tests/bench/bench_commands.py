@@ -12,14 +12,16 @@ import argparse
 import http.client
 import json
 import multiprocessing
+import os
 import queue
 import secrets
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,6 @@ from exchange.broker.service import prepare
 from exchange.clock import Deadline
 from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST, free_port
-from exchange.testing.fault_workers import Workers
 
 BOUND_SECONDS = 0.020
 RATE = 200.0
@@ -110,8 +111,9 @@ def demand(number: int) -> dict[str, object]:
 class Bench:
     """A broker service and clients with tokens of their own."""
 
-    def __init__(self, port: int, operator: str) -> None:
+    def __init__(self, port: int, operator: str, pids: Mapping[str, int]) -> None:
         self._port = port
+        self._pids = pids
         self._asked = 0
         self._http = httpx.Client(
             base_url=f"http://{HOST}:{port}",
@@ -133,6 +135,7 @@ class Bench:
             for number, token in enumerate(self._tokens)
         ]
         self._asked += count
+        before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
         clients = [multiprocessing.get_context("spawn").Process(target=offer, args=(load, answers)) for load in loads]
         for client in clients:
             client.start()
@@ -141,7 +144,13 @@ class Bench:
             client.join()
         refused = sorted({status for _, status in found if status != 201})
         took = max(seconds for seconds, _ in found) if not rate else count / rate
-        print(f"{len(found)} demands in {took:.0f} s ({len(found) / took:.0f}/s), refused with {refused}", flush=True)
+        cpu = {name: (cpu_seconds(pid) - before[name]) / len(found) * 1000 for name, pid in self._pids.items()}
+        costs = ", ".join(f"{name} {cost:.1f}" for name, cost in cpu.items())
+        print(
+            f"{len(found)} demands in {took:.0f} s ({len(found) / took:.0f}/s), other answers than 201: {refused}; "
+            f"ms of CPU a demand: {costs}",
+            flush=True,
+        )
         return found
 
     def close(self) -> None:
@@ -171,7 +180,7 @@ class Bench:
 @contextmanager
 def bench(folder: Path) -> Iterator[Bench]:
     """A Kafka of one node and a broker service that leads."""
-    with EmbeddedKafka(folder / "kafka", KafkaOptions(nodes=1)).start() as kafka, closing(Workers(folder)) as workers:
+    with EmbeddedKafka(folder / "kafka", KafkaOptions(nodes=1)).start() as kafka:
         prepare(kafka.admin_settings(), folder)
         operator, port = secrets.token_urlsafe(32), free_port(frozenset())
         (folder / "operator.token").write_text(operator, encoding="utf-8")
@@ -190,9 +199,22 @@ def bench(folder: Path) -> Iterator[Bench]:
             "EXCHANGE_HTTP__REQUEST_BURST": "10000",
             "EXCHANGE_WORKER_ID": "serve",
         }
-        workers.start("serve", [sys.executable, "-m", "exchange", "serve"], environment)
-        with closing(Bench(port, operator)) as running:
-            yield running
+        with (folder / "serve.log").open("wb") as log:
+            serve = subprocess.Popen(
+                [sys.executable, "-m", "exchange", "serve"], env={**os.environ, **environment}, stdout=log, stderr=log
+            )
+        try:
+            with closing(Bench(port, operator, {"serve": serve.pid, "Kafka": kafka.pid or 0})) as running:
+                yield running
+        finally:
+            serve.terminate()
+            serve.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU that a process has taken, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def told(what: str, answers: list[tuple[float, int]]) -> float:

@@ -1,5 +1,7 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 import rfc8785
@@ -41,6 +43,19 @@ def test_what_is_read_plainly_is_written_canonically(value: Any, escaped: bool) 
 def test_what_two_encoders_might_write_differently_is_not_read_plainly(text: str) -> None:
     with pytest.raises(ValueError):
         read_plain(text)
+
+
+@given(JSON)
+def test_canonical_text_is_that_of_the_reference(value: Any) -> None:
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), UUID(int=1), datetime.now(UTC), {1: 2}, {"a": {1}}, 2**53, "\ud800", b""]
+)
+def test_what_is_no_json_has_no_canonical_text(value: Any) -> None:
+    with pytest.raises(ExchangeError, match="E_LEDGER_BROKEN"):
+        canonical({"value": [value]})
 
 
 @given(st.dictionaries(TEXT, JSON, max_size=4))

@@ -13,7 +13,7 @@ from exchange.web.bodies import DepartmentBody
 from exchange.web.paging import PageOf, answer
 
 _SHOWN_ONCE = "keep it now: it is shown once and stored nowhere"
-_NOT_SHOWN = "a secret is shown the first time only; if nobody has it, `exchange department rotate-secret` makes a new one"
+_NOT_SHOWN = "a secret is shown once; if nobody has it, `exchange department rotate-secret` makes a new one"
 
 
 def router(service: Service) -> APIRouter:

@@ -93,7 +93,7 @@ class _Author:
         record_type = self.random.choice(sorted(self._schemas))
         fields = [field["name"] for field in self._schemas[record_type]["fields"]]
         asked = tuple(
-            tuple(name for name in fields if name in set(self.random.sample(fields, k=min(8, len(fields)))))
+            tuple(sorted(self.random.sample(fields, k=min(8, len(fields))), key=fields.index))
             for _ in range(_COMBINATIONS)
         )
         provider = self.random.choice(self._departments)

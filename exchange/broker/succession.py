@@ -84,6 +84,21 @@ def _named(state: LedgerState, department: Department) -> set[Department]:
     return found
 
 
+def _living(state: LedgerState, entry: DepartmentEntry, now: datetime) -> set[Department]:
+    """Those of its successors that exist, and in the place of those that have ended again, theirs."""
+    found: set[Department] = set()
+    seen = {entry.department}
+    waiting = list(entry.successors)
+    while waiting:
+        one = waiting.pop()
+        if not has_ended(state, one, now):
+            found.add(one)
+        elif one not in seen:
+            seen.add(one)
+            waiting += state.departments[one].successors
+    return found
+
+
 def _unsettled(state: LedgerState, now: datetime) -> Iterator[DepartmentEntry]:
     """Departments that exist no more and whose succession has not been told."""
     ended = (one for one in state.departments.values() if one.succeeded is None)
@@ -158,7 +173,7 @@ class SucceedDepartment:
             raise ExchangeError("E_SUCCESSION", "a successor exists no more")
         if any(entry.department in _named(state, heir) for heir in heirs):
             raise ExchangeError("E_SUCCESSION", "a successor is itself to be succeeded by this department")
-        if entry.successors and not _named(state, entry.department).issuperset(heirs):
+        if entry.successors and not _living(state, entry, now).issuperset(heirs):
             raise ExchangeError("E_SUCCESSION", "the catalogue names other successors of this department")
         return heirs
 

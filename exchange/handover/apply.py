@@ -27,8 +27,8 @@ def apply(
     return patiently(lambda: target.apply(batch, report), rest, stop)
 
 
-def patiently(act: Callable[[], _Result], rest: Callable[[float], None], stop: threading.Event) -> _Result | None:
-    """What `act` gives as soon as the database is there; None when `stop` is set before."""
+def patiently(act: Callable[[], _Result], rest: Callable[[float], object], stop: threading.Event) -> _Result | None:
+    """What `act` gives as soon as the sink can be reached; None when `stop` is set before."""
     pause = _FIRST_PAUSE_SECONDS
     while not stop.is_set():
         try:

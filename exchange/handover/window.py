@@ -52,6 +52,8 @@ class Pace:
     bytes: int = 16_000_000
     """Of records as they stand in the share: they wait in memory."""
     every: timedelta = timedelta(minutes=1)
+    longest: timedelta = timedelta(minutes=1)
+    """How long a record waits for the end of a share that never stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,15 @@ class _Collected:
     read_to: dict[int, int] = field(default_factory=dict)
     records: int = 0
     bytes: int = 0
+    since: datetime | None = None
+    """When the first record was read."""
 
-    def add(self, partition: int, messages: list[Message]) -> None:
+    def add(self, partition: int, messages: list[Message], now: datetime) -> None:
         """Take in what was read."""
         kept = [message for message in messages if message.key() != HEARTBEAT_KEY]
         self.messages.setdefault(partition, []).extend(kept)
         self.read_to[partition] = messages[-1].offset() + 1
+        self.since = self.since or (now if kept else None)
         self.records += len(kept)
         self.bytes += sum(len(message.value() or b"") for message in kept)
 
@@ -166,13 +171,13 @@ class FileWindow:
         while not stop.is_set():
             if not self._at.waiting:
                 for partition, messages in receive(reader).items():
-                    self._next.add(partition, messages)
+                    self._next.add(partition, messages, self._parts.clock.now())
                 self._refuse_lost(reader)
             elif not self._received(reader) and once:
                 return
             if self._at.taken and self._assigned:
                 self._settle(reader)
-            if not self._at.waiting and self._due(reader):
+            if not self._at.waiting and self._due(reader, once):
                 self._publish(reader)
             self._sweep(reader)
             if self._parts.moved():
@@ -216,15 +221,15 @@ class FileWindow:
             self._again = lost
             raise ExchangeError("E_SHARE_POSITION", f"{self._owner.grant.topic}: partitions {sorted(lost)}")
 
-    def _due(self, reader: ShareReader) -> bool:
+    def _due(self, reader: ShareReader, once: bool) -> bool:
         pace, head, now = self._parts.pace, self._parts.chain.head, self._parts.clock.now()
         if self._next.records >= pace.records or self._next.bytes >= pace.bytes:
             return True
-        if not self._assigned or not reader.caught_up:
-            return False
         if not self._next.records:
-            return head is not None and not self._at.complete
-        return head is None or now - parse_time(head.created) >= pace.every
+            return bool(self._assigned) and reader.caught_up and head is not None and not self._at.complete
+        waited = self._next.since is not None and now - self._next.since >= pace.longest
+        whole = reader.caught_up or waited
+        return whole and (once or head is None or now - parse_time(head.created) >= pace.every)
 
     def _publish(self, reader: ShareReader) -> None:
         """Write a delivery: its files, then its signature and manifest."""

@@ -16,6 +16,7 @@ from exchange.connect.find import Connector
 from exchange.connect.folders import Folder
 from exchange.connect.layout import Layout
 from exchange.errors import ExchangeError
+from exchange.handover.apply import patiently
 from exchange.handover.decode import Decoder
 from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
 from exchange.handover.line import Begin, Owner
@@ -49,7 +50,11 @@ def serve_files(
     own, connection = settings.connector, Connection.of(settings.kafka)
     key = SigningKey.read(own.signing_key_file)
     with ExitStack() as stack:
-        folder = stack.enter_context(closing(DropFolder(sink.into.path(own), make=True)))
+        path = sink.into.path(own)
+        folder = patiently(lambda: DropFolder(path, make=True), run.stop.wait, run.stop)
+        if folder is None:
+            return False
+        stack.enter_context(closing(folder))
         folder.lock()
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
 

@@ -12,11 +12,12 @@ from unittest import mock
 
 from exchange.avro import Codec
 from exchange.avro.container import read_container
+from exchange.clock import Clock
 from exchange.connect.drop.chain import Chain, Remembered
 from exchange.connect.drop.csv_text import read_rows
 from exchange.connect.drop.folder import AVRO, CSV, MANIFEST, RECEIPT, WITHDRAWN, DropFolder, name_of
 from exchange.connect.drop.manifest import MOST_BYTES, Manifest, is_receipt, read_manifest, sha256_of
-from exchange.connect.drop.signing import SigningKey
+from exchange.connect.drop.signing import PublicKey, SigningKey
 from exchange.connect.drop.verify import Finding, accept, verify
 from exchange.connect.faults import Faults
 from exchange.connect.layout import Layout
@@ -76,6 +77,10 @@ class MemoryShare:
     records: dict[int, list[_Message]] = field(default_factory=lambda: {n: [] for n in range(PARTITIONS)})
     committed: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PARTITIONS), 0))
+    restless: bool = False
+    """Whether its end is never reached."""
+    told: Callable[[], None] = lambda: None
+    """Called when all has been read."""
 
     def append(self, key: str, value: bytes | None) -> None:
         """One more record; the partition follows from the key."""
@@ -132,7 +137,10 @@ class _Reader:
     @property
     def caught_up(self) -> bool:
         """Whether all has been given."""
-        return all(self._at.get(number, -1) >= end for number, end in self._share.ends.items())
+        reached = all(self._at.get(number, -1) >= end for number, end in self._share.ends.items())
+        if reached:
+            self._share.told()
+        return reached and not self._share.restless
 
     def lost(self) -> dict[int, int]:
         """Partitions whose place lies behind their end."""
@@ -166,28 +174,76 @@ class _Letters:
         self._step()
 
 
-class Dropped:
+class Taker:
+    """What a grantee sees of a folder, and does there."""
+
+    def __init__(self, path: Path, key: PublicKey, clock: Clock) -> None:
+        self.path, self.public, self.clock = path, key, clock
+
+    def check(self) -> Finding:
+        """What the grantee finds."""
+        with closing(DropFolder(self.path)) as folder:
+            return verify(folder, self.public)
+
+    def take(self) -> Manifest | None:
+        """Take the delivery that waits."""
+        with closing(DropFolder(self.path)) as folder:
+            return accept(folder, verify(folder, self.public), self.clock.now())
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        """The records of a delivery, the same in both files."""
+        with closing(DropFolder(self.path)) as folder:
+            with folder.opened(name_of(number, AVRO)) as file:
+                exact = list(read_container(file)) if file else []
+            with folder.opened(name_of(number, CSV)) as file:
+                texts = list(read_rows(file)) if file else []
+        assert texts == [{name: str(value) for name, value in row.items()} for row in exact]
+        return exact
+
+    def withdrawn(self, number: int) -> list[str]:
+        """The keys that a delivery withdraws."""
+        with closing(DropFolder(self.path)) as folder, folder.opened(name_of(number, WITHDRAWN)) as file:
+            return [row["credit_code"] for row in read_rows(file)] if file else []
+
+    def manifests(self) -> list[Manifest]:
+        """Every manifest."""
+        with closing(DropFolder(self.path)) as folder:
+            found = [folder.read(name_of(number, MANIFEST), MOST_BYTES) for number in folder.numbers(MANIFEST)]
+        return [read_manifest(content) for content in found if content is not None]
+
+    def hashes(self) -> dict[tuple[str, int], str]:
+        """What each number stands for."""
+        return {(one.series, one.number): sha256_of(one.encode()) for one in self.manifests()}
+
+    def is_taken(self, number: int) -> bool:
+        """Whether a delivery has its receipt."""
+        with closing(DropFolder(self.path)) as folder:
+            content = folder.read(name_of(number, MANIFEST), MOST_BYTES) or b""
+            return is_receipt(folder.read(name_of(number, RECEIPT), 4096), content)
+
+
+class Dropped(Taker):
     """A share, a folder, a window and a grantee."""
 
     def __init__(self, root: Path, pace: Pace | None = None) -> None:
-        self.path, self.clock = root / "drop", SetClock()
+        self.key, self.clock = SigningKey.make(root / "key.pem"), SetClock()
+        super().__init__(root / "drop", self.key.public, self.clock)
         self.share = MemoryShare()
         self.active = True
         self.grant = GRANT
-        self.key = SigningKey.make(root / "key.pem")
         self.letters = _Letters(self._step)
         self._state, self._pace = root / "state" / "c.files.json", pace or Pace(every=timedelta())
         self._left: int | None = None
 
     # the window
 
-    def run(self, killed_at: int | None = None) -> bool:
-        """Let the window do what there is to do; whether it was killed before, at its `killed_at`-th step."""
+    def run(self, killed_at: int | None = None, stop: threading.Event | None = None) -> bool:
+        """Let the window do what there is to do, or work until `stop`; whether it was killed at that step before."""
         self._left = killed_at
         with closing(DropFolder(self.path, make=True)) as folder, self._counted():
             folder.lock()
             try:
-                self._window(folder).run(threading.Event(), once=True)
+                self._window(folder).run(stop or threading.Event(), once=stop is None)
             except Killed:
                 return True
             finally:
@@ -237,43 +293,6 @@ class Dropped:
 
         return stepped
 
-    # the grantee
-
-    def check(self) -> Finding:
-        """What the grantee finds."""
-        with closing(DropFolder(self.path)) as folder:
-            return verify(folder, self.key.public)
-
-    def take(self) -> Manifest | None:
-        """Take the delivery that waits."""
-        with closing(DropFolder(self.path)) as folder:
-            return accept(folder, verify(folder, self.key.public), self.clock.now())
-
-    def rows(self, number: int) -> list[dict[str, Any]]:
-        """The records of a delivery, the same in both files."""
-        with closing(DropFolder(self.path)) as folder:
-            with folder.opened(name_of(number, AVRO)) as file:
-                exact = list(read_container(file)) if file else []
-            with folder.opened(name_of(number, CSV)) as file:
-                texts = list(read_rows(file)) if file else []
-        assert texts == [{name: str(value) for name, value in row.items()} for row in exact]
-        return exact
-
-    def withdrawn(self, number: int) -> list[str]:
-        """The keys that a delivery withdraws."""
-        with closing(DropFolder(self.path)) as folder, folder.opened(name_of(number, WITHDRAWN)) as file:
-            return [row["credit_code"] for row in read_rows(file)] if file else []
-
-    def manifests(self) -> list[Manifest]:
-        """Every manifest."""
-        with closing(DropFolder(self.path)) as folder:
-            found = [folder.read(name_of(number, MANIFEST), MOST_BYTES) for number in folder.numbers(MANIFEST)]
-        return [read_manifest(content) for content in found if content is not None]
-
-    def hashes(self) -> dict[tuple[str, int], str]:
-        """What each number stands for."""
-        return {(one.series, one.number): sha256_of(one.encode()) for one in self.manifests()}
-
     def receipts(self) -> Receipt:
         """What the exchange was told last, over all partitions."""
         last: dict[int, Receipt] = {}
@@ -286,12 +305,6 @@ class Dropped:
         upserted, deleted = sum(one.upserted for one in values), sum(one.deleted for one in values)
         return Receipt(0, 0, upserted, deleted, sum(one.faulty for one in values), at)
 
-    def is_taken(self, number: int) -> bool:
-        """Whether a delivery has its receipt."""
-        with closing(DropFolder(self.path)) as folder:
-            content = folder.read(name_of(number, MANIFEST), MOST_BYTES) or b""
-            return is_receipt(folder.read(name_of(number, RECEIPT), 4096), content)
-
 
 @dataclass(slots=True)
 class Grantee:
@@ -301,7 +314,7 @@ class Grantee:
     _reading: int = 1
     _seen: set[str] = field(default_factory=set)
 
-    def apply(self, dropped: Dropped, manifest: Manifest) -> None:
+    def apply(self, dropped: Taker, manifest: Manifest) -> None:
         """Apply a delivery, as the documents tell."""
         if manifest.reading != self._reading:
             self._reading, self._seen = manifest.reading, set()

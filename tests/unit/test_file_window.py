@@ -1,6 +1,7 @@
 """Deliveries in files: what is dropped is what the share holds, taken or not, killed wherever, and never twice."""
 
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,6 +81,29 @@ def test_a_full_delivery_is_closed_and_the_rest_follows(tmp_path: Path) -> None:
     assert [one.current for one in dropped.manifests()][-1]
     assert len(dropped.manifests()) >= 2
     assert grantee.table == dropped.share.held()
+
+
+def test_a_share_that_never_stands_still_is_delivered_all_the_same(tmp_path: Path) -> None:
+    dropped = Dropped(tmp_path, Pace(longest=timedelta()))
+    dropped.share.restless = True
+    dropped.share.company("A", "one")
+    dropped.run()
+    assert [one.current for one in dropped.manifests()] == [False]
+
+
+def test_deliveries_that_are_not_full_lie_apart(tmp_path: Path) -> None:
+    dropped = Dropped(tmp_path, Pace(every=timedelta(hours=1)))
+    dropped.share.company("A", "one")
+    dropped.run()
+    dropped.take()
+    stop = threading.Event()
+    dropped.share.company("B", "two")
+    dropped.share.told = stop.set
+    dropped.run(stop=stop)
+    assert len(dropped.manifests()) == 1
+    dropped.clock.forward(hours=1)
+    dropped.run()
+    assert [row["credit_code"] for row in dropped.rows(2)] == ["B"]
 
 
 def test_an_empty_share_makes_no_delivery(dropped: Dropped) -> None:
@@ -243,6 +267,23 @@ def test_another_grant_goes_on_in_the_same_folder(dropped: Dropped) -> None:
     dropped.run()
     assert [(one.grant, one.reading, one.void) for one in dropped.manifests()] == [("g-1", 1, None), ("g-2", 2, 1)]
     assert dropped.check().faults == []
+
+
+def test_what_a_window_left_half_made_is_gone_when_the_next_one_starts(dropped: Dropped) -> None:
+    dropped.share.company("A", "one")
+    dropped.run()
+    dropped.take()
+    dropped.run()
+    for name in (".000002.avro.part", "000002.csv", "000002.manifest.sig"):
+        (dropped.path / name).write_bytes(b"x")
+    dropped.clock.forward(**DAYS_4)
+    dropped.run()
+    assert sorted(one.name for one in dropped.path.iterdir()) == [
+        ".lock",
+        "000001.manifest.json",
+        "000001.manifest.sig",
+        "000001.receipt.json",
+    ]
 
 
 def test_a_link_or_pipe_in_the_place_of_a_receipt_is_none(dropped: Dropped, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_manifest_that_breaks_the_form_is_none(dropped: Dropped, change: dict[
 
 
 def test_the_key_of_another_window_signs_nothing_here(dropped: Dropped, tmp_path: Path) -> None:
-    dropped.key = SigningKey.make(tmp_path / "other.pem")
+    dropped.public = SigningKey.make(tmp_path / "other.pem").public
     assert refused(dropped)
 
 

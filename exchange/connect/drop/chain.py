@@ -102,8 +102,8 @@ class Chain:
 
     def open(self) -> None:
         """Read the last manifest. Raises ExchangeError(E_FILES_FOLDER) when it is not what was left there."""
-        self.folder.clear_unfinished()
         numbers = self.folder.numbers(MANIFEST)
+        self.folder.clear_unfinished(max(numbers, default=0))
         if not numbers:
             self.head, self._content, self._series = None, b"", secrets.token_hex(16)
             return
@@ -214,9 +214,10 @@ class Chain:
 
     def sweep(self, now: datetime) -> None:
         """Remove files with records that have lain there for `KEPT`; the last delivery waits for its receipt."""
-        for number in self.folder.numbers(CSV):
-            if self.head is None or (number >= self.head.number and not self.receipted()):
-                continue
+        if self.head is None:
+            return
+        last = self.head.number if self.receipted() else self.head.number - 1
+        for number in [number for number in self.folder.numbers(CSV) if number <= last]:
             manifest, _ = self._read(number)
             if now - parse_time(manifest.created) > KEPT:
                 self.folder.clear(number)

@@ -217,10 +217,11 @@ class DropFolder:
         for what in DATA:
             self.remove(name_of(number, what))
 
-    def clear_unfinished(self) -> None:
-        """Remove what a window that was killed left half written."""
+    def clear_unfinished(self, last: int) -> None:
+        """Remove what a window that was killed left behind the last delivery."""
         for name in self._listed():
-            if name.endswith(_PART):
+            found = _NAME.fullmatch(name)
+            if name.endswith(_PART) or (found and int(found[1]) > last):
                 self.remove(name)
 
 

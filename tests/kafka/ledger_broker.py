@@ -1,7 +1,7 @@
-"""A broker instance as a process of its own, for tests that kill it: it issues tokens while it leads.
+"""A broker instance with clients as a process of its own, for tests that kill or stop it.
 
-stdin: one JSON object {"settings": {...}, "place": [topic, group, transactional id], "worker": id, "commands": n}.
-stdout: `leader` when it leads, then the idempotency key of each command that was answered, a line each.
+stdin: one JSON object {"settings": {...}, "place": [topic, group, transactional id], "worker": id, "clients": n}.
+stdout: `leader` when it leads, then what the clients tell, a line each; `over` when each of them has been refused.
 """
 
 import json
@@ -10,14 +10,21 @@ import threading
 from pathlib import Path
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.tokens import IssueToken
-from exchange.clock import Deadline
-from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
 from exchange.ledger.place import LedgerPlace
 from exchange.ledger.store import LedgerStore
 from exchange.observe import logs
 from exchange.settings import KafkaSettings, Settings
+from exchange.testing.ledger_clients import call_until_refused
+
+_telling = threading.Lock()
+
+
+def tell(line: str) -> None:
+    """Write a line as a whole."""
+    with _telling:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def main() -> None:
@@ -30,15 +37,14 @@ def main() -> None:
     store.start()
     while not store.leader:
         store.wait(store.state.seq, 0.1)
-    print("leader", flush=True)
-    for number in range(job["commands"]):
-        key = f"{job['worker']}-{number}"
-        try:
-            store.execute(IssueToken("auditor", None, key), "operator", key, Deadline.after(20))
-        except ExchangeError as error:
-            print(error.code, file=sys.stderr, flush=True)
-            break
-        print(key, flush=True)
+    tell("leader")
+    names = [f"{job['worker']}-{number}" for number in range(job["clients"])]
+    clients = [threading.Thread(target=call_until_refused, args=(store, name, tell), daemon=True) for name in names]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    tell("over")
     threading.Event().wait()
 
 

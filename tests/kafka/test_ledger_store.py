@@ -1,10 +1,11 @@
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,10 +26,13 @@ from exchange.ledger.store import LedgerStore
 from exchange.ledger.term import Term
 from exchange.ledger.verify import verify
 from exchange.settings import KafkaSettings, Settings
+from exchange.testing.fault_history import History, violations
+from exchange.testing.ledger_clients import Wanted, hear, insist, wanted, written
 
 pytestmark = pytest.mark.kafka
 CHILD = Path(__file__).with_name("ledger_broker.py")
 OPERATOR = "operator"
+CLIENTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -190,33 +194,34 @@ def test_newcomer_does_not_take_the_leadership(start: Callable[[str], LedgerStor
     assert not newcomer.leader
 
 
-def test_killed_leader_is_followed_and_nothing_is_lost_or_doubled(
+def test_commands_around_the_death_of_their_leader_have_one_order(
     start: Callable[[str], LedgerStore],
     admin_settings: KafkaSettings,
     admin_connection: Connection,
     schemas: SchemaRepository,
     place: LedgerPlace,
 ) -> None:
-    with _child(admin_settings, place, "first", commands=10_000) as child:
+    history = History()
+    with _child(admin_settings, place, "first") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "leader\n"
         second = start("second")
         assert second.wait_ready(soon())
         assert not second.leader
-        answered = [child.stdout.readline().strip() for _ in range(50)]
+        hear(history, itertools.islice(child.stdout, 400))
         os.kill(child.pid, signal.SIGKILL)
-        answered += [line.strip() for line in child.stdout if line.endswith("\n")]
-    led(second)
+        hear(history, (line for line in child.stdout if line.endswith("\n")))
+    open_ones, known = history.open, [one for one in history.operations.values() if one.answers]
+    assert open_ones, "no command was under way"
+    again = [(one.key, one.once) for one in (*map(history.operations.__getitem__, open_ones), *known)]
+    fresh = [itertools.islice(wanted(f"second-{number}"), 60) for number in range(CLIENTS)]
 
-    repeated = [second.execute(IssueToken("auditor", None, key), OPERATOR, key, soon()) for key in answered]
-    fresh = second.execute(token("fresh"), OPERATOR, "fresh", soon())
+    _insist(second, history, [again[0::2], again[1::2], *fresh])
 
-    assert all(result.repeated for result in repeated), "an answered command was not in the ledger"
-    written = events(admin_connection, schemas, place)
-    keys = [event.command_id for event in written]
-    assert len(set(keys)) == len(keys)
-    assert keys[: len(answered)] == answered
-    assert fresh.last == len(written)
+    ledger = events(admin_connection, schemas, place)
+    assert violations(history.operations.values(), written(ledger)) == []
+    assert history.open == []
+    assert any(len(one.answers) > 1 for one in known), "nothing was repeated"
 
 
 def test_fenced_leader_writes_nothing_and_the_new_one_goes_on(
@@ -236,35 +241,43 @@ def test_fenced_leader_writes_nothing_and_the_new_one_goes_on(
     assert [event.command_id for event in events(admin_connection, schemas, place)] == ["one", "three"]
 
 
-def test_leader_that_was_stopped_for_long_does_not_fence_its_successor(
+def test_leader_that_was_stopped_for_long_neither_fences_its_successor_nor_answers_wrongly(
     start: Callable[[str], LedgerStore],
     admin_settings: KafkaSettings,
     admin_connection: Connection,
     schemas: SchemaRepository,
     place: LedgerPlace,
 ) -> None:
-    with _child(admin_settings, place, "first", commands=0) as child:
+    history = History()
+    with _child(admin_settings, place, "first") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "leader\n"
         second = start("second")
+        hear(history, itertools.islice(child.stdout, 100))
         os.kill(child.pid, signal.SIGSTOP)
-        led(second)
-        second.execute(token(1), OPERATOR, "one", soon())
+        _insist(second, history, [itertools.islice(wanted("second"), 20)])
         os.kill(child.pid, signal.SIGCONT)
-
-        for number in range(100):
-            second.execute(token(f"x{number}"), OPERATOR, f"x{number}", soon())
+        _insist(second, history, [itertools.islice(wanted(f"woken-{number}"), 30) for number in range(CLIENTS)])
+        hear(history, itertools.takewhile(lambda line: line != "over\n", child.stdout))
 
         assert second.leader
-    assert len(events(admin_connection, schemas, place)) == 101
+        _insist(second, history, [[(key, history.operations[key].once) for key in history.open]])
+    assert violations(history.operations.values(), written(events(admin_connection, schemas, place))) == []
 
 
-def _child(settings: KafkaSettings, place: LedgerPlace, worker: str, commands: int) -> "_Child":
+def _insist(store: LedgerStore, history: History, clients: Sequence[Iterable[Wanted]]) -> None:
+    """All clients at once, until everything they want is answered."""
+    with ThreadPoolExecutor(len(clients)) as threads:
+        for done in [threads.submit(insist, store, history, wants, Deadline.after(40)) for wants in clients]:
+            done.result()
+
+
+def _child(settings: KafkaSettings, place: LedgerPlace, worker: str) -> "_Child":
     job = {
         "settings": json.loads(settings.model_dump_json()),
         "place": [place.topic, place.group, place.transactional_id],
         "worker": worker,
-        "commands": commands,
+        "clients": CLIENTS,
     }
     return _Child(job)
 

@@ -16,6 +16,7 @@ from exchange import names
 from exchange.broker.service import prepare
 from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST, free_port
+from exchange.testing.fault_history import History
 from exchange.testing.fault_workers import Workers
 
 BROKERS = ("serve-1", "serve-2")
@@ -118,6 +119,8 @@ class Caller(threading.Thread):
         self._over = threading.Event()
         self.acknowledged: list[tuple[float, str, str, str]] = []
         """When (monotonic), by which broker service, the key of the command and the token that it made."""
+        self.history = History()
+        """Every command with the moments at which it was sent first and answered first."""
         self.refused: set[str] = set()
         """Codes of answers that no repetition mends."""
 
@@ -125,6 +128,7 @@ class Caller(threading.Thread):
         """Call until `close`."""
         for number in itertools.count():
             key = f"{self.name}-{number}"
+            self.history.invoke(key)
             for name in itertools.cycle(BROKERS):
                 if self._over.is_set():
                     return
@@ -139,12 +143,21 @@ class Caller(threading.Thread):
         if answer is None:
             return False
         if answer.is_success:
-            self.acknowledged.append((time.monotonic(), name, key, answer.json()["id"]))
+            token = answer.json()["id"]
+            self.history.answer(key, (token,))
+            self.acknowledged.append((time.monotonic(), name, key, token))
             return True
         code = answer.json().get("code", str(answer.status_code))
         if code not in _AGAIN:
             self.refused.add(code)
         return False
+
+    def repeat(self, count: int) -> None:
+        """Send commands that were acknowledged again, the first and the last ones, until each is answered again."""
+        keys = [key for _, _, key, _ in self.acknowledged]
+        for key in {*keys[:count], *keys[-count:]}:
+            while not any(self._taken(name, key) for name in BROKERS):
+                time.sleep(_AGAIN_SECONDS)
 
     def close(self) -> None:
         """Stop calling; once more does nothing."""

@@ -119,7 +119,7 @@ class ConnectorSettings(BaseModel):
     heartbeat_seconds: Annotated[float, Field(gt=0, description="sign of life of a quiet source")] = 60.0
     drop_folder: Annotated[Path | None, Field(description="where sinks into folders put their deliveries")] = None
     signing_key_file: Annotated[Path | None, Field(description="Ed25519 key that signs deliveries in files")] = None
-    delivery_seconds: Annotated[float, Field(ge=0, description="least time between two deliveries in files")] = 60.0
+    delivery_seconds: Annotated[float, Field(ge=0, description="least time between two deliveries in files")] = 900.0
 
 
 class Settings(BaseSettings):

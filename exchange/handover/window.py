@@ -51,7 +51,7 @@ class Pace:
     records: int = 20_000
     bytes: int = 16_000_000
     """Of records as they stand in the share: they wait in memory."""
-    every: timedelta = timedelta(minutes=1)
+    every: timedelta = timedelta(minutes=15)
     longest: timedelta = timedelta(minutes=1)
     """How long a record waits for the end of a share that never stands still."""
 
@@ -94,13 +94,6 @@ class _Collected:
         self.records += len(kept)
         self.bytes += sum(len(message.value() or b"") for message in kept)
 
-    def drop(self, partition: int) -> None:
-        """Forget a partition, which is going to be read again."""
-        gone = self.messages.pop(partition, [])
-        self.read_to.pop(partition, None)
-        self.records -= len(gone)
-        self.bytes -= sum(len(message.value() or b"") for message in gone)
-
     def newest(self) -> Iterator[Message]:
         """Of each record the last version."""
         for messages in self.messages.values():
@@ -119,6 +112,8 @@ class FileWindow:
         self._at = Standing()
         self._next = _Collected()
         self._assigned: set[int] = set()
+        self._moves = 0
+        """How often the group has given us partitions since the reader was opened."""
         self._again: dict[int, int] | None = None
         """Partitions that lost their place, with their ends: the next reading begins at the start."""
         self._swept: datetime | None = None
@@ -159,11 +154,11 @@ class FileWindow:
             _log.warning("handover.delivery_void", stage=Stage.HANDOVER_APPLY, number=self._at.void)
         self._next = _Collected()
         self._assigned.clear()
+        self._moves = 0
 
     def _begin(self, partitions: list[int]) -> dict[int, int]:
         """Where to read each partition from; called when the group gives it to us."""
-        for partition in {*partitions, *self._next.read_to}:
-            self._next.drop(partition)  # what is not ours any more, its new reader delivers
+        self._moves += 1
         self._assigned = set(partitions)
         return {partition: self._at.starts.get(partition, 0) for partition in partitions}
 
@@ -175,6 +170,8 @@ class FileWindow:
                 self._refuse_lost(reader)
             elif not self._received(reader) and once:
                 return
+            if self._moves > 1:  # what was collected may lack what another member has read meanwhile
+                raise ExchangeError("E_KAFKA_MEMBERSHIP", "the group has moved: on from the last delivery")
             if self._at.taken and self._assigned:
                 self._settle(reader)
             if not self._at.waiting and self._due(reader, once):

@@ -79,6 +79,8 @@ class MemoryShare:
     ends: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PARTITIONS), 0))
     restless: bool = False
     """Whether its end is never reached."""
+    moves: int = 0
+    """How often the group moves before a reader reads on."""
     told: Callable[[], None] = lambda: None
     """Called when all has been read."""
 
@@ -122,7 +124,8 @@ class _Reader:
 
     def poll(self, records: int, seconds: float) -> list[_Message]:  # noqa: ARG002 - the signature is the reader's
         """The next ones."""
-        if not self._at:
+        if not self._at or self._share.moves:
+            self._share.moves -= bool(self._at)
             self._at = dict(self._begin(list(range(PARTITIONS))))
         found: list[_Message] = []
         for partition, messages in self._share.records.items():

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exchange.connect.drop import chain
 from exchange.connect.drop.folder import CSV, DATA, MANIFEST, DropFolder, name_of
 from exchange.connect.drop.verify import State
 from exchange.errors import ExchangeError
+from exchange.handover import window
 from exchange.handover.window import Pace
 from exchange.names import GrantId, TopicName
 from exchange.testing.window_ground import Dropped, Grantee, MemoryShare
@@ -81,6 +83,17 @@ def test_a_full_delivery_is_closed_and_the_rest_follows(tmp_path: Path) -> None:
     assert [one.current for one in dropped.manifests()][-1]
     assert len(dropped.manifests()) >= 2
     assert grantee.table == dropped.share.held()
+
+
+def test_when_the_group_moves_a_delivery_is_collected_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "_PAUSE_SECONDS", 0.0)
+    dropped = Dropped(tmp_path, Pace(every=timedelta()))
+    for number in range(20):
+        dropped.share.company(f"C{number}", "n")
+    dropped.share.moves = 2
+    dropped.run()
+    assert dropped.share.moves == 0
+    assert len(dropped.rows(1)) == 20
 
 
 def test_a_share_that_never_stands_still_is_delivered_all_the_same(tmp_path: Path) -> None:
@@ -255,6 +268,17 @@ def test_a_folder_that_lost_or_changed_a_manifest_stops_the_window(dropped: Drop
         file.unlink()
     else:
         file.write_bytes(file.read_bytes().replace(b'"reading": 1', b'"reading": 2'))
+    with pytest.raises(ExchangeError) as refused:
+        dropped.run()
+    assert refused.value.code == "E_FILES_FOLDER"
+
+
+def test_a_full_series_stops_the_window(dropped: Dropped, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped.share.company("A", "one")
+    dropped.run()
+    dropped.take()
+    dropped.share.company("B", "two")
+    monkeypatch.setattr(chain, "LAST_NUMBER", 1)
     with pytest.raises(ExchangeError) as refused:
         dropped.run()
     assert refused.value.code == "E_FILES_FOLDER"

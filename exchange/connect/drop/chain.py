@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.clock import format_time, parse_time
-from exchange.connect.drop.folder import CSV, MANIFEST, RECEIPT, SIGNATURE, DropFolder, name_of
+from exchange.connect.drop.folder import CSV, LAST_NUMBER, MANIFEST, RECEIPT, SIGNATURE, DropFolder, name_of
 from exchange.connect.drop.manifest import (
     MOST_BYTES,
     RECEIPT_BYTES,
@@ -175,8 +175,11 @@ class Chain:
 
     @property
     def next_number(self) -> int:
-        """The number of the next delivery."""
-        return 1 if self.head is None else self.head.number + 1
+        """The number of the next delivery. Raises ExchangeError(E_FILES_FOLDER) when there is no further one."""
+        number = 1 if self.head is None else self.head.number + 1
+        if number > LAST_NUMBER:
+            raise ExchangeError("E_FILES_FOLDER", f"the series is full: {LAST_NUMBER} deliveries")
+        return number
 
     @property
     def links(self) -> dict[str, Any]:

@@ -265,6 +265,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "send `Authorization: Bearer <token>`; an operator issues tokens"),
     ("E_ROLE", Stage.WEB, Action.REFUSE, "this token's role or department may not do this",
      "use a token of the department concerned"),
+    ("E_FORM", Stage.WEB, Action.REFUSE, "the form does not belong to this sign-in, or another site sent it",
+     "open the page again and send it from there"),
     ("E_NOT_FOUND", Stage.WEB, Action.REFUSE, "there is nothing under this address", "see /docs"),
     ("E_SCHEMAS_ARE_CODE", Stage.WEB, Action.REFUSE, "schemas are code and cannot be written here",
      "change schemas/ and have it reviewed"),

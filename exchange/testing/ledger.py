@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from exchange.clock import Deadline, format_time
+from exchange.errors import ExchangeError
 from exchange.ledger.command import Command
 from exchange.ledger.decisions import Decisions, Result
 from exchange.ledger.events import FIRST_HASH, Beside, LedgerEvent
@@ -84,3 +85,33 @@ def chain(
         head = event.hash
         events.append(event)
     return events
+
+
+class FollowingLedger(MemoryLedger):
+    """What another instance reads of a ledger that it does not lead."""
+
+    leader = False
+
+    def __init__(self, led: MemoryLedger) -> None:
+        super().__init__(led.clock)
+        self._led = led
+        self.waited_for: list[int] = []
+        """After which events it was asked to wait for the next one."""
+
+    @property
+    def state(self) -> LedgerState:
+        """The state of the ledger that is led elsewhere."""
+        return self._led.state
+
+    def read(self, question: Callable[[LedgerState], T]) -> T:
+        """Ask the state of the ledger that is led elsewhere."""
+        return self._led.read(question)
+
+    def wait(self, after_seq: int, seconds: float) -> int:
+        """The sequence number of the last event."""
+        self.waited_for.append(after_seq)
+        return self._led.wait(after_seq, seconds)
+
+    def execute(self, *_args: Any, **_more: Any) -> Any:
+        """Raise ExchangeError(E_NOT_LEADER)."""
+        raise ExchangeError("E_NOT_LEADER")

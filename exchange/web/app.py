@@ -26,6 +26,7 @@ from exchange.web import (
     uses,
 )
 from exchange.web.access import Gate
+from exchange.web.console.app import install as install_console
 from exchange.web.described import describe
 from exchange.web.forwarding import Forwarding, SeqMark
 from exchange.web.limits import BodyLimit
@@ -73,5 +74,6 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
         app.include_router(router)
+    install_console(app, service, app.state.gate)
     describe(app)
     return app

@@ -19,6 +19,7 @@ REGISTRY_PATHS = ("/subjects", "/schemas", "/config", "/contexts", "/compatibili
 _STATUS = {
     "E_TOKEN": 401,
     "E_ROLE": 403,
+    "E_FORM": 403,
     "E_SCHEMAS_ARE_CODE": 403,
     "E_NOT_FOUND": 404,
     "E_UNKNOWN_DEPARTMENT": 404,

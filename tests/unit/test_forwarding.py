@@ -1,20 +1,17 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from exchange.broker.leader import AnnounceLeader
-from exchange.errors import ExchangeError
-from exchange.ledger.state import LedgerState
-from exchange.testing.ledger import MemoryLedger
+from exchange.testing.ledger import FollowingLedger, MemoryLedger
 from exchange.testing.service import MemoryService, serving
 from exchange.testing.web_ground import WebGround, refused, web_ground
 from exchange.web.forwarding import HOP
 
-T = TypeVar("T")
 TAX, MARKET, HEALTH = "taxation", "market-regulation", "health"
 DEMAND: dict[str, Any] = {
     "resource": "102001/0001",
@@ -24,31 +21,6 @@ DEMAND: dict[str, Any] = {
     "use_scope": "tax offices",
     "mode": "batch-exchange",
 }
-
-
-class FollowingLedger(MemoryLedger):
-    """What another instance reads of a ledger that it does not lead."""
-
-    leader = False
-
-    def __init__(self, led: MemoryLedger) -> None:
-        super().__init__(led.clock)
-        self._led = led
-        self.waited_for: list[int] = []
-
-    @property
-    def state(self) -> LedgerState:
-        return self._led.state
-
-    def read(self, question: Callable[[LedgerState], T]) -> T:
-        return self._led.read(question)
-
-    def wait(self, after_seq: int, seconds: float) -> int:
-        self.waited_for.append(after_seq)
-        return self._led.wait(after_seq, seconds)
-
-    def execute(self, *_args: Any, **_more: Any) -> Any:
-        raise ExchangeError("E_NOT_LEADER")
 
 
 @pytest.fixture

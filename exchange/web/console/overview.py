@@ -1,0 +1,205 @@
+"""What the first page counts: demands by state, duties overdue, open breaches, and what waits for who signed in.
+
+All of it is of what the caller may see. Pure functions of the state.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from exchange.broker.clocks import COMPETENT, REVIEW, StatutoryClock, clocks
+from exchange.broker.commands_dispute import LEVELS
+from exchange.broker.commands_timely import NOTICE_DAYS, end_of, ends_within
+from exchange.broker.commands_use import must_dispose
+from exchange.broker.companions import CORRECTION
+from exchange.broker.corrections import correction_clock
+from exchange.broker.demands import acts_for, demand_state
+from exchange.broker.evidence_judge import CAUSES
+from exchange.broker.tokens import DEPARTMENT_ROLE
+from exchange.calendar import day_in_shanghai
+from exchange.ledger.state import DemandEntry, DemandState, GrantEntry, LedgerState
+from exchange.names import Department
+from exchange.web.access import OPERATOR, SUPERVISOR, Caller
+
+SHOWN: Final = 5
+"""Of each group of what waits."""
+_LISTS: Final = {
+    "reply": "demands?state=submitted",
+    "supplement": "demands?state=incomplete",
+    "review": "demands?state=in-review",
+    "extension": "demands?state=submitted",
+    "disposal": "grants?must_dispose=true",
+    "ending": "grants?ends_within_days=30",
+    "answer": "corrections?state=submitted",
+}
+"""The list in which a group stands, where one does; of a department also with its side."""
+_SIDES: Final = {"reply": "provider", "supplement": "demander", "disposal": "demander", "ending": "demander"}
+_ORDER: Final = (
+    "reply", "review", "extension", "supplement", "answer", "dispute", "disposal", "ending", "breach", "share"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that waits."""
+
+    place: str
+    """`demands`, `grants` or `corrections`."""
+    id: str
+    other: str | None
+    """The department on the other side."""
+    resource: str | None
+    record_type: str
+    due: date | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What waits for one and the same step: the most urgent ones."""
+
+    kind: str
+    count: int
+    first: list[Item]
+    all: str
+    """Address of the whole list; empty when no list shows just these."""
+
+
+@dataclass(slots=True)
+class Overview:
+    """What the caller sees at first."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    late: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Duties past their day and not met, by (department, clock)."""
+    breaches: Counter[str] = field(default_factory=Counter)
+    waiting: dict[str, list[Item]] = field(default_factory=dict)
+
+    def groups(self, caller: Caller) -> list[Group]:
+        """What waits, in the order of the page."""
+        return [_group(kind, self.waiting[kind], caller) for kind in _ORDER if kind in self.waiting]
+
+
+def overview(state: LedgerState, caller: Caller, now: datetime) -> Overview:
+    """What `caller` sees at `now`."""
+    found = Overview()
+    for demand in state.demands.values():
+        if caller.concerned(state, demand.demander, demand.provider):
+            _count_demand(found, state, demand, now)
+    for grant in state.grants.values():
+        if grant.active and caller.concerned(state, state.demands[grant.demand].demander, grant.terms.provider):
+            found.breaches.update(list(grant.breaches))
+    for one in state.corrections.values():
+        clock = correction_clock(one, now)
+        if clock.late and caller.concerned(state, state.demands[one.demand].demander, one.provider):
+            found.late[(one.provider, CORRECTION)] += 1
+    for kind, item in _waiting(state, caller, now):
+        found.waiting.setdefault(kind, []).append(item)
+    return found
+
+
+def waits_for_somebody(caller: Caller) -> bool:
+    """Whether things wait for a caller of this role at all."""
+    return caller.role in (DEPARTMENT_ROLE, SUPERVISOR, OPERATOR)
+
+
+def causes(found: Overview) -> list[tuple[str, int]]:
+    """Every cause of breaches with its number."""
+    return [(cause, found.breaches[cause]) for cause in CAUSES]
+
+
+def states(found: Overview) -> list[tuple[str, int]]:
+    """Every state with its number of demands."""
+    return [(one.value, found.states[one.value]) for one in DemandState]
+
+
+def _count_demand(found: Overview, state: LedgerState, demand: DemandEntry, now: datetime) -> None:
+    found.states[demand_state(state, demand, now).value] += 1
+    for name, clock in clocks(state, demand, now).running:
+        if clock.late:
+            found.late[(COMPETENT if name == REVIEW else demand.provider or "", name)] += 1
+
+
+def _group(kind: str, items: list[Item], caller: Caller) -> Group:
+    first = sorted(items, key=lambda one: (one.due or date.max, len(one.id), one.id))[:SHOWN]
+    address = _LISTS.get(kind, "")
+    side = _SIDES.get(kind)
+    if address and side is not None and caller.department is not None:
+        address = f"{address}&{side}={caller.department}"
+    return Group(kind, len(items), first, address if len(items) > SHOWN else "")
+
+
+def _waiting(state: LedgerState, caller: Caller, now: datetime) -> Iterator[tuple[str, Item]]:
+    if caller.department is not None:
+        yield from _of_department(state, caller.department, now)
+    elif caller.role == SUPERVISOR:
+        yield from _of_supervisor(state, now)
+    elif caller.role == OPERATOR:
+        yield from _of_operator(state)
+
+
+def _of_department(state: LedgerState, me: Department, now: datetime) -> Iterator[tuple[str, Item]]:
+    for demand in state.awaiting.values():
+        current = demand_state(state, demand, now)
+        running = clocks(state, demand, now)
+        if current is DemandState.SUBMITTED and demand.provider and acts_for(state, me, demand.provider):
+            yield "reply", _demand(demand, demand.demander, running.reply)
+        wanted = any(one.answered is None for one in demand.supplements)
+        if (current is DemandState.INCOMPLETE or wanted) and acts_for(state, me, demand.demander):
+            yield "supplement", _demand(demand, demand.provider)
+    for grant in state.grants.values():
+        holder = state.demands[grant.demand].demander
+        if acts_for(state, me, holder):
+            yield from _held(state, grant, now)
+        elif acts_for(state, me, grant.terms.provider) and grant.active and "provider" in grant.breaches:
+            yield "breach", _grant(state, grant, holder)
+    for one in state.corrections.values():
+        if one.answered is None and acts_for(state, me, one.provider):
+            clock = correction_clock(one, now)
+            asking = state.demands[one.demand].demander
+            yield "answer", Item("corrections", one.correction, asking, None, one.record_type, clock.due, clock.late)
+
+
+def _held(state: LedgerState, grant: GrantEntry, now: datetime) -> Iterator[tuple[str, Item]]:
+    """What waits for the holder of a grant."""
+    provider = grant.terms.provider
+    if must_dispose(grant):
+        yield "disposal", _grant(state, grant, provider)
+    if ends_within(state, grant, now + timedelta(days=NOTICE_DAYS[0])):
+        end = end_of(state, grant)
+        yield "ending", _grant(state, grant, provider, None if end is None else day_in_shanghai(end))
+    if grant.active and "grantee" in grant.breaches:
+        yield "breach", _grant(state, grant, provider)
+
+
+def _of_supervisor(state: LedgerState, now: datetime) -> Iterator[tuple[str, Item]]:
+    for demand in state.awaiting.values():
+        current = demand_state(state, demand, now)
+        running = clocks(state, demand, now)
+        if current is DemandState.IN_REVIEW:
+            yield "review", _demand(demand, demand.demander, running.review)
+        asked = demand.extension
+        if asked is not None and asked.given is None and current is DemandState.SUBMITTED:
+            yield "extension", _demand(demand, demand.provider, running.reply)
+    for demand in state.demands.values():
+        dispute = demand.dispute
+        if dispute is not None and dispute.settled is None and dispute.level != LEVELS[0]:
+            yield "dispute", _demand(demand, dispute.by)
+
+
+def _of_operator(state: LedgerState) -> Iterator[tuple[str, Item]]:
+    for grant in state.running.values():
+        share = state.shares.get(grant.share) if grant.share is not None else None
+        if share is not None and share.suspended is not None:
+            yield "share", _grant(state, grant, state.demands[grant.demand].demander)
+
+
+def _demand(demand: DemandEntry, other: Department | None, clock: StatutoryClock | None = None) -> Item:
+    due, late = (None, False) if clock is None else (clock.due, clock.late)
+    return Item("demands", demand.demand, other, demand.resource, demand.record_type, due, late)
+
+
+def _grant(state: LedgerState, grant: GrantEntry, other: Department, due: date | None = None) -> Item:
+    return Item("grants", grant.grant, other, state.demands[grant.demand].resource, grant.terms.record_type, due)

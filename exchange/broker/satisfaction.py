@@ -230,8 +230,12 @@ def grouped(some: Iterable[Judged], by: Key) -> dict[str, Rate]:
 
 
 def satisfied_strictly(state: LedgerState, demand: DemandEntry) -> bool:
-    """Whether one qualifying grant has every asked field as asked, for the asked scope."""
-    return judge(state, demand).strictly
+    """Whether one qualifying grant has every asked field as asked, for the asked scope: `judge`, for that alone."""
+    for name in demand.grants:
+        grant = state.grants[name]
+        if qualifies(grant) and not grant.scope_narrowed and set(grant.granted).issuperset(demand.fields):
+            return True
+    return False
 
 
 def state_at(events: Iterable[LedgerEvent], at: datetime) -> LedgerState:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from exchange.broker.satisfaction import Group, group_of, judge, ratio
+from exchange.broker.satisfaction import Group, group_of, ratio, satisfied_strictly
 from exchange.ledger.events import LedgerEvent
 from exchange.ledger.fold import apply
 from exchange.ledger.fold_departments import SUCCEEDED
@@ -18,6 +18,8 @@ from exchange.ledger.state import DemandEntry, LedgerState
 from exchange.names import DemandId, GrantId
 
 _MICROSECOND = timedelta(microseconds=1)
+_SAME = frozenset(("use-recorded", "expiry-announced", "data-disposed", "share-created", "share-assigned"))
+"""Frequent events that leave every demand as satisfied as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Timeline:
     def after(self, state: LedgerState, event: LedgerEvent) -> None:
         """Note what an event made of the demands it touches. `state` is the state after it."""
         self._now = max(self._now, event.moment)
+        if event.event in _SAME:
+            return
         for demand in touched(state, event):
             self._look(state, demand)
 
@@ -171,7 +175,7 @@ def _stretch(state: LedgerState, demand: DemandEntry) -> _Stretch | None:
     """What the demand is from now on; None while it does not count, whatever its use period says."""
     if demand.complete is None or demand.withdrawn is not None:
         return None
-    return _Stretch(group_of(demand), judge(state, demand).strictly, demand.use_from, demand.use_until)
+    return _Stretch(group_of(demand), satisfied_strictly(state, demand), demand.use_from, demand.use_until)
 
 
 def _sum(some: Iterable[TimeSums]) -> TimeSums:

@@ -78,7 +78,7 @@ def demo(  # noqa: PLR0913, PLR0917 - an option each
             _export(platform, ledger)
             _console.print(f"the ledger: {ledger} (`exchange ledger rate --from {ledger}`)", highlight=False)
         if keep:
-            _show_addresses(told, platform.write_operator_file())
+            _show_addresses(told, platform)
             stop.wait()
     if not told.closed:
         raise ExchangeError("E_BOOKS_OPEN", f"the books do not close; logs: {places.logs}")
@@ -138,6 +138,7 @@ def _summary(platform: Platform, operator: ApiClient, counts: Counts, steps: Ste
     rate = operator.get("/v1/satisfaction")
     addresses = {
         "api": platform.http,
+        "console": f"{platform.http}/console",
         "docs": f"{platform.http}/docs",
         "metrics": f"{platform.http}/metrics",
         "kafka": platform.kafka.bootstrap_servers,
@@ -167,11 +168,14 @@ def _operator(platform: Platform) -> Any:
     return agreement.client(platform, platform.places.secret_file("operator.token"))
 
 
-def _show_addresses(told: Summary, operator_file: Path) -> None:
+def _show_addresses(told: Summary, platform: Platform) -> None:
     for name, address in told.addresses.items():
         _console.print(f"  {name:40} {address}", highlight=False, soft_wrap=True)
-    _console.print("\nTo use the other commands as operator, in another terminal:", highlight=False)
-    _console.print(f"  source {operator_file}", highlight=False, soft_wrap=True)
+    token = platform.places.secret_file("operator.token")
+    _console.print("\nTo sign in to the console as operator, the token in this file:", highlight=False)
+    _console.print(f"  {token}", highlight=False, soft_wrap=True)
+    _console.print("To use the other commands as operator, in another terminal:", highlight=False)
+    _console.print(f"  source {platform.write_operator_file()}", highlight=False, soft_wrap=True)
     _console.print("  exchange demand list; exchange grant list; exchange books", highlight=False)
     _console.print("Ctrl-C ends everything.")
 

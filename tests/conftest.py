@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadFileScheduling
 
 from exchange.embedded.kafka import EmbeddedKafka
@@ -14,6 +15,14 @@ from exchange.kafka.connection import Connection
 from exchange.settings import KafkaSettings
 
 PrincipalSettings = Callable[[str], KafkaSettings]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A module that sends logs into a stream of its own does not leave that to the next one."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
-from exchange.ledger.canonical import canonical, quote, read_plain, read_strictly, write_plain
+from exchange.ledger.canonical import canonical, is_settled, quote, read_as_written, read_strictly, write_plain
 from exchange.record import Headers
 
 FIRST_HASH = "0" * 64
@@ -160,7 +160,7 @@ def _as_written(line: str) -> LedgerEvent | None:
     """
     try:
         bare = line.rstrip("\r\n")
-        value = read_plain(bare)
+        value = read_as_written(bare)
         at, data = value["at"], value["data"]
         text = write_plain(data)
         event = LedgerEvent(
@@ -176,7 +176,7 @@ def _as_written(line: str) -> LedgerEvent | None:
             text=text,
         )
         parse_time(at)
-        same = _line(event) == bare and event.seq >= 0 and (event.offset or 0) >= 0
+        same = _line(event) == bare and is_settled(text) and event.seq >= 0 and (event.offset or 0) >= 0
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return event if same and isinstance(data, dict) else None

@@ -58,7 +58,13 @@ def test_what_is_no_json_has_no_canonical_text(value: Any) -> None:
         canonical({"value": [value]})
 
 
+NUMBERS = (0.0, -0.0, 1.0, 1.5, 0.1, 1e-4, 1e-5, 1e-6, 1e-7, 1e-10, 5e-324, 1e15, 2.5e15, 1e-300, 123456.0, 9e-5)
+
+
 @given(st.dictionaries(TEXT, JSON, max_size=4))
+@example({"a": [[one, one] for one in NUMBERS], "b": dict.fromkeys("xyz", 1.0), "c": [1.0]})
+@example({str(one): one for one in NUMBERS} | {"last": [{"x": -2.0}]})
+@example({"a": [1e16, 1e17, 1.2e20, 1e21, 1.7e308, 123456789012345680.5]})
 def test_line_gives_the_same_event_however_it_is_written(data: dict[str, Any]) -> None:
     (event,) = chain([("secret-rotated", data)])
     exported = event.exported()

@@ -94,10 +94,10 @@ def _supplement_requested(state: LedgerState, data: _Data, at: datetime) -> None
 
 def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
-    demand.details.update(data.get("details", {}))
+    demand.details.update(texts(data.get("details", {})))
     demand.missing = tuple(data.get("missing", ()))
     if "fields" in data:
-        demand.fields = tuple(data["fields"])
+        demand.fields = once(tuple(data["fields"]))
         demand.masks = tuple(sorted(data.get("masks", {}).items()))
         demand.scope = scope_from_json(data.get("scope", ()))
         demand.reply_days = data.get("reply_days", demand.reply_days)

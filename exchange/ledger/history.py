@@ -24,27 +24,22 @@ class HistoryEntry:
     actor: str
 
 
-class _Names:
-    """Names of events and actors by number. They are few, and every ledger of the process shares them."""
+class _Names(dict[str, int]):
+    """Names of events and actors with their numbers. They are few, and every ledger of the process shares them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._adding = threading.Lock()
-        self._numbers: dict[str, int] = {}
-        self._names: list[str] = []
+        self.by_number: list[str] = []
 
-    def number(self, name: str) -> int:
-        known = self._numbers.get(name)
-        return self._add(name) if known is None else known
-
-    def name(self, number: int) -> str:
-        return self._names[number]
-
-    def _add(self, name: str) -> int:
+    def __missing__(self, name: str) -> int:
         with self._adding:
-            if name not in self._numbers:
-                self._names.append(name)
-                self._numbers[name] = len(self._names) - 1
-            return self._numbers[name]
+            number = self.get(name)
+            if number is None:
+                number = len(self.by_number)
+                self.by_number.append(name)
+                self[name] = number
+            return number
 
 
 _names: Final = _Names()
@@ -62,7 +57,7 @@ class History:
         """Add the next event; its moment is aware."""
         since = at - _EPOCH
         moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        self._packed.extend((seq, moment, _names.number(event) << _BITS | _names.number(actor)))
+        self._packed.extend((seq, moment, _names[event] << _BITS | _names[actor]))
 
     def __len__(self) -> int:
         return len(self._packed) // _NUMBERS
@@ -73,9 +68,8 @@ class History:
     def __getitem__(self, index: int) -> HistoryEntry:
         start = range(len(self))[index] * _NUMBERS
         seq, moment, said = self._packed[start : start + _NUMBERS]
-        return HistoryEntry(
-            seq, _names.name(said >> _BITS), _EPOCH + timedelta(microseconds=moment), _names.name(said & _MASK)
-        )
+        event, actor = _names.by_number[said >> _BITS], _names.by_number[said & _MASK]
+        return HistoryEntry(seq, event, _EPOCH + timedelta(microseconds=moment), actor)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and self._packed == other._packed

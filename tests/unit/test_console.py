@@ -197,6 +197,7 @@ def test_key_and_words_of_a_correction_are_for_its_parties_alone(ground: WebGrou
         with browser(ground, who) as person:
             text = person.get(f"/console/corrections/{demands['correction']}").text
         assert ("91340000MA2XXXXX0X" in text, MARK in text) == (may, may), who
+        assert "Registered name" in text
 
 
 def test_books_have_their_figures_in_order(ground: WebGround) -> None:

@@ -181,6 +181,16 @@ def test_form_of_another_session_or_site_is_refused(ground: WebGround) -> None:
         assert ground.get(TAX, f"/v1/demands/{made}").json()["state"] == "withdrawn"
 
 
+def test_a_link_from_another_site_asks_again_with_the_cookie(ground: WebGround, http: httpx.Client) -> None:
+    linked = http.get("/console/demands?state=refused", headers={"sec-fetch-site": "cross-site"})
+    assert linked.status_code == 200
+    assert "0; url=/console/demands?state=refused" in Outline(linked.text).values("content")
+    odd = http.get("/console/%22%3E%3Cscript%3E", headers={"sec-fetch-site": "cross-site"})
+    assert "<script" not in odd.text and "0; url=/console/" in Outline(odd.text).values("content")
+    same = http.get("/console/demands", headers={"sec-fetch-site": "same-origin"})
+    assert same.headers["location"] == "/console/sign-in?next=%2Fconsole%2Fdemands"
+
+
 def test_headers_keep_scripts_frames_and_caches_out(ground: WebGround) -> None:
     with browser(ground, "auditor") as person:
         pages = ["/console/", "/console/demands", "/console/nothing", "/console/report/2026.html", "/console/sign-in"]

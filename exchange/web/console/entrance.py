@@ -90,11 +90,15 @@ def see(address: str) -> RedirectResponse:
 
 
 def away(request: Request, error: AwayError) -> Response:
-    """The way to the sign-in page, and back from there to where one was."""
+    """The way to the sign-in page, and back from there to where one was.
+
+    Who follows a link from another site shows no cookie (SameSite=Strict): from this page the browser asks again.
+    """
+    if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        return show(request, Look(language_of(request)), "again", going=_where(request))
     asked = {"why": error.why} if error.why else {}
     if request.method == "GET":
-        query = f"?{request.url.query}" if request.url.query else ""
-        asked["next"] = own_path(f"{quote(request.url.path)}{query}")
+        asked["next"] = _where(request)
     response = see(f"{PATH}/sign-in?{urlencode(asked)}" if asked else f"{PATH}/sign-in")
     if COOKIE in request.cookies:
         forget(response, request)
@@ -143,6 +147,12 @@ def router() -> APIRouter:
         return response
 
     return pages
+
+
+def _where(request: Request) -> str:
+    """The page that was asked for; the first one, when it is none of ours."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return own_path(f"{quote(request.url.path)}{query}")
 
 
 def _why_away(request: Request) -> str:

@@ -24,7 +24,9 @@ from exchange.names import Department
 from exchange.web.access import OPERATOR, SUPERVISOR, Caller
 
 SHOWN: Final = 5
-"""Of each group of what waits."""
+"""Of each group of what waits that has a list of its own."""
+MOST_SHOWN: Final = 20
+"""Of each other group."""
 _LISTS: Final = {
     "reply": "demands?state=submitted",
     "supplement": "demands?state=incomplete",
@@ -64,7 +66,9 @@ class Group:
     count: int
     first: list[Item]
     all: str
-    """Address of the whole list; empty when no list shows just these."""
+    """Address of the whole list; empty when all are shown, or no list shows just these."""
+    more: int
+    """How many are neither shown nor in a list."""
 
 
 @dataclass(slots=True)
@@ -123,12 +127,14 @@ def _count_demand(found: Overview, state: LedgerState, demand: DemandEntry, now:
 
 
 def _group(kind: str, items: list[Item], caller: Caller) -> Group:
-    first = sorted(items, key=lambda one: (one.due or date.max, len(one.id), one.id))[:SHOWN]
     address = _LISTS.get(kind, "")
+    shown = SHOWN if address else MOST_SHOWN
+    first = sorted(items, key=lambda one: (one.due or date.max, len(one.id), one.id))[:shown]
     side = _SIDES.get(kind)
     if address and side is not None and caller.department is not None:
         address = f"{address}&{side}={caller.department}"
-    return Group(kind, len(items), first, address if len(items) > SHOWN else "")
+    rest = len(items) - len(first)
+    return Group(kind, len(items), first, address if rest else "", 0 if address else rest)
 
 
 def _waiting(state: LedgerState, caller: Caller, now: datetime) -> Iterator[tuple[str, Item]]:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from exchange.calendar import ZONE
-from exchange.catalogue.words import REGISTRIES, Text
+from exchange.catalogue.words import REGISTRIES, Text, source
 from exchange.clock import format_time, parse_time
 from exchange.ledger.state import LedgerState
 from exchange.web.access import AUDITOR, OPERATOR, SUPERVISOR, Caller
@@ -252,6 +252,11 @@ def _span(seconds: int, lang: str) -> str:
     return f"{seconds}秒" if lang == "zh" else f"{seconds} s"
 
 
+def _law(text: str, lang: str) -> str:
+    """A standard or law as the catalogue names it, its articles in the language of the page."""
+    return str(getattr(source(text, {}), lang))
+
+
 def now_text(moment: datetime) -> str:
     """A moment as templates take it."""
     return format_time(moment.astimezone(UTC))
@@ -265,7 +270,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, moment=_moment, number=_number, span=_span)
+    environment.filters.update(percent=percent, moment=_moment, number=_number, span=_span, law=_law)
     environment.globals.update(
         t=_t,
         has=WORDS.__contains__,

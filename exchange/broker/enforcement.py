@@ -8,7 +8,7 @@ A right that denies is left alone: it is an operator's emergency brake and takes
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -44,6 +44,8 @@ _SHARE_PREFIX = "share."
 _COMMAND_SECONDS = 20.0
 _SETTLE_SECONDS = 10.0
 _SHOWN_SECONDS = 0.02
+_SAME = timedelta(seconds=0.5)
+"""For so long what is wanted holds without an event: much less than anybody may read on after the end."""
 _ENDS: tuple[Command, ...] = (EndExpired(), AnnounceExpiry(), SettleSuccession(), EndOverlaps())
 """What ends by time."""
 _log = get_logger("exchange.enforcement")
@@ -82,6 +84,20 @@ class _Known:
 
     topics: set[str]
     acls: set[Acl]
+
+
+@dataclass(frozen=True, slots=True)
+class _WorkedOut:
+    """What was wanted after an event, at a time, with these shares held."""
+
+    wanted: Wanted
+    seq: int
+    held: frozenset[ShareName]
+    at: datetime
+
+    def good(self, now: datetime) -> bool:
+        """Whether so little time has passed that nothing has ended by time alone."""
+        return timedelta() <= now - self.at < _SAME
 
 
 class _Recent(Generic[T]):
@@ -155,6 +171,7 @@ class Reconciler:
         self._watch = watch
         self._known: _Known | None = None
         self._released = _Released()
+        self._last: _WorkedOut | None = None
         self._limited: set[Department] = set()
         self._looked = 0.0
         """When Kafka itself was looked at (monotonic)."""
@@ -223,11 +240,16 @@ class Reconciler:
         return True
 
     def _wanted(self) -> Wanted:
-        return self._ledger.read(
-            lambda state: wanted(
-                state, self._now(state), self._layout.partitions, self._released.held(state, self._watch)
-            )
-        )
+        return self._ledger.read(self._wanted_now)
+
+    def _wanted_now(self, state: LedgerState) -> Wanted:
+        """What is wanted, worked out again when an event may have changed it, or after a moment."""
+        now, held = self._now(state), frozenset(self._released.held(state, self._watch))
+        last = self._last
+        if last is None or (last.seq, last.held) != (state.enforced, held) or not last.good(now):
+            explained = wanted(state, now, self._layout.partitions, held)
+            self._last = last = _WorkedOut(explained, state.enforced, held, now)
+        return last.wanted
 
     def _now(self, state: LedgerState) -> datetime:
         """The time, never before the ledger's: what has begun by it would cease while our clock is set back."""

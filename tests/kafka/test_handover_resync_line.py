@@ -11,7 +11,7 @@ import pytest
 from exchange.clock import Deadline
 from exchange.embedded.child import ChildProcess, Command
 from exchange.embedded.processes import exchange_command
-from exchange.handover import start
+from exchange.handover import grants
 from exchange.kafka.admin import Acl, Admin
 from exchange.kafka.partitioner import partition_of
 from exchange.kafka.topics import TOMBSTONES_KEPT
@@ -101,7 +101,7 @@ def test_a_sink_that_lost_its_table_reads_the_share_again_whatever_its_group_say
 def test_a_running_sink_follows_its_grant_into_another_share(
     desk: Desk, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(grants, "_LOOK_SECONDS", 0.2)
     desk.send(desk.company("A", "one"), desk.company("B", "two"), desk.company("C", "three"))
     with Running(desk) as running:
         running.until(lambda: "companies" in desk.tables() and len(desk.rows()) == 3)

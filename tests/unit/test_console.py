@@ -206,6 +206,17 @@ def test_books_have_their_figures_in_order(ground: WebGround) -> None:
     assert "12,345" in words and "legal-entity.registration" in words
 
 
+def test_a_fault_is_told_without_what_it_was(ground: WebGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[Account]:
+        raise RuntimeError(MARK)
+
+    monkeypatch.setattr(ground.service, "books", fail)
+    with browser(ground, "operator") as person:
+        answer = person.get("/console/books")
+    assert answer.status_code == 500
+    assert "E_INTERNAL" in answer.text and MARK not in answer.text
+
+
 def test_what_is_no_page_is_told_and_the_way_back(ground: WebGround) -> None:
     with browser(ground, TAX) as person:
         for path in ("/console/nothing", "/console/demands/d-0", "/console/grants/g-0", "/console/report/2026.exe"):

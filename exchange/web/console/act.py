@@ -53,7 +53,24 @@ def router() -> APIRouter:
         sent = _Sent(form, path_of("demands"), resource, {"resource": resource})
         return await _send(request, look, sent, show_resource)
 
+    _looked_at(pages)
     return pages
+
+
+def _looked_at(pages: APIRouter) -> None:
+    """Who only looks at the address of a form, as of a page that shows why it was refused, comes to its thing."""
+
+    for place, forms in (("demands", steps.DEMAND), ("grants", steps.GRANT), ("corrections", steps.CORRECTION)):
+        for step in forms:
+            pages.get(f"/{place}/{{thing}}/{step}")(_to(place))
+    pages.get("/catalogue/{thing:path}/submit")(_to("catalogue"))
+
+
+def _to(place: str) -> Callable[..., Awaitable[Response]]:
+    async def look_at(_look: Signed, thing: str) -> Response:
+        return see(f"{PATH}/{place}/{quote(thing)}")
+
+    return look_at
 
 
 class _Sent:

@@ -44,7 +44,7 @@ def _console(whole: ASGIApp, service: Service, gate: Gate) -> FastAPI:
     def style() -> Response:
         return Response(STYLE, media_type="text/css", headers={"cache-control": "public, max-age=86400"})
 
-    for router in (entrance.router(), look.router(service), act.router()):
+    for router in (entrance.router(), act.router(), look.router(service)):
         app.include_router(router)
     return app
 

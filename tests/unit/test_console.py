@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from exchange.broker.books import Account
 from exchange.broker.commands_grants import ActivateGrant, BreakFreshness, MarkFirstDelivered
@@ -130,7 +131,9 @@ def test_overview_shows_the_rate_with_its_parts_and_what_waits(ground: WebGround
     with browser(ground, "auditor") as person:
         assert "Waiting for you" not in person.page("/console/").words
     with browser(ground, STRANGER) as person:
-        assert "Nothing waits for you." in person.page("/console/").words
+        page = person.page("/console/")
+        assert "Nothing waits for you." in page.words and "No duty is overdue." in page.words
+        assert not [one for one in page.values("href") if "state=" in one], "no demand is counted that it may not see"
 
 
 def test_lists_are_asked_as_the_api_is_and_page_by_cursor(ground: WebGround, demands: dict[str, str]) -> None:
@@ -211,8 +214,9 @@ def test_a_fault_is_told_without_what_it_was(ground: WebGround, monkeypatch: pyt
         raise RuntimeError(MARK)
 
     monkeypatch.setattr(ground.service, "books", fail)
-    with browser(ground, "operator") as person:
+    with browser(ground, "operator") as person, structlog.testing.capture_logs() as logs:
         answer = person.get("/console/books")
+    assert [entry["event"] for entry in logs] == ["web.fault"]
     assert answer.status_code == 500
     assert "E_INTERNAL" in answer.text and MARK not in answer.text
 

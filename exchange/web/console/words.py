@@ -196,7 +196,7 @@ _THINGS: Final[Mapping[str, Text]] = {
     "one_a_line": Text("每行一项，请一次列全。", "One a line; name everything at once."),
     "scope_hint": Text(
         "不填表示全部数据；“属于”的多个值用逗号分隔。",
-        "Empty means all rows. Separate the values of “is one of” by commas.",
+        "Empty means all rows. Separate the values of 'is one of' by commas.",
     ),
     "no_condition": Text("不限", "no condition"),
     "scope_field": Text("条件{n}：信息项", "Condition {n}: field"),

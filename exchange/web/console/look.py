@@ -38,6 +38,7 @@ def router(service: Service) -> APIRouter:
     _first_page(pages, service)
     _lists(pages, service)
     _overseen(pages, service)
+    _reports(pages, service)
     _things(pages)
     return pages
 
@@ -148,6 +149,8 @@ def _overseen(pages: APIRouter, service: Service) -> None:
         names = await names_of(request)
         return show(request, look, "quarantine", names=names, counts=rows, now=now_text(service.clock.now()))
 
+
+def _reports(pages: APIRouter, service: Service) -> None:
     @pages.get("/report")
     async def report(request: Request, look: Signed) -> Response:
         """The years of which there is a report. Raises ExchangeError(E_ROLE) for whom the API has none."""

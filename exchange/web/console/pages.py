@@ -54,7 +54,7 @@ class Failure:
 
     form: str
     problem: Problem
-    posted: Mapping[str, list[str]] = field(default_factory=dict)
+    posted: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from exchange.cli import output
 from exchange.clock import Deadline, format_time, parse_time
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection
+from exchange.ledger.collector import collect_rarely
 from exchange.ledger.events import LedgerEvent, read_lines, write_line
 from exchange.ledger.follower import read_ledger
 from exchange.ledger.verify import Head, verify
@@ -126,6 +127,7 @@ def moment_of(text: str | None, option: str) -> datetime:
 
 
 def _from_kafka() -> Iterator[LedgerEvent]:
+    collect_rarely()
     settings = settings_module.load()
     connection = Connection.of(settings.kafka)
     return read_ledger(connection, SchemaRepository.load(settings.schemas), Deadline.after(_READ_SECONDS))
@@ -134,6 +136,7 @@ def _from_kafka() -> Iterator[LedgerEvent]:
 @contextmanager
 def reading(path: Path) -> Iterator[Iterator[LedgerEvent]]:
     """The events of an export. Raises ExchangeError: E_REQUEST, E_LEDGER_BROKEN."""
+    collect_rarely()
     try:
         with path.open(encoding="utf-8") as file:
             yield read_lines(file)

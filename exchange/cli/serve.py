@@ -39,11 +39,13 @@ def serve(
     import uvicorn  # noqa: PLC0415 - heavy, and only this command needs it
 
     from exchange.broker.service import BrokerService, prepare  # noqa: PLC0415
+    from exchange.ledger.collector import collect_rarely  # noqa: PLC0415
     from exchange.web.app import create_app  # noqa: PLC0415
     from exchange.web.protocol import RequestProtocol  # noqa: PLC0415
 
     settings = settings_module.load()
     configure(settings.log_level)
+    collect_rarely()
     if bootstrap is not None:
         prepare(settings.kafka, bootstrap)
     service = BrokerService(settings)

@@ -21,7 +21,7 @@ from exchange.ledger.state import (
     ResourceEntry,
     TokenEntry,
 )
-from exchange.names import DemandId, Department, RecordType
+from exchange.names import DemandId, Department, GrantId, RecordType
 
 COMMAND_DIGEST = "command"
 """The member of an event's data that says what a command with an idempotency key asked for."""
@@ -70,8 +70,13 @@ def apply(state: LedgerState, event: LedgerEvent) -> None:
 
 def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
     """Note the event in the history of its demand and under the idempotency key of its command."""
-    grant = state.grants.get(_text(event.data, "grant"))
-    demand = state.demands.get(grant.demand if grant else DemandId(_text(event.data, "demand")))
+    name = event.data.get("grant")
+    grant = state.grants.get(GrantId(name)) if isinstance(name, str) else None
+    if grant is not None:
+        demand = state.demands.get(grant.demand)
+    else:
+        name = event.data.get("demand")
+        demand = state.demands.get(DemandId(name)) if isinstance(name, str) else None
     if demand is not None:
         demand.history.add(event.seq, event.event, moment, event.actor)
     elif event.event == SUCCEEDED:
@@ -81,11 +86,6 @@ def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
         return
     digest = str(event.data.get(COMMAND_DIGEST, ""))
     state.commands.note((event.actor, event.command_id), digest, event.seq, event.entity, moment)
-
-
-def _text(data: _Data, name: str) -> Any:
-    value = data.get(name)
-    return value if isinstance(value, str) else ""
 
 
 # resources, tokens

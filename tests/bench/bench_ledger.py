@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 from exchange.avro.lock import SchemaRepository
 from exchange.cli.ledger import rate
+from exchange.ledger.collector import collect_rarely
 from exchange.ledger.events import write_line
 from exchange.ledger.fold import apply
 from exchange.ledger.state import LedgerState
@@ -93,6 +94,7 @@ def recount(folder: Path) -> str:
 
 def measured(work: Callable[[Path], str], folder: Path, answer: Connection) -> None:
     """In a process of its own: CPU seconds, highest resident bytes, what it came to."""
+    collect_rarely()
     began = time.process_time()
     came_to = work(folder)
     answer.send((time.process_time() - began, memory_of(multiprocessing.current_process().pid or 0).most, came_to))

@@ -33,6 +33,9 @@ _EVERYONE = (DEPARTMENT_ROLE, SUPERVISOR, OPERATOR, AUDITOR)
 _BEARER = HTTPBearer(auto_error=False, description="an API token; see `exchange token`")
 """For the documentation: `Gate` reads the header itself, because it takes Basic too."""
 _KEY_CHARACTERS = 128
+_KeyHeader = Annotated[
+    str | None, Header(description="makes a repetition harmless: a key is remembered for at least 30 days")
+]
 _TOKEN_CHARACTERS = 20
 _ISSUER = "issuer:"
 _FIRST_TOKEN = "first"  # noqa: S105 - its name, beside the ids of the ledger
@@ -161,9 +164,7 @@ def allow(*roles: str) -> Callable[..., Awaitable[Caller]]:
     return check
 
 
-async def command_key(
-    _leading: Annotated[None, Depends(at_leader)], idempotency_key: Annotated[str | None, Header()] = None
-) -> str | None:
+async def command_key(_leading: Annotated[None, Depends(at_leader)], idempotency_key: _KeyHeader = None) -> str | None:
     """The Idempotency-Key of a command, at the leader.
 
     Raises ExchangeError(E_REQUEST) for one that is empty, long or not printable; ElsewhereError at a follower.

@@ -24,6 +24,7 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
+from exchange.ledger.fold_grants import agreement_of
 from exchange.ledger.state import Condition, DemandEntry, LedgerState, ResourceEntry
 from exchange.names import DemandId, Department, RecordType
 
@@ -148,7 +149,9 @@ class ConsentDemand:
     schemas: SchemaRepository = field(compare=False, repr=False)
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
-        """The `demand-consented`."""
+        """The `demand-consented`; nothing when the exchange has granted it by itself, as it is consented to now."""
+        if self._granted_so(state):
+            return ()
         demand, provider = _awaiting("consent", state, self.demand, self.by, now)
         if self.until is not None and not (demand.use_from or now) < self.until:
             raise ExchangeError("E_PERIOD", "the grant would end before it begins")
@@ -164,6 +167,16 @@ class ConsentDemand:
             more["until"] = format_time(self.until)
         draft.say("demand-consented", demand.demand, demand=demand.demand, grant=f"g-{draft.seq}", **said, **more)
         return draft.events
+
+    def _granted_so(self, state: LedgerState) -> bool:
+        """Whether a running grant was given automatically, and this consent would give the same."""
+        demand = demand_of(state, self.demand)
+        provider = check_provider(state, demand, self.by)
+        grant = next((state.grants[one] for one in demand.grants if one in state.running), None)
+        if grant is None or not grant.automatic or self.conditions.strip() or self.until is not None:
+            return False
+        offer = Offer(fields=self.fields, masks=self.masks, scope=self.scope, freshness_seconds=self.freshness_seconds)
+        return agree(state, demand, provider, offer, self.schemas) == agreement_of(grant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -239,6 +239,20 @@ def test_what_is_shared_without_conditions_is_granted_by_the_exchange_at_once(
     assert not ledger.execute(ConsentUnconditional(schemas), "exchange").entities
 
 
+def test_a_person_who_consents_to_what_the_exchange_has_granted_changes_nothing_and_cannot_narrow_it_so(
+    ledger: MemoryLedger, submit: Submit, schemas: SchemaRepository
+) -> None:
+    demand = submit(fields=("credit_code", "name"))
+    ledger.execute(ConsentUnconditional(schemas), "exchange")
+    assert not ledger.execute(ConsentDemand(demand=demand.demand, by=MARKET, schemas=schemas)).entities
+    for narrower in ({"fields": ("name",)}, {"conditions": "only here"}, {"freshness_seconds": 1}):
+        with refused("E_DEMAND_STATE"):
+            ledger.execute(ConsentDemand(demand=demand.demand, by=MARKET, schemas=schemas, **narrower))
+    with refused("E_ROLE"):
+        ledger.execute(ConsentDemand(demand=demand.demand, by=CIVIL, schemas=schemas))
+    assert len(demand.grants) == 1
+
+
 def test_a_resource_may_ask_for_a_person_instead(submit: Submit, ledger: MemoryLedger) -> None:
     ledger.state.resources[COMPANIES].details["consent"] = "person"
     submit(fields=("credit_code", "name"))

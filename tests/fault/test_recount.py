@@ -6,7 +6,7 @@ import pytest
 
 from exchange.testing.fault_ground import FaultGround
 from exchange.testing.fault_plan import Plan
-from exchange.testing.fault_recount import Reading, Recount, Seen
+from exchange.testing.fault_recount import Reading, Recount, Seen, holds_resident_id
 
 DUE: Seen = [(1, 11), (4, 44), (7, None)]
 """Two versions and a withdrawal."""
@@ -47,3 +47,11 @@ def faults(found: Seen, due: Seen) -> set[str]:
 )
 def test_every_kind_of_fault_is_seen(found: Seen, due: Seen, wrong: set[str]) -> None:
     assert faults(found, due) == wrong
+
+
+def test_identifiers_of_people_are_told_from_digits_of_pseudonyms_that_look_like_them() -> None:
+    (person,) = Plan(1, 0, 8).resident_ids[:1]
+    assert holds_resident_id(b"4f" + person + b"a0") and holds_resident_id(b"34993499"[:4] + person)
+    looks_alike = person[:-1] + (b"0" if person[-1:] != b"0" else b"1")
+    assert not holds_resident_id(b"4f" + looks_alike + b"a0")
+    assert not holds_resident_id(b"d3499817263549081727a")

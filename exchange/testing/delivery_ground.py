@@ -230,5 +230,6 @@ class DeliveryGround:
             return ""
 
     def log(self) -> str:
-        """What the worker has written."""
-        return (self._folder / "worker.log").read_text(encoding="utf-8")
+        """What the workers have written."""
+        file = self._folder / "worker.log"
+        return file.read_text(encoding="utf-8") if file.exists() else ""

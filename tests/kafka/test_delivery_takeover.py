@@ -16,6 +16,8 @@ from exchange.testing.delivery_versions import CITY, IN_CITY, Versions, by_key, 
 
 pytestmark = pytest.mark.kafka
 FIRST, SECOND = "deliver-1", "deliver-2"
+LISTENS = '"port": '
+"""What a worker writes once when it has started."""
 BUSY = 3.0
 """How much longer a loaded machine may take than the promise says."""
 
@@ -91,8 +93,10 @@ def test_grantee_waits_no_longer_than_promised(
 
 
 def test_woken_zombie_commits_nothing(ground: DeliveryGround) -> None:
-    for worker in (FIRST, SECOND):
+    fresh, up = [worker for worker in (FIRST, SECOND) if worker not in ground.workers], ground.log().count(LISTENS)
+    for worker in fresh:
         ground.start(worker)
+    ground.until(lambda: ground.log().count(LISTENS) == up + len(fresh))  # who still starts is no zombie
     before = {share: len(ground.received(share)) for share in ("all", "city")}
     stood = taken(ground)
     versions = Versions(ground, first=50_000)

@@ -1,8 +1,7 @@
 """Corrections at the broker service: what the API asks, and the leader's watch for corrected versions."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from exchange.broker.corrections import (
     AnswerCorrection,
@@ -15,6 +14,7 @@ from exchange.broker.corrections import (
     words_of,
 )
 from exchange.broker.corrections_store import CorrectionStore, Sought, Written
+from exchange.broker.ledger_seam import Ledger
 from exchange.clock import Clock, Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Command
@@ -30,23 +30,6 @@ _COMMAND_SECONDS = 15.0
 """Together less than a client waits for an answer."""
 _EXCHANGE = "exchange"
 _log = get_logger("exchange.corrections")
-
-
-class Ledger(Protocol):
-    """What corrections need of the ledger's store."""
-
-    @property
-    def leader(self) -> bool:
-        """Whether this instance takes commands."""
-        ...
-
-    def read(self, question: Callable[[LedgerState], T], /) -> T:
-        """Ask the state."""
-        ...
-
-    def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Result:
-        """Append what the command says."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ at most MOST_SETTLED records; the next one goes on after the place that it names
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from exchange.avro.lock import SchemaRepository
+from exchange.broker.ledger_seam import Ledger
 from exchange.broker.quarantine_commands import (
     Asked,
     Chosen,
@@ -38,23 +39,6 @@ MOST_SETTLED = 1_000
 _LOOK_SECONDS = 12.0
 _COMMAND_SECONDS = 15.0
 """Together less than a client waits for an answer."""
-
-
-class Ledger(Protocol):
-    """What quarantine needs of the ledger's store."""
-
-    @property
-    def leader(self) -> bool:
-        """Whether this instance takes commands."""
-        ...
-
-    def read(self, question: Callable[[LedgerState], T], /) -> T:
-        """Ask the state."""
-        ...
-
-    def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Result:
-        """Append what the command says."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

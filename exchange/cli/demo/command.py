@@ -104,7 +104,7 @@ def _run(platform: Platform, records: int, file: Path | None, stop: threading.Ev
             tables = [source for source in sources if source != FILE_SOURCE]
             rows = registers.fill(platform, records, tables, settings_module.load())
         with steps.step(
-            "demands", f"{len(ACTS)} demands, their replies and grants; one more waits since {PAST.days_ago} days"
+            "demands", f"{len(ACTS)} demands, their replies and grants; one more has waited for {PAST.days_ago} days"
         ):
             agreement.play(platform, ACTS)
             agreement.wait_books(platform, operator)

@@ -14,11 +14,12 @@ from exchange.broker.commands_asked import (
     asked_data,
     check_asked,
     check_period,
-    check_single,
+    code_of,
     missing_of,
 )
-from exchange.broker.demands import NOT_SHARED, acts_for, demand_of
+from exchange.broker.demands import NOT_SHARED, acts_for, demand_of, is_open
 from exchange.broker.life import demand_for
+from exchange.broker.need import Need, check_single, replaced, say_withdrawn
 from exchange.calendar import day_in_shanghai
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
@@ -36,7 +37,7 @@ class SubmitDemand:
     What no department offers becomes an unmatched demand; what art. 20 asks to state and is missing makes it
     incomplete. Entities of the result: the ids of the demands.
     Raises ExchangeError: E_UNKNOWN_DEPARTMENT, E_UNKNOWN_RESOURCE, E_UNKNOWN_FIELD, E_DEMAND_OWN, E_DEMAND_DUPLICATE,
-    E_MASK, E_SCOPE, E_PERIOD, E_REQUEST.
+    E_DEMAND_SPLIT, E_REPLACEMENT, E_MASK, E_SCOPE, E_PERIOD, E_REQUEST.
     """
 
     demander: Department
@@ -57,6 +58,8 @@ class SubmitDemand:
     """Wanted freshness; None leaves it to the resource's update cycle."""
     request: str | None = None
     """Common id of the demands of one request; made when there is none."""
+    replaces: str | None = None
+    """An open demand for the same resource, perhaps for less: withdrawn as soon as this one is served in full."""
     schemas: SchemaRepository = field(compare=False, repr=False)
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
@@ -94,8 +97,10 @@ class SubmitDemand:
 
     def _submit(self, draft: Draft, resource: ResourceEntry | None, now: datetime) -> None:
         asked = check_asked(self._asked(resource), self.schemas)
-        check_single(draft.state, asked, now)
         details = {name: getattr(self, name).strip() for name in STATED}
+        need = Need(asked, details["scenario"], self.use_from, self.use_until)
+        replaces = self._replaces(draft.state, asked, now)
+        check_single(draft.state, need, now, [one.demand for one in replaced(draft.state, replaces)])
         if resource is None and self.provider is not None:
             details["provider"] = self.provider
         missing = missing_of(details, asked.fields)
@@ -113,8 +118,23 @@ class SubmitDemand:
             use_from=None if self.use_from is None else format_time(self.use_from),
             use_until=None if self.use_until is None else format_time(self.use_until),
             freshness_seconds=self.freshness_seconds,
+            **({} if replaces is None else {"replaces": replaces}),
             details=details,
         )
+
+    def _replaces(self, state: LedgerState, asked: Asked, now: datetime) -> DemandId | None:
+        """The demand whose place this one is to take."""
+        if self.replaces is None:
+            return None
+        before = demand_of(state, self.replaces)
+        check_demander(state, before, self.demander)
+        if not is_open(state, before, now):
+            raise ExchangeError("E_REPLACEMENT", "it is closed: nothing has to give way")
+        if (before.record_type, before.resource) != (asked.record_type, code_of(asked)):
+            raise ExchangeError("E_REPLACEMENT", "it asks for another resource")
+        if any(is_open(state, state.demands[one], now) for one in state.replacements.get(before.demand, ())):
+            raise ExchangeError("E_REPLACEMENT", "another demand is to take its place already")
+        return before.demand
 
     def _asked(self, resource: ResourceEntry | None) -> Asked:
         record_type = names.record_type(self.record_type or "") if resource is None else resource.record_type
@@ -221,10 +241,7 @@ class WithdrawDemand:
         check_demander(state, demand_of(state, self.demand), self.by)
         demand = demand_for("withdraw", state, self.demand, now)
         draft = Draft(state)
-        draft.say("demand-withdrawn", demand.demand, demand=demand.demand, reason=self.reason.strip())
-        for grant in demand.grants:
-            if state.grants[grant].ended is None:
-                draft.say("grant-ended", grant, grant=grant, reason="withdrawn")
+        say_withdrawn(draft, demand, self.reason.strip())
         return draft.events
 
 

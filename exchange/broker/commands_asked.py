@@ -1,4 +1,4 @@
-"""What a demand asks for, checked: fields on offer, masks that fit, rows, a period with time in it, no double."""
+"""What a demand asks for, checked: fields on offer, masks that fit, rows, a period with time in it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,9 +8,8 @@ from typing import Any
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.clocks import reply_days
 from exchange.broker.commands_terms import check_masks, check_scope, record_schema
-from exchange.broker.demands import is_open
 from exchange.errors import ExchangeError
-from exchange.ledger.state import Condition, DemandEntry, LedgerState, ResourceEntry
+from exchange.ledger.state import Condition, ResourceEntry
 from exchange.ledger.terms import scope_of, scope_to_json
 from exchange.names import Department, RecordType, registry_of
 
@@ -57,24 +56,9 @@ def check_period(use_from: datetime | None, use_until: datetime | None, now: dat
         raise ExchangeError("E_PERIOD", "the use period has no time in it")
 
 
-def check_single(state: LedgerState, asked: Asked, now: datetime, beside: str = "") -> None:
-    """Raise ExchangeError(E_DEMAND_DUPLICATE) when the department has an open demand for the same. beside: but this."""
-    code = None if asked.resource is None else asked.resource.resource
-    for other in (state.demands[one] for one in state.alike.of(asked.record_type, code, asked.fields, asked.scope)):
-        if other.demand != beside and _same(other, asked) and is_open(state, other, now):
-            raise ExchangeError("E_DEMAND_DUPLICATE", f"{other.demand} is open")
-
-
-def _same(other: DemandEntry, asked: Asked) -> bool:
-    code = None if asked.resource is None else asked.resource.resource
-    return (
-        other.demander == asked.demander
-        and other.record_type == asked.record_type
-        and other.resource == code
-        and (code is not None or other.details.get("provider") == asked.wanted_provider)
-        and set(other.fields) == set(asked.fields)
-        and other.scope == asked.scope
-    )
+def code_of(asked: Asked) -> str | None:
+    """The code of the resource that is asked for; None when nobody offers it."""
+    return None if asked.resource is None else asked.resource.resource
 
 
 def asked_data(asked: Asked) -> dict[str, Any]:
@@ -82,7 +66,7 @@ def asked_data(asked: Asked) -> dict[str, Any]:
     return {
         "registry": registry_of(asked.record_type),
         "record_type": asked.record_type,
-        "resource": None if asked.resource is None else asked.resource.resource,
+        "resource": code_of(asked),
         "fields": list(asked.fields),
         "masks": dict(asked.masks),
         "scope": scope_to_json(asked.scope),

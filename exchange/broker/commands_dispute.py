@@ -7,6 +7,7 @@ from datetime import datetime
 from exchange.broker.commands import check_demander, check_provider
 from exchange.broker.demands import acts_for, demand_of
 from exchange.broker.life import demand_for
+from exchange.broker.need import check_single, in_line, need_of
 from exchange.errors import ExchangeError
 from exchange.ledger.command import said
 from exchange.ledger.events import NewEvent
@@ -72,7 +73,8 @@ class EscalateDispute:
 class SettleDispute:
     """The competent department records how the open dispute ended. After `reply-again` a refused demand waits again.
 
-    Entity of the result: the demand. Raises ExchangeError: E_UNKNOWN_DEMAND, E_DEMAND_STATE, E_DISPUTE.
+    Entity of the result: the demand. Raises ExchangeError: E_UNKNOWN_DEMAND, E_DEMAND_STATE, E_DISPUTE; and, when it
+    would wait again beside another one of the same need, E_DEMAND_DUPLICATE, E_DEMAND_SPLIT.
     """
 
     demand: str
@@ -86,6 +88,8 @@ class SettleDispute:
         level = _open(demand).level
         if self.outcome not in OUTCOMES or not self.reason.strip():
             raise ExchangeError("E_DISPUTE", f"it has a reason, and one of the outcomes {', '.join(OUTCOMES)}")
+        if self.outcome == REPLY_AGAIN and demand.refused is not None:
+            check_single(state, need_of(state, demand), now, in_line(state, demand.demand))
         named = {"outcome": self.outcome, "level": level, "reason": self.reason.strip()}
         return said("dispute-settled", demand.demand, demand=demand.demand, **named)
 

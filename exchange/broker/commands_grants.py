@@ -9,9 +9,11 @@ from datetime import datetime
 
 from exchange.broker.demands import acts_for, running
 from exchange.broker.life import grant_for
+from exchange.broker.need import replaced, say_withdrawn
+from exchange.broker.satisfaction import grants_as_asked
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
-from exchange.ledger.command import said
+from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
 from exchange.ledger.state import GrantEntry, LedgerState
 from exchange.names import Department
@@ -41,20 +43,33 @@ class ActivateGrant:
 
 @dataclass(frozen=True, slots=True)
 class MarkFirstDelivered:
-    """Say that the grantee has taken all that stood in its share when it had joined. Nothing when that is said."""
+    """Say that the grantee has taken all that stood in its share when it had joined. Nothing when that is said.
+
+    When its demand replaces another and is granted in full, that other one is withdrawn in the same moment.
+    """
 
     grant: str
     empty: bool
     """Whether nothing stood there."""
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
-        """The `first-delivered`. Raises ExchangeError(E_GRANT_STATE) for a grant that is not active."""
+        """The `first-delivered`, and a `demand-withdrawn` for each demand whose place is taken.
+
+        Raises ExchangeError(E_GRANT_STATE) for a grant that is not active.
+        """
         grant = running(state, self.grant)
         if grant.first_delivered is not None:
             return ()
         if grant.activated is None:
             raise ExchangeError("E_GRANT_STATE", "the grant is not active")
-        return said("first-delivered", grant.grant, grant=grant.grant, empty=self.empty)
+        draft = Draft(state)
+        draft.say("first-delivered", grant.grant, grant=grant.grant, empty=self.empty)
+        demand = state.demands[grant.demand]
+        if grants_as_asked(demand, grant):
+            for before in replaced(state, demand.replaces):
+                if before.withdrawn is None:
+                    say_withdrawn(draft, before, f"replaced by {demand.demand}")
+        return draft.events
 
 
 @dataclass(frozen=True, slots=True)

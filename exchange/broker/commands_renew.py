@@ -1,7 +1,7 @@
 """The command that continues a demand beyond its use period."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exchange.avro.lock import SchemaRepository
@@ -9,6 +9,7 @@ from exchange.broker.commands import check_demander, check_exists
 from exchange.broker.commands_asked import Asked, asked_data, check_asked
 from exchange.broker.demands import demand_of
 from exchange.broker.life import demand_for
+from exchange.broker.need import check_single, need_of
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft
@@ -42,6 +43,8 @@ class RenewDemand:
         check_exists(state, before.demander, now)
         begin = self._begin(state, before)
         asked = check_asked(_asked(state, before), self.schemas)
+        need = replace(need_of(state, before), use_from=begin, use_until=self.use_until)
+        check_single(state, need, now, [before.demand])
         draft = Draft(state)
         demand = DemandId(f"d-{draft.seq}")
         draft.say(

@@ -1,15 +1,15 @@
 """Commands on what a demand lacks: the request for more, all at once, and the answer to it (Order 809, art. 21)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.commands import check_demander, check_provider
-from exchange.broker.commands_asked import STATED, Asked, asked_data, check_asked, check_single, missing_of
+from exchange.broker.commands_asked import STATED, asked_data, check_asked, missing_of
 from exchange.broker.demands import demand_of, demand_state
 from exchange.broker.life import IN_REVIEW, demand_for
+from exchange.broker.need import Need, check_single, in_line, need_of
 from exchange.errors import ExchangeError
 from exchange.ledger.command import said
 from exchange.ledger.events import NewEvent
@@ -72,11 +72,13 @@ class SupplementDemand:
         details = {name: text.strip() for name, text in self.stated.items() if text.strip()}
         if self.answer.strip():
             details["answer"] = self.answer.strip()
-        asked = self._asked(state, demand, now)
-        fields = demand.fields if asked is None else asked["fields"]
-        missing = missing_of({**demand.details, **details}, fields)
-        if not details and asked is None:
+        if not details and self.fields is None:
             raise ExchangeError("E_REQUEST", "a supplement adds something")
+        need = self._need(state, demand)
+        if self.fields is not None or "scenario" in details:
+            check_single(state, need, now, in_line(state, demand.demand))
+        missing = missing_of({**demand.details, **details}, need.asked.fields)
+        data = {} if self.fields is None else asked_data(need.asked)
         return said(
             "demand-supplemented",
             demand.demand,
@@ -84,23 +86,20 @@ class SupplementDemand:
             complete=not missing,
             missing=missing,
             details=details,
-            **(asked or {}),
+            **{name: data[name] for name in ("fields", "masks", "scope", "reply_days") if name in data},
         )
 
-    def _asked(self, state: LedgerState, demand: DemandEntry, now: datetime) -> dict[str, Any] | None:
-        """What is asked for from now on, as event data; None when that is left as it is."""
+    def _need(self, state: LedgerState, demand: DemandEntry) -> Need:
+        """What is asked for from now on."""
+        before = need_of(state, demand)
+        need = replace(before, scenario=self.stated.get("scenario", "").strip() or before.scenario)
         if self.fields is None:
-            return None
+            return need
         if demand.complete is not None:
             raise ExchangeError("E_DEMAND_STATE", "what is asked for cannot change any more: make another demand")
-        resource = state.resources.get(demand.resource or "")
         fields = tuple(dict.fromkeys(self.fields))
-        wanted = demand.details.get("provider")
-        asked = Asked(demand.demander, resource, demand.record_type, fields, self.masks, self.scope, wanted)
-        asked = check_asked(asked, self.schemas)
-        check_single(state, asked, now, beside=demand.demand)
-        data = asked_data(asked)
-        return {name: data[name] for name in ("fields", "masks", "scope", "reply_days")}
+        asked = replace(before.asked, fields=fields, masks=self.masks, scope=self.scope)
+        return replace(need, asked=check_asked(asked, self.schemas))
 
 
 def _check_turn(state: LedgerState, demand: DemandEntry, by: Department | None, now: datetime) -> None:

@@ -183,6 +183,11 @@ def qualifies(grant: GrantEntry) -> bool:
     return grant.active and grant.first_delivered is not None and not grant.breaches
 
 
+def grants_as_asked(demand: DemandEntry, grant: GrantEntry) -> bool:
+    """Whether a grant gives every asked field as asked, for all asked rows."""
+    return not grant.scope_narrowed and set(grant.granted).issuperset(demand.fields)
+
+
 def judge(state: LedgerState, demand: DemandEntry) -> Judged:
     """What a counted demand is in this state."""
     asked = set(demand.fields)
@@ -231,11 +236,8 @@ def grouped(some: Iterable[Judged], by: Key) -> dict[str, Rate]:
 
 def satisfied_strictly(state: LedgerState, demand: DemandEntry) -> bool:
     """Whether one qualifying grant has every asked field as asked, for the asked scope: `judge`, for that alone."""
-    for name in demand.grants:
-        grant = state.grants[name]
-        if qualifies(grant) and not grant.scope_narrowed and set(grant.granted).issuperset(demand.fields):
-            return True
-    return False
+    grants = (state.grants[name] for name in demand.grants)
+    return any(qualifies(grant) and grants_as_asked(demand, grant) for grant in grants)
 
 
 def state_at(events: Iterable[LedgerEvent], at: datetime) -> LedgerState:

@@ -31,10 +31,13 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
     use_from: Annotated[str | None, typer.Option(help="RFC 3339, with zone")] = None,
     use_until: Annotated[str | None, typer.Option(help="RFC 3339, with zone")] = None,
     freshness_seconds: Annotated[int | None, typer.Option(help="wanted freshness; else the update cycle")] = None,
+    replaces: Annotated[str | None, typer.Option(help="your open demand that is withdrawn once this is served")] = None,
     key: Annotated[str | None, typer.Option(help="idempotency key: the same twice submits once")] = None,
     as_json: Json = False,
 ) -> None:
     """Demand fields of a resource, as the department whose token you use.
+
+    One scenario is one demand: to ask for more later, replace it; both are there until the new one is served in full.
 
     Example: `exchange demand submit credit_code name status --resource 102001/1 --where region^3401
     --legal-basis "Tax Collection Act, art. 15" --scenario "tax registration" --use-scope "tax offices"`
@@ -53,6 +56,7 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
         "use_from": use_from,
         "use_until": use_until,
         "freshness_seconds": freshness_seconds,
+        "replaces": replaces,
     }
     with connect() as api:
         answer = api.post("/v1/demands", body, key)

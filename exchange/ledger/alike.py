@@ -1,33 +1,42 @@
-"""Demands that ask for the same: found by what they ask for, however many demands there are."""
+"""Demands that ask for the same, or for the same end: found by that, however many demands there are."""
 
+import unicodedata
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from exchange.names import DemandId, RecordType
 
 
 @dataclass(slots=True)
 class Alike:
-    """Demands by a hash of what they ask for. Who looks one up compares: hashes may meet, and a demand may change."""
+    """Demands by hashes of what they ask for. Who looks one up compares: hashes may meet, and a demand may change."""
 
     _demands: dict[int, tuple[DemandId, ...]] = field(default_factory=dict)
 
-    def note(
-        self,
-        demand: DemandId,
-        record_type: RecordType,
-        resource: str | None,
-        fields: Iterable[str],
-        scope: Hashable,
-    ) -> None:
-        """Note what a demand asks for now; what it asked for before stays."""
-        key = hash((record_type, resource, frozenset(fields), scope))
-        known = self._demands.get(key, ())
-        if demand not in known:
-            self._demands[key] = (*known, demand)
+    def note(self, demand: DemandId, *keys: int) -> None:
+        """Note what a demand asks for now, by keys of this module; what it asked for before stays."""
+        for key in keys:
+            known = self._demands.get(key, ())
+            if demand not in known:
+                self._demands[key] = (*known, demand)
 
-    def of(
-        self, record_type: RecordType, resource: str | None, fields: Iterable[str], scope: Hashable
-    ) -> tuple[DemandId, ...]:
-        """Every demand, of any department, that asks for these fields of these rows; perhaps a few others."""
-        return self._demands.get(hash((record_type, resource, frozenset(fields), scope)), ())
+    def of(self, key: int) -> tuple[DemandId, ...]:
+        """Every demand, of any department, that was noted by this key; perhaps a few others."""
+        return self._demands.get(key, ())
+
+
+def same(record_type: RecordType, resource: str | None, fields: Iterable[str], scope: Hashable) -> int:
+    """The key of demands for these fields of these rows."""
+    return hash((record_type, resource, frozenset(fields), scope))
+
+
+def same_end(record_type: RecordType, resource: str | None, scenario: str) -> int:
+    """The key of demands of a resource for this scenario."""
+    return hash((record_type, resource, plain(scenario)))
+
+
+@lru_cache(maxsize=4096)
+def plain(text: str) -> str:
+    """A text by which two are the same to a reader: its letters and digits, whatever their width and case."""
+    return "".join(one for one in unicodedata.normalize("NFKC", text).casefold() if one.isalnum())

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.clock import parse_time
+from exchange.ledger.alike import same, same_end
 from exchange.ledger.once import once, texts
 from exchange.ledger.state import (
     DemandEntry,
@@ -32,7 +33,10 @@ def _time(value: str | None) -> datetime | None:
 
 
 def _note_asked(state: LedgerState, demand: DemandEntry) -> None:
-    state.alike.note(demand.demand, demand.record_type, demand.resource, demand.fields, demand.scope)
+    kind, resource = demand.record_type, demand.resource
+    scenario = demand.details.get("scenario", "")
+    asked = same(kind, resource, demand.fields, demand.scope)
+    state.alike.note(demand.demand, asked, *([same_end(kind, resource, scenario)] if scenario else []))
 
 
 def _await(state: LedgerState, demand: DemandEntry) -> None:
@@ -76,6 +80,7 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
         missing=tuple(data.get("missing", ())),
         matched=None if provider is None else at,
         renews=None if data.get("renews") is None else DemandId(data["renews"]),
+        replaces=None if data.get("replaces") is None else DemandId(data["replaces"]),
         review=bool(data.get("review")),
         reply_days=data.get("reply_days"),
     )
@@ -83,6 +88,8 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
     _note_asked(state, entry)
     if entry.renews is not None:
         state.renewals[entry.renews] = (*state.renewals.get(entry.renews, ()), demand)
+    if entry.replaces is not None:
+        state.replacements[entry.replaces] = (*state.replacements.get(entry.replaces, ()), demand)
     _await(state, entry)
 
 
@@ -101,8 +108,8 @@ def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
         demand.masks = tuple(sorted(data.get("masks", {}).items()))
         demand.scope = scope_from_json(data.get("scope", ()))
         demand.reply_days = data.get("reply_days", demand.reply_days)
-        _note_asked(state, demand)
         _await(state, demand)
+    _note_asked(state, demand)
     for request in demand.supplements:
         request.answered = request.answered or at
     if data["complete"] and demand.complete is None:

@@ -320,6 +320,8 @@ class DemandEntry:
     """When a provider had it before it: at submission, or when a resource was published for it."""
     renews: DemandId | None = None
     """The demand whose use period it continues."""
+    replaces: DemandId | None = None
+    """The demand that is withdrawn when this one is served in full."""
     review: bool = False
     """Whether the competent department looks at it before the provider does."""
     reviewed: datetime | None = None
@@ -371,6 +373,8 @@ class LedgerState:
     """The demands by what they ask for."""
     renewals: dict[DemandId, tuple[DemandId, ...]] = field(default_factory=dict)
     """The demands that continue the use period of another one, by that one."""
+    replacements: dict[DemandId, tuple[DemandId, ...]] = field(default_factory=dict)
+    """The demands that are to take another one's place, by that one."""
     prompt: dict[DemandId, DemandEntry] = field(default_factory=dict)
     """Those of them that have never been replied to and ask for nothing that has a condition."""
     grants: dict[GrantId, GrantEntry] = field(default_factory=dict)

@@ -103,7 +103,7 @@ class Bus:
         """A grant of fields of a resource, consented and not yet placed."""
         stated: dict[str, Any] = {
             "legal_basis": "a law",
-            "scenario": "a scenario",
+            "scenario": f"scenario {self.ledger.state.seq}",
             "use_scope": "all",
             "mode": "batch-exchange",
         }

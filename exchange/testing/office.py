@@ -48,7 +48,7 @@ _FIELDS = (
     "old_number",
 )
 """Fields of the record type that may be absent."""
-_STATED = {"legal_basis": "a law", "scenario": "a duty", "use_scope": "the province", "mode": "batch-exchange"}
+_STATED = {"legal_basis": "a law", "use_scope": "the province", "mode": "batch-exchange"}
 
 
 def company(number: int, **fields: Any) -> dict[str, Any]:
@@ -172,7 +172,8 @@ class Office:
         """A grant of `fields` (else of all that is asked), which is active."""
         self.register(demander)
         schemas = self.service.schemas
-        submitted = SubmitDemand(demander=demander, resource=RESOURCE, fields=asked, **_STATED, schemas=schemas)  # type: ignore[arg-type]
+        stated = {**_STATED, "scenario": f"a duty that needs {', '.join(asked)}"}
+        submitted = SubmitDemand(demander=demander, resource=RESOURCE, fields=asked, **stated, schemas=schemas)  # type: ignore[arg-type]
         demand = DemandId(self.execute(submitted, demander)[0])
         self.execute(ConsentDemand(demand=demand, by=PROVIDER, fields=fields, schemas=schemas), PROVIDER)
         (grant,) = self.service.ledger.read(lambda state: tuple(state.demands[demand].grants))

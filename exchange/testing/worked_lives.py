@@ -6,7 +6,7 @@ from typing import Any
 
 from exchange.broker.evidence_judge import CAUSES
 from exchange.catalogue.model import Sharing
-from exchange.testing.worked_pieces import STATED, Pieces, once
+from exchange.testing.worked_pieces import Pieces, once
 from exchange.testing.worked_year import LATE_RESOURCE, Life
 
 MERGED, HEIR = "forestry", "natural-resources"
@@ -33,7 +33,7 @@ class Lives(Pieces):
             self.granted, self.granted, self.granted, self.automatic, self.partial, self.masked, self.narrowed,
             self.incomplete, self.asked_more, self.unmatched, self.reviewed, self.refused, self.extended,
             self.silent, self.paper, self.withdrawn, self.breached, self.suspended, self.expiring, self.disputed,
-            self.corrected, self.amended, self.ended, self.later, self.duplicate,
+            self.corrected, self.amended, self.ended, self.later, self.duplicate, self.widened,
         )  # fmt: skip
 
     def granted(self) -> Life:
@@ -52,7 +52,7 @@ class Lives(Pieces):
         resource = self._resource("102001/0001")
         demander = self._demander(resource.provider)
         fields = self._fields(resource, (Sharing.UNCONDITIONAL,))
-        answer = self.year.post(demander, "/v1/demands", **STATED, resource=resource.code, fields=fields)
+        answer = self.year.post(demander, "/v1/demands", **self._stated(), resource=resource.code, fields=fields)
         if answer is None:
             return
         self.year.tick()
@@ -65,10 +65,10 @@ class Lives(Pieces):
         made = self._submit(resource, fields=None) or self._submit(resource)
         if made is None:
             return
-        asked = self.year.get(made[0], f"/v1/demands/{made[1]}").json()["fields"]
+        asked = self.year.get(self._acting(made[0]), f"/v1/demands/{made[1]}").json()["fields"]
         if not asked:
             self._act(made[0], made[1], "supplement", fields=self._fields(resource, (Sharing.CONDITIONAL,)))
-            asked = self.year.get(made[0], f"/v1/demands/{made[1]}").json()["fields"]
+            asked = self.year.get(self._acting(made[0]), f"/v1/demands/{made[1]}").json()["fields"]
         yield self._days(1, 15)
         kept = asked[: max(len(self._schema(resource).natural_key), len(asked) - self.year.random.randint(1, 3))]
         yield from self._served(self._consent(resource, made[1], fields=kept))
@@ -129,7 +129,7 @@ class Lives(Pieces):
         demander = self._demander(resource.provider, "meteorology", *self.heirs.values())
         fields = self._fields(resource, (Sharing.UNCONDITIONAL,))
         answer = self.year.post(
-            demander, "/v1/demands", **STATED, record_type=resource.record_type, fields=fields, **wanted
+            demander, "/v1/demands", **self._stated(), record_type=resource.record_type, fields=fields, **wanted
         )
         if answer is None or never:
             return
@@ -297,7 +297,7 @@ class Lives(Pieces):
         for _ in range(self.year.random.randint(1, 3)):
             yield self._days(1, 30)
             key = self._schema(resource).natural_key
-            doubted = self.year.get(made.demander, f"/v1/grants/{made.grant}").json()["fields"]
+            doubted = self.year.get(self._acting(made.demander), f"/v1/grants/{made.grant}").json()["fields"]
             about = {"grant": made.grant, "key": "K-1", "fields": doubted[-1:], "words": "与证件不符"}
             doubt = self.year.post(self._acting(made.demander), "/v1/corrections", **about)
             if doubt is None or not key or self.year.random.random() < 0.25:
@@ -316,7 +316,7 @@ class Lives(Pieces):
         made = self._submit(resource)
         if made is None:
             return
-        asked = self.year.get(made[0], f"/v1/demands/{made[1]}").json()["fields"]
+        asked = self.year.get(self._acting(made[0]), f"/v1/demands/{made[1]}").json()["fields"]
         yield self._days(0.5, 8)
         grant = self._consent(resource, made[1], fields=asked[:-1])
         yield from self._served(grant, most=10)
@@ -356,19 +356,33 @@ class Lives(Pieces):
         yield from self._served(grant, most=2)
 
     def duplicate(self) -> Life:
-        """The same once more is refused; the same in small parts is not."""
+        """The same once more is refused, whatever it is for; and so is a part of it for the same."""
         resource = self._resource()
         made = self._submit(resource)
         if made is None:
             return
-        shown = self.year.get(made[0], f"/v1/demands/{made[1]}").json()
-        body = {**STATED, "resource": resource.code}
+        shown = self.year.get(self._acting(made[0]), f"/v1/demands/{made[1]}").json()
+        body = {**self._stated(), "resource": resource.code}
         assert self.year.post(made[0], "/v1/demands", **body, fields=shown["fields"]) is None
-        parts = [self.year.post(made[0], "/v1/demands", **body, fields=[name]) for name in shown["fields"][:1]]
+        body["scenario"] = shown["scenario"]
+        assert self.year.post(made[0], "/v1/demands", **body, fields=shown["fields"][:1]) is None
         yield self._days(1, 9)
-        for part in parts:
-            if part is not None:
-                yield from self._served(self._consent(resource, part["demand"]))
+        yield from self._served(self._consent(resource, made[1]))
+
+    def widened(self) -> Life:
+        """Served, then needed with more fields: another demand takes its place once it is served itself."""
+        resource = self._resource("101002/0002", "102001/0002")
+        made = yield from self._replied(resource, fields=self._fields(resource, (Sharing.CONDITIONAL,))[:2])
+        if made is None:
+            return
+        yield self._days(1, 40)
+        before = self.year.get(self._acting(made.demander), f"/v1/demands/{made.demand}").json()
+        fields = self._fields(resource, (Sharing.UNCONDITIONAL, Sharing.CONDITIONAL))
+        body = {**self._stated(), "scenario": before["scenario"], "resource": resource.code, "fields": fields}
+        wider = self.year.post(self._acting(made.demander), "/v1/demands", **body, replaces=made.demand)
+        if wider is not None:
+            yield self._days(1, 12)
+            yield from self._served(self._consent(resource, wider["demand"]))
 
     # what happens to departments
 

@@ -16,13 +16,11 @@ DEPARTMENTS = (
     "rural-revitalisation", "meteorology", "healthcare-security", "high-court", "procuratorate", "state-assets",
 )  # fmt: skip
 """The thirty that take part."""
-STATED = {
+_STATED = {
     "legal_basis": "政务数据共享条例 art. 20",
-    "scenario": "办理业务",
     "use_scope": "全省",
     "mode": "batch-exchange",
 }
-"""What a complete demand states."""
 
 
 class Made(NamedTuple):
@@ -78,11 +76,15 @@ class Pieces:
         assert record is not None
         return record
 
+    def _stated(self) -> dict[str, str]:
+        """What a complete demand states. Its scenario is one of many: now and then a department asks twice for one."""
+        return {**_STATED, "scenario": f"办理第{self.year.random.randint(1, 60)}类业务"}
+
     def _submit(self, resource: ResourceSpec, **more: Any) -> tuple[str, str] | None:
         """(demander, demand) of a new demand."""
         demander = self._demander(resource.provider)
         sharings = (Sharing.UNCONDITIONAL, Sharing.CONDITIONAL)
-        body = {**STATED, "resource": resource.code, "fields": self._fields(resource, sharings), **more}
+        body = {**self._stated(), "resource": resource.code, "fields": self._fields(resource, sharings), **more}
         answer = self.year.post(demander, "/v1/demands", **{name: one for name, one in body.items() if one is not None})
         return None if answer is None else (demander, answer["demand"])
 

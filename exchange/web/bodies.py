@@ -45,6 +45,7 @@ class DemandBody(Body):
     use_until: AwareDatetime | None = None
     freshness_seconds: _Seconds | None = None
     request: _Name | None = None
+    replaces: _Name | None = None
 
 
 class ConsentBody(Body):

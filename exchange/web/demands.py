@@ -75,6 +75,7 @@ def _submitting(api: APIRouter, service: Service) -> None:
             use_until=body.use_until,
             freshness_seconds=body.freshness_seconds,
             request=body.request,
+            replaces=body.replaces,
             schemas=service.schemas,
         )
         demands = run(service, command, caller, key)

@@ -118,6 +118,7 @@ def demand(state: LedgerState, entry: DemandEntry, now: datetime) -> Json:
         "freshness_seconds": entry.freshness_seconds,
         "grants": list(entry.grants),
         "renews": entry.renews,
+        "replaces": entry.replaces,
         "refusal": None if entry.refused is None else _refusal(entry),
         "extension": None if entry.extension is None else _extension(entry.extension),
         "dispute": None if entry.dispute is None else _dispute(entry.dispute),

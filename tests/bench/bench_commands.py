@@ -102,7 +102,7 @@ def demand(number: int) -> dict[str, object]:
         "fields": ["resident_id", "name", "household_region"],
         "scope": [{"field": "household_region", "operator": "equals", "values": [f"{number:06d}"]}],
         "legal_basis": "《社会保险法》第五十七条",
-        "scenario": "办理社会保险登记时核验人员信息",
+        "scenario": f"办理第{number}号社会保险登记时核验人员信息",
         "use_scope": "仅限本部门业务系统",
         "mode": "batch-exchange",
     }

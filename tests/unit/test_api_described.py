@@ -56,7 +56,9 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebGround]:
 def known(ground: WebGround) -> dict[str, list[str]]:
     """Values of path parameters under which there is something."""
     demands = [
-        ground.post(TAX, "/v1/demands", DEMAND | {"fields": ["credit_code", name]}).raise_for_status().json()["demand"]
+        ground.post(TAX, "/v1/demands", DEMAND | {"fields": ["credit_code", name], "scenario": name})
+        .raise_for_status()
+        .json()["demand"]
         for name in ("name", "address", "status", "approved")
     ]
     grants = []

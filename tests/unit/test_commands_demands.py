@@ -54,6 +54,7 @@ def submit(ledger: MemoryLedger, schemas: SchemaRepository) -> Submit:
             "resource": ENTERPRISES,
             "fields": ("credit_code", "name"),
             **STATED,
+            "scenario": f"税务登记 {ledger.state.seq}",
         }
         if "record_type" in asked:
             del defaults["resource"]

@@ -49,7 +49,8 @@ def ledger() -> MemoryLedger:
 def grant(ledger: MemoryLedger, schemas: SchemaRepository) -> Grant:
     def grant(**asked: Any) -> GrantEntry:
         defaults: dict[str, Any] = {"demander": TAX, "resource": "102001/0001", "fields": ("credit_code", "name")}
-        made = ledger.execute(SubmitDemand(**(defaults | STATED | asked), schemas=schemas))
+        stated = STATED | {"scenario": f"duty {ledger.state.seq}"}
+        made = ledger.execute(SubmitDemand(**(defaults | stated | asked), schemas=schemas))
         demand = ledger.state.demands[DemandId(made.entities[0])]
         assert demand.provider is not None
         ledger.execute(ConsentDemand(demand=demand.demand, by=demand.provider, schemas=schemas))

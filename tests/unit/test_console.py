@@ -40,7 +40,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebGround]:
 @pytest.fixture(scope="module")
 def demands(ground: WebGround) -> dict[str, str]:
     def submit(*fields: str, **more: Any) -> str:
-        body = {**STATED, "fields": ["credit_code", *fields], **more}
+        body = {**STATED, "scenario": f"{LONG} {fields}", "fields": ["credit_code", *fields], **more}
         return str(ground.post(TAX, "/v1/demands", body).raise_for_status().json()["demand"])
 
     now = ground.service.clock.now()
@@ -157,7 +157,7 @@ def test_a_list_longer_than_a_page_leads_on_and_back(tmp_path: Path) -> None:
         offered = list(ground.get(TAX, f"/v1/resources/{RESOURCE}").json()["fields"])
         for first in range(8):
             for second in range(first + 1, 9):
-                asked = {**STATED, "fields": sorted({offered[first], offered[second]})}
+                asked = {**STATED, "fields": sorted({offered[first], offered[second]}), "scenario": f"{first} {second}"}
                 ground.post(TAX, "/v1/demands", {**asked, "use_scope": "s" * (first + second)}).raise_for_status()
                 ground.post(STRANGER, "/v1/demands", {**asked}).raise_for_status()
         with browser(ground, "auditor") as person:

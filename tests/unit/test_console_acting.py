@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def people(ground: WebGround) -> Iterator[dict[str, Browser]]:
 
 
 def submitted(ground: WebGround, *fields: str, who: str = TAX, **more: Any) -> str:
-    body = {**STATED, "resource": RESOURCE, "fields": ["credit_code", *fields], **more}
+    stated = {**STATED, "scenario": f"needs {fields}"}
+    body = {**stated, "resource": RESOURCE, "fields": ["credit_code", *fields], **more}
     return str(ground.post(who, "/v1/demands", body).raise_for_status().json()["demand"])
 
 
@@ -143,7 +145,7 @@ def test_every_step_of_a_demand_is_taken_by_its_form(ground: WebGround, people: 
 def test_the_competent_department_reviews(tmp_path: Path) -> None:
     with web_ground(tmp_path) as ground, browser(ground, "supervisor") as supervisor, browser(ground, TAX) as tax:
         made = [
-            ground.post(TAX, "/v1/demands", {**STATED, "resource": "101004/0001", "fields": fields}).json()["demand"]
+            submitted(ground, resource="101004/0001", fields=fields, scenario=f"{len(fields)}")
             for fields in (list(ground.get(TAX, "/v1/resources/101004/0001").json()["fields"])[:n] for n in (2, 3))
         ]
         assert "2 to review" in supervisor.page("/console/").words
@@ -246,9 +248,10 @@ def test_hostile_words_stay_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     service.apply_catalogue("operator", None)
     with web_ground(tmp_path, service) as ground, browser(ground, TAX) as tax, browser(ground, MARKET, "zh") as market:
         words = {"legal_basis": HOSTILE, "scenario": HOSTILE, "use_scope": HOSTILE, "mode": HOSTILE}
-        grant = granted(ground, "name", **words)
+        later = (ground.service.clock.now() + timedelta(days=30)).isoformat()
+        grant = granted(ground, "name", **words, use_until=later)
         demand = ground.get(TAX, f"/v1/grants/{grant}").json()["demand"]
-        refused = submitted(ground, "legal_representative", **words)
+        refused = submitted(ground, "legal_representative", **words, use_from=later)
         ground.post(
             MARKET, f"/v1/demands/{refused}/refuse", {"reason": HOSTILE, "legal_basis": HOSTILE}
         ).raise_for_status()

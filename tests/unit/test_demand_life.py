@@ -55,7 +55,13 @@ def ledger() -> MemoryLedger:
 @pytest.fixture
 def submit(ledger: MemoryLedger, schemas: SchemaRepository) -> Submit:
     def submit(**asked: Any) -> DemandEntry:
-        usual = {"demander": TAX, "resource": COMPANIES, "fields": CONDITIONAL, **STATED}
+        usual = {
+            "demander": TAX,
+            "resource": COMPANIES,
+            "fields": CONDITIONAL,
+            **STATED,
+            "scenario": f"duty {ledger.state.seq}",
+        }
         done = ledger.execute(SubmitDemand(**(usual | asked), schemas=schemas), "taxation")
         return ledger.state.demands[DemandId(done.entities[0])]
 

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
 from exchange.broker.commands_amend import AmendGrant, SwitchShare
+from exchange.broker.commands_dispute import OpenDispute, SettleDispute
 from exchange.broker.commands_grants import ActivateGrant, BreakFreshness, MarkFirstDelivered
+from exchange.broker.commands_renew import RenewDemand
 from exchange.broker.commands_shares import PlaceGrant
+from exchange.broker.commands_supplement import SupplementDemand
 from exchange.broker.departments import ApplyCatalogue
 from exchange.broker.evidence_judge import Agreed, Sight, judge
 from exchange.broker.figures import read_figures
@@ -34,10 +37,10 @@ STATED = {"legal_basis": "a law", "scenario": "a duty", "use_scope": "the provin
 
 
 class Province:
-    """Demands of the tax office for the register of residents."""
+    """Demands of the tax office for the register of residents, each for a scenario of its own."""
 
     def __init__(self) -> None:
-        self.ledger = MemoryLedger()
+        self.ledger, self.scenarios = MemoryLedger(), 0
         self.schemas = SchemaRepository.load(Settings().schemas)
         self.do(ApplyCatalogue.of(load(Settings().catalogue)))
 
@@ -45,7 +48,9 @@ class Province:
         return self.ledger.execute(command).entities[0]
 
     def demand(self, *fields: str, by: Department = TAX, **more: Any) -> str:
-        asked = {"resource": PERSON, "fields": fields or FIELDS, **STATED, **more}
+        self.scenarios += 1
+        stated = {**STATED, "scenario": f"duty {self.scenarios}"}
+        asked = {"resource": PERSON, "fields": fields or FIELDS, **stated, **more}
         return self.do(SubmitDemand(demander=by, schemas=self.schemas, **asked))
 
     def consent(self, demand: str, **said: Any) -> GrantId:
@@ -212,24 +217,133 @@ def test_a_demand_withdrawn_under_pressure_is_listed_as_withdrawn_unsatisfied() 
     assert (total.clocks["reply"].kept, total.clocks["reply"].judged) == (1, 2), "and its reply stays missed"
 
 
-# splitting: what the rate of demands cannot prevent, the rate of needs shows
+# splitting: one need is one demand
+
+HEFEI, WUHU = (Condition("household_region", "prefix", (place,)) for place in ("3401", "3402"))
+DUTY = "核验纳税人身份"
 
 
-def test_splitting_a_served_demand_raises_the_strict_rate_but_not_that_of_needs(province: Province) -> None:
-    """The definition counts demands. Whoever splits is seen: the rate by need, in API and report, does not move."""
+def refused(code: str) -> Any:
+    return pytest.raises(ExchangeError, match=f"^{code}:")
+
+
+@pytest.mark.parametrize("granted", [True, False])
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"fields": FIELDS[:1]},
+        {"fields": FIELDS[1:]},
+        {"fields": ("household_region",)},
+        {"scope": (HEFEI,)},
+        {"scope": (HEFEI, WUHU)},
+        {"masks": {"name": "first"}, "fields": FIELDS[:2]},
+        {"fields": FIELDS[:1], "mode": "file-download", "request": "another", "legal_basis": "another law"},
+        {"fields": FIELDS[:1], "freshness_seconds": 60},
+    ],
+)
+def test_a_need_cannot_be_split_into_demands(province: Province, part: dict[str, Any], granted: bool) -> None:
     province.demand(by=Department("justice"))
-    whole = province.served(province.demand())
+    whole = province.demand(scenario=DUTY)
+    if granted:
+        province.served(whole)
     before = province.rate
-    assert (before.strict, before.by_need, before.by_field) == (0.5, 0.5, 0.5)
-    assert province.ledger.state.grants[whole].active
+    with refused("E_DEMAND_SPLIT"):
+        province.demand(**{"scenario": DUTY, **part})
+    assert province.rate == before
 
-    split = Province()
-    split.demand(by=Department("justice"))
+
+@pytest.mark.parametrize("written", [f" {DUTY}。", f"（{DUTY}）", "核验 纳税人\n身份", "核验“纳税人”身份；"])
+def test_another_way_to_write_a_scenario_is_no_other_need(province: Province, written: str) -> None:
+    province.demand(scenario=DUTY)
+    with refused("E_DEMAND_SPLIT"):
+        province.demand("resident_id", scenario=written)
+
+
+def test_no_supplement_and_no_renewal_makes_parts_of_a_need(province: Province) -> None:
+    start = province.ledger.clock.now()
+    whole = province.served(province.demand(scenario=DUTY, use_until=start + timedelta(days=60)))
+    other = province.demand("resident_id", "name", legal_basis="")
+    for stated in ({"scenario": DUTY, "legal_basis": "a law"}, {"scenario": f"{DUTY}！"}):
+        with refused("E_DEMAND_SPLIT"):
+            province.do(SupplementDemand(demand=other, by=TAX, stated=stated, schemas=province.schemas))
+    later = start + timedelta(days=50)
+    province.demand("name", scenario=f"{DUTY} (2027)", use_from=later, use_until=start + timedelta(days=90))
+    demand = province.ledger.state.grants[whole].demand
+    renewed = province.do(RenewDemand(demand=demand, by=TAX, schemas=province.schemas))
+    with refused("E_DEMAND_SPLIT"):
+        province.demand("sex", scenario=DUTY, use_from=start + timedelta(days=70))
+    assert province.ledger.state.demands[DemandId(renewed)].renews == demand
+
+
+def test_what_is_for_another_time_or_another_scenario_is_another_need(province: Province) -> None:
+    start = province.ledger.clock.now()
+    province.demand(scenario=DUTY, use_until=start + timedelta(days=30))
+    province.demand("resident_id", scenario=DUTY, use_from=start + timedelta(days=30))
+    province.demand("name", scenario="另一项职责")
+    province.demand("resident_id", scenario=DUTY, by=Department("health"))
+
+
+def test_a_dispute_does_not_bring_back_a_part_beside_another(province: Province) -> None:
+    first = province.demand(scenario=DUTY)
+    province.do(RefuseDemand(demand=first, by=POLICE, reason="no"))
+    second = province.demand("resident_id", "name", scenario=DUTY)
+    province.do(OpenDispute(demand=first, by=TAX, grounds="needed"))
+    again = SettleDispute(demand=first, outcome="reply-again", reason="it is")
+    with refused("E_DEMAND_SPLIT"):
+        province.do(again)
+    province.do(WithdrawDemand(demand=second, by=TAX))
+    province.do(again)
+    assert province.ledger.state.awaiting.keys() == {first}
+
+
+def test_a_wider_demand_takes_the_place_of_one_without_a_gap_and_counts_no_more(province: Province) -> None:
+    province.served(province.demand(by=Department("justice")))
+    first = province.demand("resident_id", "name", scenario=DUTY)
+    old = province.served(first)
+    assert province.strict == 1.0
+    wider = province.demand(scenario=DUTY, replaces=first)
+    assert province.strict == 2 / 3, "until it is served it is one more that is not"
+    with refused("E_REPLACEMENT"):
+        province.demand("resident_id", "sex", scenario=DUTY, replaces=first)
+    widest = province.demand(*FIELDS, "household_region", scenario=DUTY, replaces=wider)
+    assert province.strict == 2 / 4
+    partly = province.served(wider, fields=FIELDS[:3])
+    state = province.ledger.state
+    assert state.grants[old].active, "what was wanted is not served in full yet"
+    assert state.grants[partly].active
+    assert province.strict == 2 / 4
+    province.served(widest)
+    assert [state.demands[DemandId(one)].withdrawn is not None for one in (first, wider, widest)] == [True, True, False]
+    assert {state.grants[one].end_reason for one in (old, partly)} == {"withdrawn"}
+    assert province.strict == 1.0
+    assert province.rate.counted == 2
+
+
+@pytest.mark.parametrize("wrong", ["closed", "of another", "for another resource", "unknown"])
+def test_only_an_open_demand_of_ones_own_for_the_same_resource_is_replaced(province: Province, wrong: str) -> None:
+    demand = province.demand(scenario=DUTY)
+    by, code, more = TAX, "E_REPLACEMENT", {}
+    if wrong == "closed":
+        province.do(RefuseDemand(demand=demand, by=POLICE, reason="no"))
+    elif wrong == "of another":
+        by, code = Department("health"), "E_ROLE"
+    elif wrong == "unknown":
+        demand, code = "d-1", "E_UNKNOWN_DEMAND"
+    else:
+        more = {"resource": "102001/0001"}
+    with refused(code):
+        province.demand("name", by=by, replaces=demand, **more)
+
+
+# what no department can do is also seen: the rate by need
+
+
+def test_invented_scenarios_raise_the_rate_of_demands_but_not_that_of_needs(province: Province) -> None:
+    """Whether a scenario is a real one, its provider judges. Who invents them is seen by the rate by need."""
+    province.demand(by=Department("justice"))
     for name in FIELDS[1:]:
-        split.served(split.demand("resident_id", name))
-    after = split.rate
-    assert after.strict == 3 / 4
-    assert after.by_need == before.by_need == 0.5
+        province.served(province.demand("resident_id", name))
+    assert (province.strict, province.rate.by_need) == (3 / 4, 1 / 2)
 
 
 def test_an_unmet_part_keeps_the_whole_need_unmet(province: Province) -> None:

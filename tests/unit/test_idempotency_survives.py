@@ -44,7 +44,9 @@ def test_every_command_of_a_life_repeated_at_the_next_leader_has_the_same_answer
     ground: WebGround, tmp_path: Path
 ) -> None:
     demand = ground.post(TAX, "/v1/demands", DEMAND, "k-demand").json()["demand"]
-    other = ground.post(TAX, "/v1/demands", DEMAND | {"fields": ["address"]}, "k-other").json()["demand"]
+    other = ground.post(
+        TAX, "/v1/demands", DEMAND | {"fields": ["address"], "scenario": "another duty"}, "k-other"
+    ).json()["demand"]
     grant = ground.post(MARKET, f"/v1/demands/{demand}/consent", {}, "k-consent").json()["grants"][0]
     commands: list[tuple[str, str, dict[str, Any], str]] = [
         (OPERATOR, "/v1/catalogue", {}, "k-catalogue"),

@@ -76,7 +76,8 @@ def refused(answer: httpx.Response, status: int, code: str) -> None:
 
 
 def submitted(http: httpx.Client, as_: As, **changed: Any) -> str:
-    answer = http.post("/v1/demands", json=DEMAND | changed, headers=as_(TAX))
+    asked = DEMAND | {"scenario": f"needs {changed}"} | changed
+    answer = http.post("/v1/demands", json=asked, headers=as_(TAX))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["demand"])
 

@@ -95,12 +95,22 @@ def test_year_has_every_kind_of_step(lived: Lived) -> None:
     consents = [line["data"] for line in lines if line["event"] == "demand-consented"]
     for name in ("automatic", "masked", "scope_narrowed"):
         assert any(one.get(name) for one in consents)
-    assert any(one["data"].get("renews") for one in lines if one["event"] == "demand-submitted")
+    for name in ("renews", "replaces"):
+        assert any(one["data"].get(name) for one in lines if one["event"] == "demand-submitted")
+    given_way = [one["data"]["reason"] for one in lines if one["event"] == "demand-withdrawn"]
+    assert any(reason.startswith("replaced by ") for reason in given_way)
     assert any(one["data"].get("pauses") for one in lines if one["event"] == "supplement-requested")
 
 
 def test_commands_are_refused_for_no_other_reasons_than_the_story_has(lived: Lived) -> None:
-    known = {"E_DEMAND_DUPLICATE", "E_DEMAND_STATE", "E_GRANT_STATE", "E_PSEUDONYM_BESIDE_CLEAR", "E_DEMAND_OWN"}
+    known = {
+        "E_DEMAND_DUPLICATE",
+        "E_DEMAND_SPLIT",
+        "E_DEMAND_STATE",
+        "E_GRANT_STATE",
+        "E_PSEUDONYM_BESIDE_CLEAR",
+        "E_DEMAND_OWN",
+    }
     assert {*lived.world.refusals} <= {*known, "E_EXTENSION", "E_RENEWAL", "E_DISPUTE", "E_ROLE"}
 
 

@@ -340,6 +340,7 @@ RESOURCE: Final[Mapping[str, Form]] = _named(
             Input("use_from", "first-day"),
             _UNTIL,
             Input("freshness_hours", "hours", sent_as="freshness_seconds"),
+            Input("replaces", "line"),
         ),
         weight=FIRST,
         fits=lambda view, standing: "other" in standing and not view["withdrawn"],

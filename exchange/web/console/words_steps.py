@@ -163,6 +163,10 @@ STEPS: Final[Mapping[str, Text]] = {
     "input.legal_basis": Text("法律依据", "Legal basis"),
     "input.scenario": Text("使用场景", "Scenario"),
     "input.use_scope": Text("使用范围", "Use scope"),
+    "input.replaces": Text(
+        "替代的原需求编号（新需求全部满足后，原需求自动撤回）",
+        "Replaces (your open demand, withdrawn once this one is served in full)",
+    ),
     "input.mode": Text("共享方式", "Mode"),
     "input.use_from": Text("开始使用日期", "First day of use"),
     "input.use_until": Text("最后使用日期", "Last day of use"),

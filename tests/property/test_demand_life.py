@@ -79,7 +79,9 @@ def turn(ledger: MemoryLedger, demand: DemandEntry) -> Department | None:
 
 DemandStep = Callable[[MemoryLedger, DemandEntry, int], Command]
 DEMAND_COMMANDS: dict[str, DemandStep] = {
-    "supplement": lambda _l, d, _n: SupplementDemand(demand=d.demand, by=d.demander, stated=STATED, schemas=schemas()),
+    "supplement": lambda _l, d, n: SupplementDemand(
+        demand=d.demand, by=d.demander, stated={**STATED, "scenario": f"duty {n % 3}"}, schemas=schemas()
+    ),
     "request-supplement": lambda ledger, d, _n: RequestSupplement(
         demand=d.demand, by=turn(ledger, d), missing=("the article",), pauses=True
     ),
@@ -95,7 +97,9 @@ DEMAND_COMMANDS: dict[str, DemandStep] = {
     ),
     "withdraw": lambda _l, d, _n: WithdrawDemand(demand=d.demand, by=d.demander),
     "renew": lambda _l, d, _n: RenewDemand(demand=d.demand, by=d.demander, schemas=schemas()),
-    "dispute": lambda _l, d, n: OpenDispute(demand=d.demand, by=d.demander if n % 2 else provider_of(d), grounds="no"),
+    "dispute": lambda _l, d, n: OpenDispute(
+        demand=d.demand, by=d.demander if n % 2 or d.provider is None else d.provider, grounds="no"
+    ),
     "escalate": lambda _l, d, _n: EscalateDispute(demand=d.demand, by=None, reason="no agreement"),
     "settle": lambda _l, d, n: SettleDispute(demand=d.demand, outcome=OUTCOMES[n % 3], reason="heard"),
 }
@@ -133,21 +137,36 @@ class Life(RuleBasedStateMachine):
     @initialize()
     def some_demands(self) -> None:
         for number, what in enumerate(WANTED):
-            self.submit_one((TAX, COURT, HEALTH)[number % 3], what, 30 if number % 2 else None, number != 1)
+            self.submit_one((TAX, COURT, HEALTH)[number % 3], what, 30 if number % 2 else None, number != 1, 0)
 
     @precondition(lambda self: len(self.demands) < MOST_DEMANDS)
-    @rule(who=CLERKS, what=st.sampled_from(WANTED), days=st.none() | st.integers(2, 60), complete=st.booleans())
-    def submit(
-        self, who: Department, what: tuple[str | None, tuple[str, ...]], days: int | None, complete: bool
-    ) -> None:
-        self.submit_one(who, what, days, complete)
+    @rule(
+        who=CLERKS,
+        what=st.sampled_from(WANTED),
+        days=st.none() | st.integers(2, 60),
+        complete=st.booleans(),
+        duty=st.integers(0, 2),
+    )
+    def submit(self, who: Department, what: Wanted, days: int | None, complete: bool, duty: int) -> None:
+        self.submit_one(who, what, days, complete, duty)
 
-    def submit_one(self, who: Department, what: Wanted, days: int | None, complete: bool) -> None:
+    @precondition(lambda self: self.demands and len(self.demands) < MOST_DEMANDS)
+    @rule(which=PICK, fields=st.sampled_from((("status",), ("name", "status"), ())), place=st.booleans())
+    def submit_again(self, which: int, fields: tuple[str, ...], place: bool) -> None:
+        """Who made a demand makes another one for the same scenario: in its place, or beside it."""
+        before = self.demands[which % len(self.demands)]
+        named: dict[str, Any] = {"resource": before.resource, "replaces": before.demand if place else None}
+        stated = {**STATED, "scenario": before.details["scenario"]}
+        asked = fields or before.fields
+        command = SubmitDemand(demander=before.demander, fields=asked, schemas=schemas(), **named, **stated)
+        self._try(command, before.demander)
+
+    def submit_one(self, who: Department, what: Wanted, days: int | None, complete: bool, duty: int) -> None:
         resource, fields = what
         named: dict[str, Any] = {"resource": resource}
         if resource is None:
             named = {"record_type": RecordType("legal-entity.registration"), "provider": Department("civil-affairs")}
-        stated = STATED if complete else {**STATED, "legal_basis": ""}
+        stated = {**STATED, "scenario": f"duty {duty}", **({} if complete else {"legal_basis": ""})}
         until = None if days is None else self.ledger.clock.now() + timedelta(days=days)
         command = SubmitDemand(demander=who, fields=fields, use_until=until, schemas=schemas(), **named, **stated)
         self._try(command, who)
@@ -182,6 +201,18 @@ class Life(RuleBasedStateMachine):
         self._try(MarkFirstDelivered(grant, empty=False), "exchange")
         judged = RestoreFreshness(grant, cause) if serve else BreakFreshness(grant, cause, now)
         self._try(judged, "exchange")
+
+    @precondition(lambda self: self.demands)
+    @rule(which=PICK)
+    def serve_in_full(self, which: int) -> None:
+        """The provider grants all that a demand asks for, and it is delivered."""
+        demand = self.demands[which % len(self.demands)]
+        if demand.review and demand.reviewed is None:
+            self._try(ReviewDemand(demand=demand.demand, passed=True), "supervisor")
+        self._try(ConsentDemand(demand=demand.demand, by=provider_of(demand), schemas=schemas()), "clerk")
+        for grant in demand.grants[-1:]:
+            for command in (PlaceGrant(grant, schemas()), ActivateGrant(grant), MarkFirstDelivered(grant, empty=False)):
+                self._try(command, "exchange")
 
     @rule(hours=st.integers(1, 24 * 20))
     def time_passes(self, hours: int) -> None:
@@ -223,6 +254,14 @@ class Life(RuleBasedStateMachine):
     def strict_is_never_more_than_weighted(self) -> None:
         rate = satisfaction.rate(self.ledger.state, self.ledger.clock.now())
         assert rate.strict is None or (rate.weighted is not None and rate.strict <= rate.weighted <= 1)
+
+    @invariant()
+    def one_need_is_satisfied_once(self) -> None:
+        """Of all that one department asks of one resource for one scenario, one demand at most is satisfied."""
+        state, now = self.ledger.state, self.ledger.clock.now()
+        satisfied = [one.demand for one in satisfaction.judged(state, now) if one.strictly]
+        needs = {(one.demander, one.resource, one.details["scenario"]) for one in satisfied}
+        assert len(needs) == len(satisfied)
 
     @invariant()
     def what_waits_is_an_index_of_the_demands(self) -> None:

@@ -4,8 +4,8 @@ A demand counts when it is complete, its use period includes the moment, and it 
 demands count. It is satisfied when one of its grants is active, first delivered and not in breach. `strict` asks for a
 grant with every asked field as asked, for all asked rows; `weighted` takes the share of fields granted as asked.
 
-The rate is one of demands, so whoever asks in more, smaller demands for what is served anyway raises it. Two more
-ratios of the same demands do not move then, and stand beside it:
+The rate is one of demands, so a need is demanded at once (`exchange.broker.need`). Who invents needs would raise it
+still: two more ratios of the same demands, which do not move then, stand beside it:
 
 - by need: needs satisfied ÷ needs counted. A need is everything that one demander asks of one record type of one
   provider; it is satisfied when every counted demand of it is (strictly).

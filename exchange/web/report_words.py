@@ -87,9 +87,10 @@ LIMITS: Final = (
         "with other ways of counting.",
     ),
     Text(
-        "把已被满足的需求拆成多件会抬高严格满足率；按事项满足率不受拆分影响。两者相差明显时，应以后者为准进行核查。",
-        "Splitting satisfied demands into many raises the strict rate. The rate by need does not move then: where the "
-        "two are far apart, look there.",
+        "同一部门对同一资源、同一使用场景只能有一件需求；虚设使用场景仍会抬高严格满足率，按事项满足率不受影响。"
+        "两者相差明显时，应核查使用场景。",
+        "A department has one demand for one scenario on one resource. Invented scenarios still raise the strict rate, "
+        "but not the rate by need: where the two are far apart, look at the scenarios.",
     ),
     Text(
         "约定的时效可以宽于需求所需，首次提供时也可以没有记录；这两种情形按定义仍算满足，其件数单列。",

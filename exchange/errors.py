@@ -209,7 +209,7 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "the department has an open demand for the same resource, fields and scope", "withdraw the other one first"),
     ("E_DEMAND_SPLIT", Stage.COMMAND, Action.REFUSE,
      "the department has an open demand on the same resource for the same scenario: one need is one demand",
-     "demand all that the scenario needs at once, with `--replaces` and the open demand; for another need, say which"),
+     "demand all that it needs at once, saying which demand that replaces; or say which other scenario it is for"),
     ("E_REPLACEMENT", Stage.COMMAND, Action.REFUSE, "this demand cannot be replaced by that one",
      "replace an open demand for the same resource, and each once; the message says what does not hold"),
     ("E_DEMAND_OWN", Stage.COMMAND, Action.REFUSE, "the department would demand its own records from itself",

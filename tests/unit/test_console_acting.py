@@ -290,3 +290,26 @@ def test_forms_work_at_a_follower_too(tmp_path: Path) -> None:
                 kept = next(one for one in Outline(alone.text).forms if one[""].endswith("/withdraw"))
                 assert kept["key"] == form["key"], "what may have been done is not done twice"
         assert leader.get(TAX, f"/v1/demands/{demand}").json()["state"] == "withdrawn"
+
+
+@pytest.mark.parametrize(("lang", "field"), [("zh", "region"), ("en", "revoked")])
+def test_a_part_of_a_need_is_refused_with_a_way_to_the_open_demand_and_to_its_place(
+    ground: WebGround, lang: str, field: str
+) -> None:
+    whole = submitted(ground, field, scenario=f"一项职责 {lang}")
+    with browser(ground, TAX, lang) as person:
+        place = f"/console/catalogue/{RESOURCE}"
+        asked = {
+            **STATED,
+            "scenario": f"一项职责（{lang}）",
+            "fields": ["credit_code", field, "approved"],
+            "mode": "file-download",
+        }
+        refused = person.do(place, "submit", **asked)
+        assert refused.status_code == 409 and "E_DEMAND_SPLIT" in refused.text
+        assert f"/console/demands/{whole}" in Outline(refused.text).values("href")
+        made = person.do(place, "submit", **asked, replaces=whole)
+        assert made.is_success and f"/console/demands/{whole}" in Outline(made.text).values("href")
+        page = person.page(made.url.path).words
+    assert ("文件下载" if lang == "zh" else "file download") in page
+    assert ("替代原需求" if lang == "zh" else "Replaces") in page

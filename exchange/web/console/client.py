@@ -4,6 +4,7 @@ A page shows what the API answers, and a form sends the command that the API tak
 API sends commands on to the leader.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from exchange.web.problems import RateLimitError, status_of
 _BASE: Final = "http://exchange"
 _ANSWER_SECONDS: Final = 30.0
 _PORT: Final = 0
+_DEMAND: Final = re.compile(r"\bd-[0-9]+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Problem:
     advice: str
     retry_seconds: str = ""
     """When to try again; empty when nobody can tell."""
+
+    @property
+    def demands(self) -> list[str]:
+        """The demands that it names."""
+        return _DEMAND.findall(self.detail)
 
     @classmethod
     def of(cls, error: ExchangeError) -> "Problem":

@@ -220,11 +220,14 @@ _REASON: Final = Input("reason", "long", required=True)
 _MISSING: Final = Input("missing", "lines", required=True)
 _MASKED: Final = Input("fields", "fields", required=True, masked=True)
 _SCOPE: Final = Input("scope", "scope")
+MODES: Final = ("batch-exchange", "file-download")
+"""How records come (Order 809, art. 22): of its three, those that the exchange has."""
+
 _STATED: Final = (
     Input("legal_basis", "long"),
     Input("scenario", "long"),
     Input("use_scope", "line"),
-    Input("mode", "choice", choices=("batch-exchange",)),
+    Input("mode", "choice", choices=MODES),
 )
 _UNTIL: Final = Input("use_until", "last-day")
 
@@ -336,7 +339,7 @@ RESOURCE: Final[Mapping[str, Form]] = _named(
             Input("legal_basis", "long", required=True),
             Input("scenario", "long", required=True),
             Input("use_scope", "line", required=True),
-            Input("mode", "choice", required=True, choices=("batch-exchange",)),
+            Input("mode", "choice", required=True, choices=MODES),
             Input("use_from", "first-day"),
             _UNTIL,
             Input("freshness_hours", "hours", sent_as="freshness_seconds"),

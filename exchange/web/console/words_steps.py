@@ -189,6 +189,7 @@ STEPS: Final[Mapping[str, Text]] = {
     "input.finding": Text("核实结果", "What was found"),
     "input.words": Text("说明", "In words"),
     "choice.batch-exchange": Text("批量交换", "batch exchange"),
+    "choice.file-download": Text("文件下载", "file download"),
     "choice.upheld": Text("维持提供部门的处理", "the provider's act stands"),
     "choice.agreed": Text("双方达成一致", "the parties agreed"),
     "choice.reply-again": Text("提供部门重新答复", "the provider replies again"),

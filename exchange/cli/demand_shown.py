@@ -45,9 +45,9 @@ def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "use period", f"{begin or 'at once'} … {end or 'open'}"
     if demand["missing"]:
         yield "missing", ", ".join(demand["missing"])
-    for name in ("renews", "replaces"):
+    for name in ("renews", "replaces", "replaced_by"):
         if demand[name]:
-            yield name, demand[name]
+            yield name.replace("_", " "), demand[name]
     yield from _replies(demand)
     for name, words in _CLOCKS.items():
         if demand["clocks"][name] is not None:

@@ -119,12 +119,19 @@ def demand(state: LedgerState, entry: DemandEntry, now: datetime) -> Json:
         "grants": list(entry.grants),
         "renews": entry.renews,
         "replaces": entry.replaces,
+        "replaced_by": _replacement(state, entry),
         "refusal": None if entry.refused is None else _refusal(entry),
         "extension": None if entry.extension is None else _extension(entry.extension),
         "dispute": None if entry.dispute is None else _dispute(entry.dispute),
         "clocks": {name: statutory(getattr(running, name)) for name in ("review", "reply", "delivery")},
         **entry.details,
     }
+
+
+def _replacement(state: LedgerState, entry: DemandEntry) -> str | None:
+    """The demand that has taken the place of this one, or is to."""
+    others = (state.demands[one] for one in state.replacements.get(entry.demand, ()))
+    return next((one.demand for one in others if one.refused is None and one.withdrawn is None), None)
 
 
 def _refusal(entry: DemandEntry) -> Json:

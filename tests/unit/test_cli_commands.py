@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from exchange.broker.books import Account
-from exchange.broker.commands_grants import ActivateGrant
+from exchange.broker.commands_grants import ActivateGrant, MarkFirstDelivered
 from exchange.broker.commands_shares import PlaceGrant
 from exchange.broker.seams import ClientAccess
 from exchange.cli.demand import condition_of, masks_of
@@ -100,6 +100,20 @@ def test_every_step_of_a_demand_has_its_command(run: Run, service: MemoryService
     done(run("grant", "confirm-disposal", grant, "--how", "table dropped", by="natural-resources"))
     assert as_json(run("grant", "show", grant, "--json"))["must_dispose"] is False
     assert "withdraw" in done(run("demand", "life")) and "| `renew` |" in done(run("demand", "life", "--markdown"))
+
+
+def test_a_wider_demand_replaces_one_on_the_command_line(run: Run, service: MemoryService) -> None:
+    first = submit(run)
+    wider = ("demand", "submit", "credit_code", "name", "status", "--resource", ENTERPRISES, *STATED)
+    refused = run(*wider, by=TAX)
+    assert refused.exit_code != 0 and "E_DEMAND_SPLIT" in refused.output and first in refused.output
+    second = done(run(*wider, "--replaces", first, by=TAX)).strip()
+    assert f"replaced by {second}" in " ".join(done(run("demand", "show", first, by=TAX)).split())
+    assert f"replaces {first}" in " ".join(done(run("demand", "show", second, by=TAX)).split())
+    (grant,) = as_json(run("demand", "consent", second, "--json", by=MARKET))["grants"]
+    for command in (PlaceGrant(grant, service.schemas), ActivateGrant(grant), MarkFirstDelivered(grant, empty=False)):
+        service.ledger.execute(command)
+    assert as_json(run("demand", "show", first, "--json", by=TAX))["state"] == "withdrawn"
 
 
 def test_a_demand_lives_on_the_command_line(run: Run, service: MemoryService) -> None:

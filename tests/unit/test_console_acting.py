@@ -311,5 +311,7 @@ def test_a_part_of_a_need_is_refused_with_a_way_to_the_open_demand_and_to_its_pl
         made = person.do(place, "submit", **asked, replaces=whole)
         assert made.is_success and f"/console/demands/{whole}" in Outline(made.text).values("href")
         page = person.page(made.url.path).words
+        before = person.page(f"/console/demands/{whole}").words
     assert ("文件下载" if lang == "zh" else "file download") in page
     assert ("替代原需求" if lang == "zh" else "Replaces") in page
+    assert ("由新需求替代" if lang == "zh" else "Replaced by") in before

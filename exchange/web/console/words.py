@@ -177,6 +177,7 @@ _THINGS: Final[Mapping[str, Text]] = {
     "as_agreed": Text("由双方商定", "as agreed"),
     "renews": Text("续期自", "Renews"),
     "replaces": Text("替代原需求", "Replaces"),
+    "replaced_by": Text("由新需求替代", "Replaced by"),
     "refusal": Text("拒绝", "Refusal"),
     "extension": Text("延期答复", "Extension of the reply"),
     "extension_days": Text("{n}个工作日", "{n} working days"),

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from exchange.broker.commands import SubmitDemand, WithdrawDemand
@@ -56,8 +57,8 @@ def router(service: Service) -> APIRouter:
 
 
 def _submitting(api: APIRouter, service: Service) -> None:
-    @api.post("", status_code=201)
-    def submit(body: DemandBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    @api.post("", status_code=201, response_model=dict[str, Any])
+    def submit(body: DemandBody, caller: DepartmentOnly, key: Key) -> JSONResponse:
         """Demand fields of a resource; of a record type, one demand for each department that offers it."""
         command = SubmitDemand(
             demander=own(caller),
@@ -79,7 +80,8 @@ def _submitting(api: APIRouter, service: Service) -> None:
             schemas=service.schemas,
         )
         demands = run(service, command, caller, key)
-        return {**show(service, demands[0], caller), "demands": list(demands)}
+        # made here, in the thread that waited for the ledger: else the answer waits for another thread to look at it
+        return JSONResponse({**show(service, demands[0], caller), "demands": list(demands)}, 201)
 
 
 def _looking(api: APIRouter, service: Service) -> None:

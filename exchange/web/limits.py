@@ -1,11 +1,12 @@
 """Bounds on what callers may send: how large a body, how many requests. Nothing of the API needs more."""
 
-from collections.abc import Callable
 from math import ceil
-from threading import Lock
-from time import monotonic
+from time import time
 from typing import Final
 
+from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,62 +15,33 @@ from exchange.settings import HttpSettings
 from exchange.web.problems import RateLimitError, problem
 
 MOST_BYTES: Final = 262_144
-_MINUTE: Final = 60.0
-_KEPT: Final = 1024
-"""So many callers are remembered before those whose share is whole again are forgotten."""
 
 
 class RateLimit:
-    """Counts the requests of each caller, and the bad tokens of each address. Each instance counts for itself.
+    """Counts the requests of each caller, and the bad tokens of each address. Each instance counts for itself."""
 
-    now: seconds of a clock that only goes forward.
-    """
-
-    def __init__(self, settings: HttpSettings, now: Callable[[], float] = monotonic) -> None:
-        self._requests = _Shares(settings.request_burst, 1 / settings.requests_per_second, now)
-        most = settings.bad_tokens_per_minute
-        self._bad_tokens = _Shares(most, _MINUTE / most, now)
+    def __init__(self, settings: HttpSettings) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        window = max(1, ceil(settings.request_burst / settings.requests_per_second))
+        most = min(settings.request_burst, settings.requests_per_second * window)
+        self._requests = RateLimitItemPerSecond(most, window, namespace="requests")
+        self._bad_tokens = RateLimitItemPerMinute(settings.bad_tokens_per_minute, namespace="bad-tokens")
 
     def request(self, caller: str) -> None:
         """Count a request of a caller. Raises RateLimitError."""
-        self._requests.take(caller)
+        self._hit(self._requests, caller)
 
     def bad_token(self, address: str) -> None:
         """Count a bad token from an address. Raises RateLimitError.
 
         A good token from there stays good: behind one address stand all connectors of a department.
         """
-        self._bad_tokens.take(address)
+        self._hit(self._bad_tokens, address)
 
-
-class _Shares:
-    """Everybody's share: `most` at once, and one more every `seconds`.
-
-    Every request passes here, so of each caller one number is kept (the generic cell rate algorithm), and no thread
-    tidies up.
-    """
-
-    def __init__(self, most: int, seconds: float, now: Callable[[], float]) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._now = now
-        self._whole: dict[str, float] = {}
-        """When the share of each is whole again."""
-        self._tidy_at = _KEPT
-        self._lock = Lock()
-
-    def take(self, who: str) -> None:
-        """Take one. Raises RateLimitError when the share is used up."""
-        with self._lock:
-            now = self._now()
-            whole = max(now, self._whole.get(who, now)) + self._seconds
-            wait = whole - now - self._most * self._seconds
-            if wait > self._seconds / 1000:  # sums of fractions are not exact
-                raise RateLimitError(max(1, ceil(wait)))
-            self._whole[who] = whole
-            if len(self._whole) > self._tidy_at:
-                self._whole = {one: until for one, until in self._whole.items() if until > now}
-                self._tidy_at = max(_KEPT, 2 * len(self._whole))
+    def _hit(self, item: RateLimitItemPerSecond | RateLimitItemPerMinute, who: str) -> None:
+        if not self._limiter.hit(item, who):
+            reset = self._limiter.get_window_stats(item, who).reset_time
+            raise RateLimitError(max(1, ceil(reset - time())))
 
 
 class BodyLimit:

@@ -37,8 +37,8 @@ def check_single(state: LedgerState, need: Need, now: datetime, beside: Collecti
     for other in _open(state, same(asked.record_type, code, asked.fields, asked.scope), asked, now):
         if other.demand not in beside and _same(other, asked):
             raise ExchangeError("E_DEMAND_DUPLICATE", f"{other.demand} is open")
-    if not plain(need.scenario):
-        return
+    if not need.scenario:
+        return  # it is incomplete, and waits for one
     for other in _open(state, same_end(asked.record_type, code, need.scenario), asked, now):
         if other.demand not in beside and _same_end(other, need) and _meet(other, need):
             raise ExchangeError("E_DEMAND_SPLIT", f"{other.demand} is open for the same scenario")

@@ -259,6 +259,12 @@ def test_another_way_to_write_a_scenario_is_no_other_need(province: Province, wr
         province.demand("resident_id", scenario=written)
 
 
+def test_scenarios_that_say_nothing_are_one(province: Province) -> None:
+    province.demand(scenario="——")
+    with refused("E_DEMAND_SPLIT"):
+        province.demand("resident_id", scenario="……")
+
+
 def test_no_supplement_and_no_renewal_makes_parts_of_a_need(province: Province) -> None:
     start = province.ledger.clock.now()
     whole = province.served(province.demand(scenario=DUTY, use_until=start + timedelta(days=60)))

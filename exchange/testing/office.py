@@ -168,12 +168,21 @@ class Office:
         """Let the ledger's leader decide a command; the entities of its events."""
         return self.service.ledger.execute(command, actor, None, Deadline.after(_COMMAND_SECONDS)).entities
 
-    def consent(self, demander: Department, asked: tuple[str, ...], fields: tuple[str, ...] | None = None) -> GrantId:
-        """A grant of `fields` (else of all that is asked), which is active."""
+    def consent(
+        self,
+        demander: Department,
+        asked: tuple[str, ...],
+        fields: tuple[str, ...] | None = None,
+        replaces: GrantId | None = None,
+    ) -> GrantId:
+        """A grant of `fields` (else of all that is asked), which is active; perhaps in the place of another one."""
         self.register(demander)
         schemas = self.service.schemas
-        stated = {**_STATED, "scenario": f"a duty that needs {', '.join(asked)}"}
-        submitted = SubmitDemand(demander=demander, resource=RESOURCE, fields=asked, **stated, schemas=schemas)  # type: ignore[arg-type]
+        stated: dict[str, Any] = {**_STATED, "scenario": f"a duty that needs {', '.join(asked)}"}
+        if replaces is not None:
+            before = self.service.ledger.read(lambda state: state.demands[state.grants[replaces].demand])
+            stated |= {"scenario": before.details["scenario"], "replaces": before.demand}
+        submitted = SubmitDemand(demander=demander, resource=RESOURCE, fields=asked, **stated, schemas=schemas)
         demand = DemandId(self.execute(submitted, demander)[0])
         self.execute(ConsentDemand(demand=demand, by=PROVIDER, fields=fields, schemas=schemas), PROVIDER)
         (grant,) = self.service.ledger.read(lambda state: tuple(state.demands[demand].grants))

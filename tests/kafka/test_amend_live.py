@@ -59,6 +59,12 @@ def serving(office: Office, grant: GrantId) -> None:
     office.until(lambda: office.state(grant) == "serving", f"{grant} is served")
 
 
+def served(office: Office, grant: GrantId) -> bool:
+    """Take what there is by now; whether that was enough."""
+    take(office, grant)
+    return office.state(grant) == "serving"
+
+
 def shown(office: Office, grant: GrantId) -> dict[str, Any]:
     return office.service.ledger.read(lambda state: views.grant(state, state.grants[grant]))
 
@@ -167,6 +173,23 @@ def window(office: Office, grant: GrantId, folder_path: Path, stop: threading.Ev
     thread = threading.Thread(target=work)
     thread.start()
     return thread
+
+
+def test_a_demand_that_replaces_another_is_served_before_that_one_ends(office: Office) -> None:
+    health = Department("health")
+    office.write(company(number) for number in range(1000, 1020))
+    old = office.consent(health, ("credit_code", "name"))
+    office.until(lambda: served(office, old), "the old grant is served")
+    before = share_topic(office.entry(old).share or ShareName(""))
+    wider = office.consent(health, ASKED, replaces=old)
+    assert read_all(office, health, old, before), "nobody has taken anything of the wider one"
+    assert office.state(old) == "serving"
+    office.until(lambda: served(office, wider), "the wider grant is served")
+    ended = office.entry(old)
+    assert (ended.end_reason, ended.ended) == ("withdrawn", office.entry(wider).first_delivered)
+    office.until(lambda: not read_all(office, health, old, before), "the rights of the old grant are gone")
+    now = share_topic(office.entry(wider).share or ShareName(""))
+    assert {f"C{number:05}" for number in range(1000, 1020)} <= read_all(office, health, wider, now)
 
 
 def test_a_grant_that_is_served_by_files_is_serving_only_when_the_receipt_is_there(

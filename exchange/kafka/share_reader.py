@@ -6,7 +6,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from exchange.errors import ExchangeError
 from exchange.kafka.connection import Connection, Login
-from exchange.kafka.errors import translate
+from exchange.kafka.errors import error_of, translate
 from exchange.kafka.message import Message
 
 _PASSING = frozenset(
@@ -69,6 +69,8 @@ class ShareReader:
         self._ended: set[int] = set()
         self._lost: set[int] = set()
         self._held: list[Message] = []
+        self._untold: dict[int, int] = {}
+        """What the group has not been told yet, as Kafka let nobody in: partition to next offset."""
         self._consumer.subscribe([topic], on_assign=self._assign)
 
     @property
@@ -107,13 +109,11 @@ class ShareReader:
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Tell the group what has been taken: partition to next offset.
 
+        While Kafka refuses the secret of a member that it has served, that waits for the next `poll`.
         Raises ExchangeError; E_KAFKA_MEMBERSHIP when the partitions belong to another member by now.
         """
-        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
-        try:
-            self._consumer.commit(offsets=places, asynchronous=False)
-        except KafkaException as error:
-            raise translate(error, f"committing {self._topic}") from None
+        self._untold.update(offsets)
+        self._tell()
 
     def rest(self, seconds: float) -> None:
         """Stay a member for a while without reading on. What comes nevertheless waits for the next `poll`."""
@@ -136,7 +136,19 @@ class ShareReader:
             raise translate(error, f"reading {self._topic}") from None
         self._login.renew(self._consumer)
         self._login.check()
+        if self._untold:
+            self._tell()
         return [message for message in found if self._is_record(message)]
+
+    def _tell(self) -> None:
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in self._untold.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            if not self._login.lapsed(error_of(error)):
+                raise translate(error, f"committing {self._topic}") from None
+        else:
+            self._untold.clear()
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self._login.answered()
@@ -147,6 +159,7 @@ class ShareReader:
         self._at_end -= assigned
         self._ended -= assigned
         self._lost -= assigned
+        self._untold = {partition: offset for partition, offset in self._untold.items() if partition in assigned}
         self._held = [message for message in self._held if message.partition() not in assigned]
         consumer.assign(places)
 

@@ -253,5 +253,5 @@ class Running:
         deadline = Deadline.after(_WAIT_SECONDS)
         while not holds():
             assert not deadline.passed
-            assert self.ended is None or holds()
+            assert self.ended is None or holds(), self.ended
             self.stop.wait(_PAUSE_SECONDS)

@@ -20,7 +20,7 @@ from exchange.handover.receipt import Receipt, encode
 from exchange.handover.receive import receive
 from exchange.kafka.message import Message
 from exchange.kafka.producer import IdempotentProducer
-from exchange.kafka.share_reader import ShareReader
+from exchange.kafka.share_reader import ShareReader, passes
 from exchange.names import HEARTBEAT_KEY, Department, RecordType, faults_topic, receipt_topic
 from exchange.observe import metrics
 from exchange.stages import Stage
@@ -85,6 +85,7 @@ class HandoverLine:
 
         Raises ExchangeError for what waiting won't mend, such as the end of the grant.
         """
+        served = False
         while not stop.is_set():
             reader: ShareReader | None = None
             try:
@@ -92,7 +93,8 @@ class HandoverLine:
                 self._read(reader, stop, once)
                 return
             except ExchangeError as error:
-                if error.entry.action is not Action.RETRY:
+                served = served or (reader is not None and reader.served)
+                if not passes(error, served):
                     raise
                 _log.warning("handover.restarted", stage="handover.receive", code=error.code, detail=error.detail)
                 stop.wait(_PAUSE_SECONDS)

@@ -28,7 +28,7 @@ from exchange.handover.receipt import Receipt, encode
 from exchange.handover.receive import receive
 from exchange.kafka.message import Message
 from exchange.kafka.producer import IdempotentProducer
-from exchange.kafka.share_reader import ShareReader
+from exchange.kafka.share_reader import ShareReader, passes
 from exchange.names import HEARTBEAT_KEY, faults_topic, receipt_topic
 from exchange.observe import metrics
 from exchange.stages import Stage
@@ -123,6 +123,7 @@ class FileWindow:
 
         What is left then may be a delivery that waits. Raises ExchangeError for what waiting won't mend.
         """
+        served = False
         while not stop.is_set():
             reader: ShareReader | None = None
             try:
@@ -133,7 +134,8 @@ class FileWindow:
             except ExchangeError as error:
                 if error.code == "E_GRANT_REFUSED":
                     self._parts.chain.recall()
-                if error.entry.action is not Action.RETRY:
+                served = served or (reader is not None and reader.served)
+                if not passes(error, served):
                     raise
                 _log.warning("handover.restarted", stage=error.entry.stage, code=error.code, detail=error.detail)
                 stop.wait(_PAUSE_SECONDS)

@@ -67,12 +67,10 @@ class Login:
             self._secret, self._refusals = secret, 0
             _log.warning("kafka.secret-renewed", principal=self._connection.username)
 
-    def lapsed(self, error: KafkaError) -> bool:
-        """Whether a call failed because a client that Kafka has served is refused now: it waits for another secret."""
-        if error.code() not in _REFUSALS or not self._answered:
-            return False
-        self._refused = True
-        return True
+    @property
+    def served(self) -> bool:
+        """Whether Kafka has served this client."""
+        return self._answered
 
     def answered(self) -> None:
         """Kafka has served this client."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from exchange.errors import ExchangeError
+from exchange.errors import Action, ExchangeError
 from exchange.kafka.connection import Connection, Login
-from exchange.kafka.errors import error_of, translate
+from exchange.kafka.errors import translate
 from exchange.kafka.message import Message
 
 _PASSING = frozenset(
@@ -69,9 +69,12 @@ class ShareReader:
         self._ended: set[int] = set()
         self._lost: set[int] = set()
         self._held: list[Message] = []
-        self._untold: dict[int, int] = {}
-        """What the group has not been told yet, as Kafka let nobody in: partition to next offset."""
         self._consumer.subscribe([topic], on_assign=self._assign)
+
+    @property
+    def served(self) -> bool:
+        """Whether Kafka has let it read."""
+        return self._login.served
 
     @property
     def caught_up(self) -> bool:
@@ -109,11 +112,13 @@ class ShareReader:
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Tell the group what has been taken: partition to next offset.
 
-        While Kafka refuses the secret of a member that it has served, that waits for the next `poll`.
         Raises ExchangeError; E_KAFKA_MEMBERSHIP when the partitions belong to another member by now.
         """
-        self._untold.update(offsets)
-        self._tell()
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            raise translate(error, f"committing {self._topic}") from None
 
     def rest(self, seconds: float) -> None:
         """Stay a member for a while without reading on. What comes nevertheless waits for the next `poll`."""
@@ -136,19 +141,7 @@ class ShareReader:
             raise translate(error, f"reading {self._topic}") from None
         self._login.renew(self._consumer)
         self._login.check()
-        if self._untold:
-            self._tell()
         return [message for message in found if self._is_record(message)]
-
-    def _tell(self) -> None:
-        places = [TopicPartition(self._topic, partition, offset) for partition, offset in self._untold.items()]
-        try:
-            self._consumer.commit(offsets=places, asynchronous=False)
-        except KafkaException as error:
-            if not self._login.lapsed(error_of(error)):
-                raise translate(error, f"committing {self._topic}") from None
-        else:
-            self._untold.clear()
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self._login.answered()
@@ -159,7 +152,6 @@ class ShareReader:
         self._at_end -= assigned
         self._ended -= assigned
         self._lost -= assigned
-        self._untold = {partition: offset for partition, offset in self._untold.items() if partition in assigned}
         self._held = [message for message in self._held if message.partition() not in assigned]
         consumer.assign(places)
 
@@ -176,6 +168,14 @@ class ShareReader:
         elif not problem.retriable() and problem.code() not in _PASSING:
             raise translate(problem, f"reading {self._topic}")
         return False
+
+
+def passes(error: ExchangeError, served: bool) -> bool:
+    """Whether another reader may do better later. served: this one, or one before it, was let in.
+
+    Who was let in before waits for its new secret: it stands in its file a little later than in Kafka.
+    """
+    return error.entry.action is Action.RETRY or (served and error.code == "E_KAFKA_REFUSED")
 
 
 def is_refusal(error: ExchangeError) -> bool:

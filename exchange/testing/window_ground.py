@@ -121,6 +121,7 @@ class _Reader:
         self._share, self._step = share, step
         self._begin = begin
         self._at: dict[int, int] = {}
+        self.served = True
 
     def poll(self, records: int, seconds: float) -> list[_Message]:  # noqa: ARG002 - the signature is the reader's
         """The next ones."""

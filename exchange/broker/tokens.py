@@ -12,7 +12,8 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.command import Draft, said
 from exchange.ledger.events import NewEvent
-from exchange.ledger.state import LedgerState, TokenEntry
+from exchange.ledger.state import LedgerState
+from exchange.ledger.token import TokenEntry
 
 DEPARTMENT_ROLE = "department"
 ROLES = (DEPARTMENT_ROLE, "supervisor", "operator", "auditor")

@@ -19,8 +19,8 @@ from exchange.ledger.settled import DISCARDED, REDRIVEN, Act, Settled
 from exchange.ledger.state import (
     LedgerState,
     ResourceEntry,
-    TokenEntry,
 )
+from exchange.ledger.token import TokenEntry
 from exchange.names import DemandId, Department, GrantId, RecordType
 
 COMMAND_DIGEST = "command"

@@ -10,6 +10,7 @@ from exchange.ledger.correction import CorrectionEntry
 from exchange.ledger.done import CommandsDone
 from exchange.ledger.history import History
 from exchange.ledger.settled import Settled
+from exchange.ledger.token import TokenEntry
 from exchange.names import CorrectionId, DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
 
@@ -343,20 +344,6 @@ class DemandEntry:
 
 
 @dataclass(slots=True)
-class TokenEntry:
-    """An API token: only its SHA-256 is known."""
-
-    token: str
-    """Its id."""
-    digest: str
-    role: str
-    department: Department | None
-    revoked: bool = False
-    expires: datetime | None = None
-    """From then on it is refused; None in ledgers of before tokens expired."""
-
-
-@dataclass(slots=True)
 class LedgerState:
     """Everything after the events so far. Only `exchange.ledger.fold` changes it."""
 
@@ -369,14 +356,14 @@ class LedgerState:
     demands: dict[DemandId, DemandEntry] = field(default_factory=dict)
     awaiting: dict[DemandId, DemandEntry] = field(default_factory=dict)
     """The demands that nobody has consented to, refused or withdrawn."""
+    prompt: dict[DemandId, DemandEntry] = field(default_factory=dict)
+    """Those of them that have never been replied to and ask for nothing that has a condition."""
     alike: Alike = field(default_factory=Alike)
     """The demands by what they ask for."""
     renewals: dict[DemandId, tuple[DemandId, ...]] = field(default_factory=dict)
     """The demands that continue the use period of another one, by that one."""
     replacements: dict[DemandId, tuple[DemandId, ...]] = field(default_factory=dict)
     """The demands that are to take another one's place, by that one."""
-    prompt: dict[DemandId, DemandEntry] = field(default_factory=dict)
-    """Those of them that have never been replied to and ask for nothing that has a condition."""
     grants: dict[GrantId, GrantEntry] = field(default_factory=dict)
     running: dict[GrantId, GrantEntry] = field(default_factory=dict)
     """The grants that have not ended."""

@@ -23,10 +23,10 @@ from exchange.ledger.state import (
     GrantEntry,
     LedgerState,
     ResourceEntry,
-    TokenEntry,
     UseRecord,
 )
 from exchange.ledger.terms import scope_to_json
+from exchange.ledger.token import TokenEntry
 from exchange.names import ShareName
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from exchange import settings as settings_module
 from exchange.errors import ExchangeError
 from exchange.settings import KafkaSettings
 
-_CALLBACKS = ("error_cb", "on_delivery")
+_CALLBACKS = ("error_cb", "on_commit", "on_delivery")
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 _REFUSED_OFTEN = 3
 _WHAT = "the Kafka password"
@@ -72,6 +72,11 @@ class Login:
         """Whether Kafka has served this client."""
         return self._answered
 
+    @property
+    def lapsed(self) -> bool:
+        """Whether Kafka has refused a client that it had served; it waits for another secret since."""
+        return self._answered and self._refusals > 0
+
     def answered(self) -> None:
         """Kafka has served this client."""
         self._answered = True
@@ -121,7 +126,10 @@ class Connection:
         return settings_module.secret(SecretStr(self._password), self._file, _WHAT) if self._file else self._password
 
     def config(self, **options: Any) -> dict[str, Any]:
-        """A client configuration. `options` are librdkafka's names with `_` for `.` (`group_id="x"`)."""
+        """A client configuration. `options` are librdkafka's names with `_` for `.` (`group_id="x"`).
+
+        Raises ExchangeError(E_KAFKA_REFUSED) without a secret, and as `secret` does.
+        """
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
@@ -134,6 +142,8 @@ class Connection:
             config["sasl.mechanism"] = self.mechanism
             config["sasl.username"] = self.username
             config["sasl.password"] = self.secret()
+            if not config["sasl.password"]:  # its file is being written
+                raise ExchangeError("E_KAFKA_REFUSED", f"{self.username} has no secret")
         if self.ca_file is not None:
             config["ssl.ca.location"] = str(self.ca_file)
         config.update({_spelt(name): value for name, value in options.items()})

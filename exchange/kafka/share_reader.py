@@ -6,7 +6,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from exchange.errors import Action, ExchangeError
 from exchange.kafka.connection import Connection, Login
-from exchange.kafka.errors import translate
+from exchange.kafka.errors import error_of, translate
 from exchange.kafka.message import Message
 
 _PASSING = frozenset(
@@ -20,6 +20,12 @@ _PASSING = frozenset(
 )
 _LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION})
 _CALL_SECONDS = 10.0
+_AWAY = ("E_KAFKA_REFUSED", "E_KAFKA_UNREACHABLE")
+"""What a commit meets while Kafka lets its client in no more."""
+_QUICK_LOOKS = 20
+_QUICK_SECONDS = 0.005
+_SLOW_SECONDS = 0.1
+"""How often it looks whether a commit was answered: at first without stopping to read on."""
 
 
 class ShareReader:
@@ -43,6 +49,7 @@ class ShareReader:
         self._consumer = Consumer(
             connection.config(
                 error_cb=self._login,
+                on_commit=self._committed,
                 group_id=group,
                 # Of each topic a member of its own: a static member that comes back with another subscription is
                 # given its old partitions without a rebalance.
@@ -69,6 +76,8 @@ class ShareReader:
         self._ended: set[int] = set()
         self._lost: set[int] = set()
         self._held: list[Message] = []
+        self._outcome: list[KafkaError | None] = []
+        """What the group has answered to the last commit, as soon as it has."""
         self._consumer.subscribe([topic], on_assign=self._assign)
 
     @property
@@ -104,28 +113,51 @@ class ShareReader:
 
     def poll(self, records: int, seconds: float) -> list[Message]:
         """At most `records` next records after at most `seconds`. Raises ExchangeError for what waiting won't mend."""
-        if self._held:
-            held, self._held = self._held, []
-            return held
-        return self._consume(records, seconds)
+        found = self._consume(max(1, records - len(self._held)), 0.0 if self._held else seconds)
+        held, self._held = self._held, []
+        return held + found
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell the group what has been taken: partition to next offset.
+        """Tell the group what has been taken: partition to next offset. Waits while a member's secret is refused.
 
         Raises ExchangeError; E_KAFKA_MEMBERSHIP when the partitions belong to another member by now.
         """
         places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        refused = False
+        while (problem := self._told(places)) is not None:
+            error = translate(problem, f"committing {self._topic}")
+            if error.code == "E_WORKER_TWIN" and refused:
+                # It was away for longer than its session: that it is not known any more does not show a twin.
+                raise ExchangeError("E_KAFKA_MEMBERSHIP", error.detail)
+            if error.code == "E_KAFKA_REFUSED":
+                self._login(problem)
+            if error.code not in _AWAY or not self._login.lapsed:
+                raise error
+            refused = True
+            self.rest(_SLOW_SECONDS)
+
+    def _told(self, places: list[TopicPartition]) -> KafkaError | None:
+        """Commit; what the group answers. Not the client's own waiting: in that it would take no new secret."""
+        self._outcome.clear()
         try:
-            self._consumer.commit(offsets=places, asynchronous=False)
+            self._consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
-            raise translate(error, f"committing {self._topic}") from None
+            return error_of(error)
+        quick = _QUICK_LOOKS
+        while not self._outcome:
+            if quick > 0:
+                self._hold(_QUICK_SECONDS)
+            else:
+                self.rest(_SLOW_SECONDS)
+            quick -= 1
+        return self._outcome[0]
 
     def rest(self, seconds: float) -> None:
         """Stay a member for a while without reading on. What comes nevertheless waits for the next `poll`."""
         assigned = self._consumer.assignment()
         self._consumer.pause(assigned)
         try:
-            self._held += self._consume(1, seconds)
+            self._hold(seconds)
         finally:
             still = {(place.topic, place.partition) for place in self._consumer.assignment()}
             self._consumer.resume([place for place in assigned if (place.topic, place.partition) in still])
@@ -142,6 +174,14 @@ class ShareReader:
         self._login.renew(self._consumer)
         self._login.check()
         return [message for message in found if self._is_record(message)]
+
+    def _hold(self, seconds: float) -> None:
+        """Look for one record, for the next `poll`."""
+        found = self._consume(1, seconds)
+        self._held += found  # not in one line: an assignment within takes away what is held of its partitions
+
+    def _committed(self, problem: KafkaError | None, _places: list[TopicPartition]) -> None:
+        self._outcome.append(problem)
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self._login.answered()

@@ -8,10 +8,10 @@ import pytest
 import structlog
 from xdist.scheduler import LoadFileScheduling
 
-from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.embedded.postgres import EmbeddedPostgres
-from exchange.kafka.admin import Admin
-from exchange.kafka.connection import Connection
+from exchange.kafka.admin.admin import Admin
+from exchange.kafka.client.connection import Connection
 from exchange.settings import KafkaSettings
 
 PrincipalSettings = Callable[[str], KafkaSettings]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from exchange import record
-from exchange.avro.checker import compile_check
+from exchange.avro.compiled.checker import compile_check
 from exchange.avro.record_schema import FieldRule, RecordSchema, quoted
 from exchange.errors import ExchangeError
 from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from exchange import record
 from exchange.admission.admit import Admitter, Dropped, identity_of
 from exchange.admission.memory import CONTENT, CONTENT_BITS
+from exchange.avro.compiled.walk import Names, emit_skip
 from exchange.avro.record_schema import EXPIRES_AT
 from exchange.avro.schema import Node, Primitive, Union
-from exchange.avro.walk import Names, emit_skip
 from exchange.clock import Clock, format_time
 from exchange.errors import ExchangeError
-from exchange.kafka.message import Message
+from exchange.kafka.client.message import Message
 from exchange.record import Headers
 
 End = Callable[[bytes], int | None]

@@ -8,11 +8,11 @@ from exchange import names
 from exchange.admission.line import AdmissionUnit
 from exchange.admission.rules import Rules
 from exchange.errors import ExchangeError
-from exchange.kafka.admin import Admin
-from exchange.kafka.connection import Connection
-from exchange.kafka.message import Message
-from exchange.kafka.restoring import restored
-from exchange.kafka.unit import Unit
+from exchange.kafka.admin.admin import Admin
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.message import Message
+from exchange.kafka.line.restore import restored
+from exchange.kafka.line.unit import Unit
 from exchange.names import RecordType, TopicName
 
 _log = structlog.get_logger("exchange.admission")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from exchange import names
 from exchange.avro.record_schema import RecordSchema
-from exchange.ledger.ownership import Owns, bodies, owned_by
-from exchange.ledger.state import LedgerState
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.state.ownership import Owns, bodies, owned_by
 from exchange.names import Department, RecordType, TopicName
 from exchange.record import source_of
 

@@ -20,9 +20,9 @@ from exchange.admission.rules import Rules
 from exchange.admission.state import Books
 from exchange.admission.unseal import Unsealer
 from exchange.errors import ExchangeError
-from exchange.kafka.line_partitions import partitions_of_keys
-from exchange.kafka.message import Message
-from exchange.kafka.unit import Output
+from exchange.kafka.client.batch_partitioner import partitions_of_keys
+from exchange.kafka.client.message import Message
+from exchange.kafka.line.unit import Output
 from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.observe import metrics
 from exchange.observe.logs import place_of
@@ -147,11 +147,11 @@ class AdmissionUnit:
         passage.misplaced = self._misplaced(keys)
         passage.today = self._rules.today()
         take, produce, registry, partition = passage.take, output.produce, self._registry, self._partition
-        beats = admitted = unchanged = superseded = 0
+        heartbeats = admitted = unchanged = superseded = 0
         for key, message in zip(keys, messages, strict=True):
             value = message.value()
             if value is None and key == HEARTBEAT_KEY:
-                beats += 1
+                heartbeats += 1
                 continue
             try:
                 entered = take(key, value, message)
@@ -173,7 +173,7 @@ class AdmissionUnit:
                 _produce(output, registry, None, key, partition, entered.headers)
         if admitted and self._beaten_ms is None:
             self._beaten_ms = self._now_ms()
-        self.books.taken += len(messages) - beats
+        self.books.taken += len(messages) - heartbeats
         self.books.admitted += admitted
         self.books.unchanged += unchanged
         self.books.superseded += superseded
@@ -184,7 +184,7 @@ class AdmissionUnit:
         for key, value in [books, *self._repeated.changed()]:
             _produce(output, self._state, value, key, self._partition, None)
 
-    def hopeless(self) -> bool:
+    def unwritable(self) -> bool:
         """Never: a registry or quarantine that is gone cannot be left out, so there is nothing to hurry for."""
         return False
 

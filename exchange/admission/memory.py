@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from exchange import record
 from exchange.errors import ExchangeError
-from exchange.kafka.message import Message
+from exchange.kafka.client.message import Message
 from exchange.names import HEARTBEAT_KEY
 
 MAX_SEQUENCE = (1 << 63) - 1

@@ -6,8 +6,8 @@ the state of the line, for as long as tombstones are kept in the registry.
 
 from exchange.admission.memory import CONTENT, CONTENT_BITS
 from exchange.clock import Clock
-from exchange.kafka.message import Message
-from exchange.kafka.topics import TOMBSTONES_KEPT
+from exchange.kafka.admin.topics import TOMBSTONES_KEPT
+from exchange.kafka.client.message import Message
 
 PREFIX = b"w|"
 """Of the keys in a unit's partition of `exchange.admission.<record type>`; the value is the sequence in digits."""

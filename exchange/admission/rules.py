@@ -9,8 +9,8 @@ from exchange.admission.inboxes import Inbox, inbox, inbox_topics
 from exchange.avro.lock import SchemaRepository
 from exchange.avro.record_schema import RecordSchema
 from exchange.clock import Clock
-from exchange.kafka.topics import HEARTBEAT_EVERY
-from exchange.ledger.state import LedgerState
+from exchange.kafka.admin.topics import HEARTBEAT_EVERY
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import RecordType, TopicName
 
 _SECONDS_A_DAY = 86_400

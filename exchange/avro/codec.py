@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from exchange.avro.checker import compile_check
-from exchange.avro.decoder import compile_decode
-from exchange.avro.encoder import compile_encode
+from exchange.avro.compiled.checker import compile_check
+from exchange.avro.compiled.decoder import compile_decode
+from exchange.avro.compiled.encoder import compile_encode
 from exchange.avro.schema import Schema, parse
 
 

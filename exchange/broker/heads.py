@@ -4,7 +4,7 @@ from datetime import date
 
 from exchange.calendar import day_in_shanghai
 from exchange.clock import Clock
-from exchange.ledger.state import LedgerState
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.observe.logs import get_logger
 
 _log = get_logger("exchange.ledger")

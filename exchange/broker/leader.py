@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from exchange.ledger.command import said
-from exchange.ledger.events import NewEvent
-from exchange.ledger.state import LedgerState
+from exchange.ledger.events.event import NewEvent
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.command import said
 
 
 @dataclass(frozen=True, slots=True)

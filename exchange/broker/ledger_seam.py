@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from exchange.clock import Deadline
-from exchange.ledger.command import Command
-from exchange.ledger.decisions import Result
-from exchange.ledger.state import LedgerState
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.command import Command
+from exchange.ledger.store.decisions import Result
 
 T = TypeVar("T")
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.books import Account
-from exchange.broker.corrections_desk import Corrections
-from exchange.broker.quarantine import Quarantine
+from exchange.broker.corrections.desk import Corrections
+from exchange.broker.evidence.books import Account
+from exchange.broker.quarantine.desk import Quarantine
 from exchange.clock import Clock, Deadline
-from exchange.kafka.admin import Acl, NewTopicSpec, OffsetAt
-from exchange.ledger.command import Command
-from exchange.ledger.events import LedgerEvent
-from exchange.ledger.state import LedgerState
+from exchange.kafka.admin.admin import Acl, NewTopicSpec, OffsetAt
+from exchange.ledger.events.event import LedgerEvent
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.command import Command
 from exchange.names import GrantId
 
 T = TypeVar("T")

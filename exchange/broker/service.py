@@ -19,38 +19,38 @@ import exchange
 from exchange import names
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.books import Account, books, publish, quarantine
-from exchange.broker.commands_timely import ConsentUnconditional, consents_wait
-from exchange.broker.corrections_desk import Corrections
-from exchange.broker.corrections_store import KafkaCorrections
-from exchange.broker.departments import AddDepartment, ApplyCatalogue, RotateSecret
-from exchange.broker.enforcement import Layout, Reconciler, Watch, bootstrap, falls_due
-from exchange.broker.evidence import Evidence
-from exchange.broker.evidence_lines import LineStates
-from exchange.broker.evidence_receipts import Receipts
+from exchange.broker.corrections.desk import Corrections
+from exchange.broker.corrections.store import KafkaCorrections
+from exchange.broker.demands.automatic import ConsentUnconditional, consents_wait
+from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue, RotateSecret
+from exchange.broker.enforcement.reconciler import Layout, Reconciler, Watch, bootstrap, falls_due
+from exchange.broker.evidence.books import Account, books, publish, quarantine
+from exchange.broker.evidence.line_states import LineStates
+from exchange.broker.evidence.look import Evidence
+from exchange.broker.evidence.receipts import Receipts
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
-from exchange.broker.published import publish_demands
-from exchange.broker.quarantine import Quarantine
+from exchange.broker.ledger_metrics import publish_demands
+from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
 from exchange.clock import Clock, Deadline, SystemClock
 from exchange.errors import ExchangeError
-from exchange.kafka.admin import Admin
-from exchange.kafka.connection import Connection
-from exchange.kafka.peek import Peeker
-from exchange.kafka.quotas import Quota, set_quotas
-from exchange.kafka.reader import PartitionTail
-from exchange.kafka.topic_settings import set_topic_settings
-from exchange.ledger.events import LedgerEvent
-from exchange.ledger.follower import read_ledger
-from exchange.ledger.state import LedgerState
-from exchange.ledger.store import LedgerStore
+from exchange.kafka.admin.admin import Admin
+from exchange.kafka.admin.quotas import Quota, set_quotas
+from exchange.kafka.admin.topic_settings import set_topic_settings
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.peek import Peeker
+from exchange.kafka.client.reader import PartitionTail
+from exchange.ledger.events.event import LedgerEvent
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.follower import read_ledger
+from exchange.ledger.store.ledger_store import LedgerStore
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
-from exchange.quarantine.shelf import KafkaShelf
+from exchange.quarantine.store import KafkaQuarantineStore
 from exchange.settings import KafkaSettings, Settings
 
 _ENFORCE_SECONDS = 30.0
@@ -93,7 +93,7 @@ class BrokerService:
         self._admin = Admin(self._super)
         self.quarantine = Quarantine(
             self._store,
-            KafkaShelf(self._connection, Admin(self._connection)),
+            KafkaQuarantineStore(self._connection, Admin(self._connection)),
             self.schemas,
             lambda: quarantine(self._lines),
         )

@@ -17,7 +17,7 @@ from exchange.avro.subset import subset_schema
 from exchange.catalogue import words
 from exchange.catalogue.model import Catalogue, ResourceSpec
 from exchange.errors import ExchangeError
-from exchange.kafka.topics import TopicKind, partitions_of, topic_config
+from exchange.kafka.admin.topics import TopicKind, partitions_of, topic_config
 from exchange.names import RecordType, ShareName
 
 VERSION: Final = "3.1.0"

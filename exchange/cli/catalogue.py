@@ -18,8 +18,8 @@ from exchange.catalogue.dcat import dcat
 from exchange.catalogue.load import load
 from exchange.catalogue.record_types import read_record_schemas
 from exchange.cli.catalogue_show import STDOUT, CatalogueFolder, SchemasFolder, show, write
-from exchange.cli.client import connect
 from exchange.cli.output import DOES_NOT_HOLD, say
+from exchange.web.client import connect
 
 app = typer.Typer(no_args_is_help=True, help="Departments and resources as code: check, show, export, apply.")
 app.command()(show)

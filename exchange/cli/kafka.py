@@ -13,9 +13,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from exchange.cli.output import DOES_NOT_HOLD, detail, say, show_json, table
 from exchange.clock import Deadline
-from exchange.embedded.jar_lock import kafka_version
-from exchange.embedded.jars import JarCache
-from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
+from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
+from exchange.embedded.kafka.jar_lock import kafka_version
+from exchange.embedded.kafka.jars import JarCache
 from exchange.errors import ExchangeError
 from exchange.names import ADMIN
 

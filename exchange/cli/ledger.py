@@ -11,16 +11,16 @@ import typer
 
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
-from exchange.broker import satisfaction
-from exchange.broker.figures import read_figures
-from exchange.broker.periods import Period, year
+from exchange.broker.rate import satisfaction
+from exchange.broker.rate.figures import read_figures
+from exchange.broker.rate.periods import Period, year
 from exchange.cli import output
 from exchange.clock import Deadline, format_time, parse_time
 from exchange.errors import ExchangeError
-from exchange.kafka.connection import Connection
-from exchange.ledger.collector import collect_rarely
-from exchange.ledger.events import LedgerEvent, read_lines, write_line
-from exchange.ledger.follower import read_ledger
+from exchange.kafka.client.connection import Connection
+from exchange.ledger.events.event import LedgerEvent, read_lines, write_line
+from exchange.ledger.store.follower import read_ledger
+from exchange.ledger.store.garbage_collection import collect_rarely
 from exchange.ledger.verify import Head, verify
 
 _READ_SECONDS = 300.0

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -11,29 +11,39 @@ from typer.main import get_command
 from exchange.cli.output import exit_status, fail
 from exchange.errors import ExchangeError
 
-COMMANDS: dict[str, str] = {
-    "demo": "Everything at once: Kafka, departments, the way of a record, the satisfaction rate.",
-    "kafka": "The embedded Apache Kafka: start, stop, state, fetch its jars.",
-    "serve": "The broker service: API, metrics, enforcement, evidence.",
-    "admit": "One worker of the admission line.",
-    "deliver": "One worker of the delivery line.",
-    "run": "A department's source or sink.",
-    "files": "Deliveries in files: check and take them; the key that signs them.",
-    "department": "Departments, their Kafka principals, their successors.",
-    "demand": "Demands through their life.",
-    "grant": "Grants: what a department may read.",
-    "correction": "Doubts about single records, and their answers.",
-    "quarantine": "Records that could not go on: look, redrive, discard.",
-    "books": "The books per record type and share, and whether they close.",
-    "ledger": "The ledger: export, verify, recompute the rate.",
-    "report": "The yearly report on the satisfaction rate: page, table, JSON.",
-    "token": "API tokens.",
-    "schemas": "The Avro schemas: check, lock, show.",
-    "catalogue": "Departments and resources as code: check, show, apply.",
-    "errors": "Every error with its meaning and what to do next.",
-    "settings": "Every setting with its default and meaning.",
+
+class Group(NamedTuple):
+    """A group of commands, or one command."""
+
+    module: str
+    """Under `exchange.cli`; it holds the group as `app`, or the command as a function of the command's name."""
+    help: str
+    """One line."""
+
+
+COMMANDS: dict[str, Group] = {
+    "demo": Group("demo", "Everything at once: Kafka, departments, the way of a record, the satisfaction rate."),
+    "kafka": Group("kafka", "The embedded Apache Kafka: start, stop, state, fetch its jars."),
+    "serve": Group("process.serve", "The broker service: API, metrics, enforcement, evidence."),
+    "admit": Group("process.admit", "One worker of the admission line."),
+    "deliver": Group("process.deliver", "One worker of the delivery line."),
+    "run": Group("process.run", "A department's source or sink."),
+    "files": Group("files", "Deliveries in files: check and take them; the key that signs them."),
+    "department": Group("broker.department", "Departments, their Kafka principals, their successors."),
+    "demand": Group("demand.command", "Demands through their life."),
+    "grant": Group("broker.grant", "Grants: what a department may read."),
+    "correction": Group("broker.correction", "Doubts about single records, and their answers."),
+    "quarantine": Group("broker.quarantine", "Records that could not go on: look, redrive, discard."),
+    "books": Group("broker.books", "The books per record type and share, and whether they close."),
+    "ledger": Group("ledger", "The ledger: export, verify, recompute the rate."),
+    "report": Group("broker.report", "The yearly report on the satisfaction rate: page, table, JSON."),
+    "token": Group("broker.token", "API tokens."),
+    "schemas": Group("schemas", "The Avro schemas: check, lock, show."),
+    "catalogue": Group("catalogue", "Departments and resources as code: check, show, apply."),
+    "errors": Group("errors", "Every error with its meaning and what to do next."),
+    "settings": Group("settings", "Every setting with its default and meaning."),
 }
-"""Every group of commands with its one-line help. `exchange.cli.<name>` holds it as `app`, or as that function."""
+"""Every group of commands, in the order of the help page."""
 
 
 class LazyGroup(TyperGroup):
@@ -47,7 +57,7 @@ class LazyGroup(TyperGroup):
         """What the help page and the completion show: name and one line, nothing imported."""
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(name=cmd_name, callback=None, help=COMMANDS[cmd_name])
+        return TyperCommand(name=cmd_name, callback=None, help=COMMANDS[cmd_name].help)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that runs, imported now."""
@@ -65,7 +75,7 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """The command or group called `name`, from its module."""
-    module = importlib.import_module(f"exchange.cli.{name}")
+    module = importlib.import_module(f"exchange.cli.{COMMANDS[name].module}")
     found: typer.Typer | Callable[..., Any] = getattr(module, "app", None) or getattr(module, name)
     if not isinstance(found, typer.Typer):
         single = typer.Typer()

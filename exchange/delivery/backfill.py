@@ -18,12 +18,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
 
-from exchange.delivery.cutter import Cutter
+from exchange.delivery.cutting.cutter import Cutter
 from exchange.delivery.receive import is_heartbeat
 from exchange.delivery.state import Counts
 from exchange.errors import ExchangeError
-from exchange.kafka.message import Message
-from exchange.kafka.unit import Output
+from exchange.kafka.client.message import Message
+from exchange.kafka.line.unit import Output
 
 _CHUNK = 500
 _SENT_AT_ONCE = 2_000

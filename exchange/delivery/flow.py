@@ -12,17 +12,17 @@ from dataclasses import replace
 import structlog
 
 from exchange.delivery.backfill import Cursor, Pass
-from exchange.delivery.cut import Holdings
-from exchange.delivery.cutter import Cutter
+from exchange.delivery.cutting.cut import Holdings
+from exchange.delivery.cutting.cutter import Cutter
+from exchange.delivery.cutting.pseudonym import MasterSecret
+from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.permit import Inherited, Share
-from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.state import Backfilling, Counts, Joined, Place, UnitState
 from exchange.delivery.wanted import Shares
-from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
-from exchange.kafka.unit import Output, UnitId
-from exchange.ledger.ownership import owned_by
-from exchange.ledger.state import ShareEntry
+from exchange.kafka.line.unit import Output, UnitId
+from exchange.ledger.state.ledger_state import ShareEntry
+from exchange.ledger.state.ownership import owned_by
 from exchange.names import ShareName, TopicName, share_topic
 
 _log = structlog.get_logger("exchange.delivery")

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from exchange import record
+from exchange.delivery.cutting.pseudonym import pseudonym, pseudonymous_id
 from exchange.delivery.permit import Share
-from exchange.delivery.pseudonym import pseudonym, pseudonymous_id
 from exchange.names import share_topic
 from exchange.record import Headers
 

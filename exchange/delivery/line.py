@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from exchange.delivery.backfill import Cursor
-from exchange.delivery.cutter import produce_again
-from exchange.delivery.doubts import Doubts
+from exchange.delivery.cutting.cutter import produce_again
+from exchange.delivery.cutting.pseudonym import MasterSecret
+from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.flow import Flow
-from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.receive import untaken
 from exchange.delivery.report import Report
 from exchange.delivery.state import (
@@ -25,14 +25,14 @@ from exchange.delivery.state import (
     encode_place,
     encode_totals,
 )
+from exchange.delivery.unwritable import Doubts
 from exchange.delivery.wanted import Shares
-from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
-from exchange.kafka.connection import Connection
-from exchange.kafka.cursor import PartitionCursor
-from exchange.kafka.message import Message
-from exchange.kafka.restoring import restored
-from exchange.kafka.unit import Output, UnitId
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.cursor import PartitionCursor
+from exchange.kafka.client.message import Message
+from exchange.kafka.line.restore import restored
+from exchange.kafka.line.unit import Output, UnitId
 from exchange.names import RecordType, TopicName, delivery_topic, registry_topic, share_topic
 
 LINE = "delivery"
@@ -129,7 +129,7 @@ class DeliveryUnit:
             except BufferError:
                 produce_again(output, topic, value, key, partition)
 
-    def hopeless(self) -> bool:
+    def unwritable(self) -> bool:
         """Whether the topic of a share is gone that the transaction may have written to."""
         if self._doubts is None:
             return False

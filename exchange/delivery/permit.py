@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from exchange.delivery.layout import Layout
-from exchange.delivery.scopes import emit_scope
-from exchange.ledger.ownership import Owns
-from exchange.ledger.state import Terms
+from exchange.delivery.cutting.layout import Layout
+from exchange.delivery.cutting.scopes import emit_scope
+from exchange.ledger.state.ledger_state import Terms
+from exchange.ledger.state.ownership import Owns
 from exchange.names import Department, SchemaId, ShareName
 from exchange.record import SOURCE, Headers, source_of
 

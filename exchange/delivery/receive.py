@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from exchange.errors import ExchangeError
-from exchange.kafka.message import Message
+from exchange.kafka.client.message import Message
 from exchange.names import HEARTBEAT_KEY, SchemaId
 from exchange.record import unframe
 

@@ -6,8 +6,8 @@ Admission has proven every record well-formed, so a kept field is a slice of the
 from collections.abc import Callable
 from typing import Any
 
-from exchange.delivery.layout import Choice, Layout, choice
-from exchange.delivery.masks import MASKED_TYPES, masker
+from exchange.delivery.cutting.layout import Choice, Layout, choice
+from exchange.delivery.cutting.masks import MASKED_TYPES, masker
 from exchange.delivery.permit import Share
 from exchange.errors import ExchangeError
 from exchange.record import frame

@@ -7,8 +7,8 @@ from weakref import WeakValueDictionary
 from exchange import record
 from exchange.clock import Clock, parse_time
 from exchange.delivery.state import Counts, UnitState
-from exchange.kafka.message import Message
-from exchange.kafka.unit import UnitId
+from exchange.kafka.client.message import Message
+from exchange.kafka.line.unit import UnitId
 from exchange.names import RecordType, ShareName
 from exchange.observe import metrics
 from exchange.stages import Stage

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from exchange.delivery.cut import Holdings
+from exchange.delivery.cutting.cut import Holdings
 from exchange.delivery.forward import headers_of, key_of
 from exchange.delivery.permit import Share, comes_by_heritage
 from exchange.names import share_topic

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
-from exchange.delivery.pseudonym import DIGEST_BYTES
+from exchange.delivery.cutting.pseudonym import DIGEST_BYTES
 from exchange.names import ShareName
 
 UNIT_KEY = b"n|"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from exchange.ledger.follower import LedgerFollower
-from exchange.ledger.ownership import heirs
-from exchange.ledger.state import Heritage, LedgerState, ShareEntry
+from exchange.ledger.state.ledger_state import Heritage, LedgerState, ShareEntry
+from exchange.ledger.state.ownership import heirs
+from exchange.ledger.store.follower import LedgerFollower
 from exchange.names import RecordType, ShareName
 
 Shares = Mapping[ShareName, ShareEntry | None]

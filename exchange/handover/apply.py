@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import structlog
 
-from exchange.connect.progress import Progress
-from exchange.connect.target import Batch, Report, SqlTarget
 from exchange.errors import Action, ExchangeError
+from exchange.handover.table.progress import Progress
+from exchange.handover.table.target import Batch, Report, SqlTarget
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0

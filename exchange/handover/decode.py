@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from exchange.avro import Codec
-from exchange.connect.layout import Change
 from exchange.errors import ExchangeError
-from exchange.kafka.message import Message
+from exchange.handover.layout import Change
+from exchange.kafka.client.message import Message
 from exchange.names import SchemaId
 from exchange.record import FRAME_BYTES, unframe
 

@@ -8,19 +8,19 @@ from datetime import datetime, timedelta
 import structlog
 
 from exchange.clock import Clock, Deadline
-from exchange.connect.faults import Faults
-from exchange.connect.layout import Change
-from exchange.connect.progress import Progress
-from exchange.connect.target import Batch, Refusal, SqlTarget
 from exchange.errors import Action, ExchangeError
+from exchange.faults.log import Faults
 from exchange.handover.apply import apply, patiently
 from exchange.handover.decode import Decoder
 from exchange.handover.grants import ActiveGrant
+from exchange.handover.layout import Change
 from exchange.handover.receipt import Receipt, encode
 from exchange.handover.receive import receive
-from exchange.kafka.message import Message
-from exchange.kafka.producer import IdempotentProducer
-from exchange.kafka.share_reader import ShareReader, passes
+from exchange.handover.table.progress import Progress
+from exchange.handover.table.target import Batch, Refusal, SqlTarget
+from exchange.kafka.client.message import Message
+from exchange.kafka.client.producer import IdempotentProducer
+from exchange.kafka.client.share_reader import ShareReader, passes
 from exchange.names import HEARTBEAT_KEY, Department, RecordType, faults_topic, receipt_topic
 from exchange.observe import metrics
 from exchange.stages import Stage

@@ -4,8 +4,8 @@ from collections import defaultdict
 
 from exchange.errors import ExchangeError
 from exchange.handover.grants import ActiveGrant, GrantFinder
-from exchange.kafka.message import Message
-from exchange.kafka.share_reader import ShareReader, is_refusal
+from exchange.kafka.client.message import Message
+from exchange.kafka.client.share_reader import ShareReader, is_refusal
 
 BATCH_RECORDS = 500
 """Taken at once: as many as a page of a source has."""

@@ -9,19 +9,19 @@ import structlog
 from exchange.avro.lock import SchemaRepository
 from exchange.clock import Clock, SystemClock
 from exchange.connect.declare import Sink
-from exchange.connect.faults import Faults
 from exchange.connect.find import Connector
-from exchange.connect.layout import Layout
 from exchange.connect.tables import Table, database
-from exchange.connect.target import SqlTarget
 from exchange.errors import ExchangeError
+from exchange.faults.log import Faults
 from exchange.handover.decode import Decoder
 from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
+from exchange.handover.layout import Layout
 from exchange.handover.line import Begin, HandoverLine, Owner, Steps
 from exchange.handover.receive import judge
-from exchange.kafka.connection import Connection
-from exchange.kafka.producer import IdempotentProducer
-from exchange.kafka.share_reader import ShareReader, is_refusal
+from exchange.handover.table.target import SqlTarget
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.producer import IdempotentProducer
+from exchange.kafka.client.share_reader import ShareReader, is_refusal
 from exchange.settings import Settings
 
 _PAUSE_SECONDS = 1.0
@@ -76,7 +76,7 @@ def _serve_grant(
     """Hand over until told to stop (False), or until the grant goes on in another share (True)."""
     if isinstance(sink.into, Table):
         return _hand_over((connector, sink.into.name), sink, settings, granted, run)
-    from exchange.handover.window_start import serve_files  # noqa: PLC0415 - a sink with a table needs no signatures
+    from exchange.handover.files.start import serve_files  # noqa: PLC0415 - a sink with a table needs no signatures
 
     return serve_files(connector, sink, settings, (*granted, _natural_key(sink, settings)), run)
 

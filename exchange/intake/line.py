@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from exchange.clock import Clock
-from exchange.connect.faults import Faults
 from exchange.connect.reading import Page, Reader, SourceRow
 from exchange.errors import Action, ExchangeError
+from exchange.faults.log import Faults
 from exchange.intake.books import Books, StateFolder
 from exchange.intake.collect import collect
 from exchange.intake.encode import Encoder, Outgoing

@@ -3,16 +3,16 @@
 from exchange.avro.lock import SchemaRepository
 from exchange.clock import SystemClock
 from exchange.connect.declare import Source
-from exchange.connect.faults import Faults
 from exchange.connect.find import Connector
 from exchange.errors import ExchangeError
+from exchange.faults.log import Faults
 from exchange.intake.books import StateFolder
 from exchange.intake.encode import Encoder
 from exchange.intake.line import IntakeLine, Pace, Steps
 from exchange.intake.map import RowMapper
 from exchange.intake.submit import Envelope, Submitter
-from exchange.kafka.connection import Connection
-from exchange.kafka.producer import IdempotentProducer
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.producer import IdempotentProducer
 from exchange.names import faults_topic, inbox_topic
 from exchange.settings import Settings
 

@@ -11,7 +11,7 @@ from exchange import record as wire
 from exchange.clock import Clock, Deadline, format_time
 from exchange.errors import Action, ExchangeError
 from exchange.intake.encode import Outgoing
-from exchange.kafka.producer import IdempotentProducer
+from exchange.kafka.client.producer import IdempotentProducer
 from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.record import Headers
 

@@ -1,5 +1,5 @@
 """The ledger: events, the fold that turns them into state, and the store that appends them."""
 
-from exchange.ledger.fold import fold
+from exchange.ledger.fold.apply import fold
 
 __all__ = ["fold"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exchange.errors import ExchangeError
-from exchange.ledger.events import FIRST_HASH, LedgerEvent, event_of
+from exchange.ledger.events.event import FIRST_HASH, LedgerEvent, event_of
 
 _HEAD = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 

@@ -2,7 +2,7 @@
 
 from exchange import record
 from exchange.errors import ExchangeError
-from exchange.kafka.message import Message
+from exchange.kafka.client.message import Message
 from exchange.quarantine.redriven import Redriven, kept_name
 from exchange.record import Headers
 from exchange.stages import Stage

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from exchange import record
 from exchange.errors import TABLE
-from exchange.kafka.message import Message
+from exchange.kafka.client.message import Message
 from exchange.names import RecordType
-from exchange.quarantine.place import Origin, QuarantineId, origin
+from exchange.quarantine.quarantine_id import Origin, QuarantineId, origin
 from exchange.quarantine.redriven import own_headers
 from exchange.record import Headers
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from exchange.clock import Deadline
 from exchange.names import Department
 from exchange.quarantine.entry import Quarantined
-from exchange.quarantine.place import QuarantineId
-from exchange.quarantine.shelf import Shelf, Stretch
+from exchange.quarantine.quarantine_id import QuarantineId
+from exchange.quarantine.store import QuarantineStore, Stretch
 
 MOST_SEEN = 20_000
 """Records that one look reads at most; the next one goes on where it stopped."""
@@ -44,8 +44,10 @@ class Filter:
 class Walk:
     """One look through quarantine, in the order of the ids. Iterate over it once; `following` then tells the rest."""
 
-    def __init__(self, shelf: Shelf, departments: Iterable[Department], after: QuarantineId | None = None) -> None:
-        self._shelf = shelf
+    def __init__(
+        self, store: QuarantineStore, departments: Iterable[Department], after: QuarantineId | None = None
+    ) -> None:
+        self._store = store
         self._departments = list(departments)
         self._after = after
         self.following: QuarantineId | None = None
@@ -55,7 +57,7 @@ class Walk:
         """The records, until `enough()` says so after one of them, or the bounds of one look are reached."""
         seen = bytes_seen = 0
         for stretch in self._left(since):
-            with closing(self._shelf.read(stretch, deadline)) as entries:
+            with closing(self._store.read(stretch, deadline)) as entries:
                 for entry in entries:
                     yield entry
                     seen += 1
@@ -66,7 +68,7 @@ class Walk:
 
     def _left(self, since: datetime | None) -> Iterator[Stretch]:
         """The stretches after the place where the walk before ended."""
-        for stretch in sorted(self._shelf.stretches(self._departments, since)):
+        for stretch in sorted(self._store.stretches(self._departments, since)):
             place = (stretch.department, stretch.partition)
             if self._after is None or place > self._after[:2]:
                 yield stretch
@@ -74,11 +76,11 @@ class Walk:
                 yield stretch._replace(first=max(stretch.first, self._after.offset + 1))
 
 
-def find(shelf: Shelf, place: QuarantineId, deadline: Deadline) -> Quarantined | None:
+def find(store: QuarantineStore, place: QuarantineId, deadline: Deadline) -> Quarantined | None:
     """The record at one place; None when there is none, or no longer."""
-    for stretch in shelf.stretches([place.department]):
+    for stretch in store.stretches([place.department]):
         if stretch.partition == place.partition and stretch.first <= place.offset < stretch.end:
-            with closing(shelf.read(stretch._replace(first=place.offset), deadline)) as entries:
+            with closing(store.read(stretch._replace(first=place.offset), deadline)) as entries:
                 found = next(entries, None)
             return found if found is not None and found.id == place else None
     return None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from exchange import record
-from exchange.kafka.partitioner import partition_of
+from exchange.kafka.client.partitioner import partition_of
 from exchange.names import RecordType, redrive_topic
 from exchange.quarantine.entry import Quarantined
 from exchange.quarantine.redriven import redrive_headers

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from exchange import record
-from exchange.kafka.message import Message
+from exchange.kafka.client.message import Message
 from exchange.names import HEARTBEAT_KEY, RecordType
-from exchange.quarantine.place import Origin, QuarantineId, origin
+from exchange.quarantine.quarantine_id import Origin, QuarantineId, origin
 from exchange.record import Headers
 
 RESERVED = "x-exchange-"

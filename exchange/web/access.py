@@ -13,18 +13,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 from pydantic import SecretStr
 
-from exchange.broker.demands import acts_for
+from exchange.broker.demands.state import acts_for
+from exchange.broker.departments.succession import has_ended
+from exchange.broker.departments.tokens import DEPARTMENT_ROLE, authenticate, has_expired
 from exchange.broker.seams import Service
-from exchange.broker.succession import has_ended
-from exchange.broker.tokens import DEPARTMENT_ROLE, authenticate, has_expired
 from exchange.errors import ExchangeError
-from exchange.ledger.state import LedgerState
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import Department
 from exchange.settings import HttpSettings, secret
 from exchange.web.forwarding import at_leader
 from exchange.web.limits import RateLimit
-from exchange.web.oidc import Identity, Oidc, looks_signed
-from exchange.web.oidc_keys import keys_of
+from exchange.web.oidc.callers import Identity, Oidc, looks_signed
+from exchange.web.oidc.keys import keys_of
 
 SUPERVISOR = "supervisor"
 OPERATOR = "operator"

@@ -8,7 +8,13 @@ from fastapi import FastAPI
 import exchange
 from exchange.broker.seams import Service
 from exchange.settings import HttpSettings
-from exchange.web import (
+from exchange.web import problems
+from exchange.web.access import Gate
+from exchange.web.console.app import install as install_console
+from exchange.web.forwarding import Forwarding, SeqMark
+from exchange.web.limits import BodyLimit
+from exchange.web.openapi import describe
+from exchange.web.paths import (
     catalogue,
     corrections,
     demands,
@@ -16,20 +22,14 @@ from exchange.web import (
     grants,
     health,
     ledger,
-    problems,
     quarantine,
-    registry,
     replies,
     report,
     satisfaction,
     succession,
     uses,
 )
-from exchange.web.access import Gate
-from exchange.web.console.app import install as install_console
-from exchange.web.described import describe
-from exchange.web.forwarding import Forwarding, SeqMark
-from exchange.web.limits import BodyLimit
+from exchange.web.registry import paths as registry
 
 
 def create_app(service: Service, settings: HttpSettings) -> FastAPI:

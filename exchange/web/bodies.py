@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from exchange.broker.clocks import LONGEST_EXTENSION_DAYS
-from exchange.broker.commands_amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
-from exchange.broker.tokens import MOST_TOKEN_DAYS
-from exchange.ledger.state import Condition
+from exchange.broker.demands.clocks import LONGEST_EXTENSION_DAYS
+from exchange.broker.departments.tokens import MOST_TOKEN_DAYS
+from exchange.broker.grants.amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
+from exchange.ledger.state.ledger_state import Condition
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 _Text = Annotated[str, Field(max_length=2000)]

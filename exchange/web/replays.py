@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore
 
 from exchange.broker.seams import Service
-from exchange.ledger.events import LedgerEvent
+from exchange.ledger.events.event import LedgerEvent
 from exchange.web.problems import RateLimitError
 
 _AT_ONCE = 1

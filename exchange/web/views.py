@@ -6,14 +6,14 @@ from typing import Any
 from exchange import names
 from exchange.avro.lock import LockedSchema
 from exchange.avro.record_schema import RecordSchema
-from exchange.broker.books import Account, Backfill
-from exchange.broker.clocks import StatutoryClock, clocks
-from exchange.broker.commands_timely import end_of
-from exchange.broker.commands_use import must_dispose
-from exchange.broker.demands import demand_state, grant_state
+from exchange.broker.demands.automatic import end_of
+from exchange.broker.demands.clocks import StatutoryClock, clocks
+from exchange.broker.demands.state import demand_state, grant_state
+from exchange.broker.evidence.books import Account, Backfill
+from exchange.broker.grants.use import must_dispose
 from exchange.clock import format_time
-from exchange.ledger.fold_grants import agreement_of
-from exchange.ledger.state import (
+from exchange.ledger.fold.grants import agreement_of
+from exchange.ledger.state.ledger_state import (
     Agreement,
     Amendment,
     DemandEntry,
@@ -25,8 +25,8 @@ from exchange.ledger.state import (
     ResourceEntry,
     UseRecord,
 )
-from exchange.ledger.terms import scope_to_json
-from exchange.ledger.token import TokenEntry
+from exchange.ledger.state.share_terms import scope_to_json
+from exchange.ledger.state.token import TokenEntry
 from exchange.names import ShareName
 
 Json = dict[str, Any]

@@ -13,9 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-from exchange.embedded.kafka import EmbeddedKafka
-from exchange.kafka.partitioner import partition_of
-from exchange.testing.admission_ground import INBOX, REGISTRY, AdmissionGround, Outgoing, companies, variants
+from exchange.embedded.kafka.cluster import EmbeddedKafka
+from exchange.kafka.client.partitioner import partition_of
+from tests.harness.kafka.admission import INBOX, REGISTRY, AdmissionHarness, Outgoing, companies, variants
 
 PARTITIONS = 4
 WARM_UP = 20_000
@@ -37,15 +37,15 @@ def peak_megabytes(pid: int) -> float:
 class Bench:
     """The backlogs and the clock."""
 
-    def __init__(self, ground: AdmissionGround) -> None:
-        self._ground = ground
+    def __init__(self, harness: AdmissionHarness) -> None:
+        self._harness = harness
         self._rows = list(companies(2_000))
         self._sent = 0
 
     def round(self, records: int) -> tuple[float, float]:
         """(CPU microseconds per record, records a second) for a backlog of `records` new keys."""
-        assert self._ground.worker is not None
-        pid = self._ground.worker.pid
+        assert self._harness.worker is not None
+        pid = self._harness.worker.pid
         before = self._held()
         backlog = list(self._backlog(records))
         started: list[float] = []
@@ -54,7 +54,7 @@ class Bench:
             threading.Event().wait(2)  # until what the publisher flushed has been fetched and forgotten
             started.extend((cpu_seconds(pid), time.monotonic()))
 
-        self._ground.write(backlog, before_commit=mark)
+        self._harness.write(backlog, before_commit=mark)
         while self._held() - before < records:
             threading.Event().wait(0.02)
         used, took = cpu_seconds(pid) - started[0], time.monotonic() - started[1]
@@ -77,14 +77,14 @@ class Bench:
                 ("content-type", b"application/avro"),
                 ("ce_sequence", sequence),
             ]
-            found.append((INBOX, key, self._ground.encode(row), partition_of(key, PARTITIONS), headers))
+            found.append((INBOX, key, self._harness.encode(row), partition_of(key, PARTITIONS), headers))
         self._sent += records
         return found
 
     def _held(self) -> int:
         """Offsets of the registry so far: records and the few markers of transactions."""
         places = [(str(REGISTRY), partition) for partition in range(PARTITIONS)]
-        return sum(self._ground.admin.end_offsets(places).values())
+        return sum(self._harness.admin.end_offsets(places).values())
 
 
 def main() -> None:
@@ -94,21 +94,21 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder) / "kafka").start() as kafka:
-        ground = AdmissionGround(Path(folder), kafka, PARTITIONS)
-        ground.start("bench")
-        bench = Bench(ground)
+        harness = AdmissionHarness(Path(folder), kafka, PARTITIONS)
+        harness.start("bench")
+        bench = Bench(harness)
         bench.round(WARM_UP)
         costs = []
         for number in range(asked.rounds):
             cost, rate = bench.round(asked.n)
             costs.append(cost)
             print(f"round {number + 1}: {cost:.2f} µs of CPU a record, {rate:,.0f} records/s")
-        assert ground.worker is not None
-        peak = peak_megabytes(ground.worker.pid)
-        books = ground.books()
+        assert harness.worker is not None
+        peak = peak_megabytes(harness.worker.pid)
+        books = harness.books()
         print(f"median {statistics.median(costs):.2f} µs ({min(costs):.2f}-{max(costs):.2f}), peak {peak:.0f} MB")
         print(f"books: {books.admitted} admitted, {books.quarantined} quarantined, difference {books.difference}")
-        ground.stop()
+        harness.stop()
 
 
 if __name__ == "__main__":

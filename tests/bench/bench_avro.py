@@ -19,7 +19,7 @@ import fastavro
 import pytest
 
 from exchange.avro import Codec, Slicer
-from exchange.avro.checker import compile_check
+from exchange.avro.compiled.checker import compile_check
 
 OPTIONAL = ["null", "string"]
 DATE = {"type": "int", "logicalType": "date"}

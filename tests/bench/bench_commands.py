@@ -31,7 +31,7 @@ import httpx
 from exchange import names
 from exchange.broker.service import prepare
 from exchange.clock import Deadline
-from exchange.embedded.kafka import EmbeddedKafka, KafkaOptions
+from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST, free_port
 
 BOUND_SECONDS = 0.020

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from exchange import names
-from exchange.delivery.cut import Holdings, compile_cut
+from exchange.delivery.cutting.cut import Holdings, compile_cut
 from exchange.delivery.permit import Share
-from exchange.embedded.kafka import EmbeddedKafka
-from exchange.kafka.partitioner import partition_of
-from exchange.ledger.state import Terms
-from exchange.testing.admission_ground import companies, variants
-from exchange.testing.delivery_ground import EIGHT, PROVIDER, REGISTRY, TYPE, DeliveryGround, Outgoing, headers
+from exchange.embedded.kafka.cluster import EmbeddedKafka
+from exchange.kafka.client.partitioner import partition_of
+from exchange.ledger.state.ledger_state import Terms
+from tests.harness.kafka.admission import companies, variants
+from tests.harness.kafka.delivery import EIGHT, PROVIDER, REGISTRY, TYPE, DeliveryHarness, Outgoing, headers
 
 BOUND_MICROSECONDS = 14.0
 PARTITIONS = 4
@@ -62,22 +62,22 @@ class Round:
 class Bench:
     """The backlogs and the clock."""
 
-    def __init__(self, ground: DeliveryGround, broker: int | None) -> None:
-        self._ground = ground
+    def __init__(self, harness: DeliveryHarness, broker: int | None) -> None:
+        self._harness = harness
         self._broker = Path(f"/proc/{broker}/stat")
         self._rows = list(companies(2_000))
         self._sent = 0
 
     def round(self, records: int) -> Round:
         """A backlog of `records` new keys."""
-        assert self._ground.worker is not None
+        assert self._harness.worker is not None
         before, started = self._held(), []
 
         def mark() -> None:
             threading.Event().wait(_FETCHED_SECONDS)  # until what was flushed has been fetched and forgotten
             started.append(self._clocks())
 
-        self._ground.write(list(self._backlog(records)), before_commit=mark)
+        self._harness.write(list(self._backlog(records)), before_commit=mark)
         while self._held() - before < records:
             threading.Event().wait(0.02)
         pairs = zip(self._clocks(), started[0], strict=True)
@@ -86,8 +86,8 @@ class Bench:
         return Round(worker * micro, own * micro, records / took, (busy - worker - broker - bench) / took)
 
     def _clocks(self) -> tuple[float, ...]:
-        assert self._ground.worker is not None
-        worker = Path(f"/proc/{self._ground.worker.pid}")
+        assert self._harness.worker is not None
+        worker = Path(f"/proc/{self._harness.worker.pid}")
         own = worker / "task" / worker.name / "stat"
         stats = (cpu_seconds(worker / "stat"), cpu_seconds(own), cpu_seconds(self._broker), time.process_time())
         return (*stats, busy_seconds(), time.monotonic())
@@ -95,8 +95,8 @@ class Bench:
     def cut_alone(self, records: int) -> float:
         """CPU microseconds a record of the generated function, over distinct records."""
         terms = Terms(TYPE, PROVIDER, EIGHT)
-        share = Share(SHARE, 1, terms, names.FIRST_LEDGER_SCHEMA_ID, self._ground.cut_schema(SHARE), False)
-        cut = compile_cut(self._ground.schema.id, self._ground.schema.schema, [share], Holdings(), 0)
+        share = Share(SHARE, 1, terms, names.FIRST_LEDGER_SCHEMA_ID, self._harness.cut_schema(SHARE), False)
+        cut = compile_cut(self._harness.schema.id, self._harness.schema.schema, [share], Holdings(), 0)
         batch = [_Consumed(value, key, about) for _, key, value, _, about in self._backlog(records)]
         began = time.process_time()
         cut(batch, _nowhere, None, None)
@@ -105,13 +105,13 @@ class Bench:
     def _backlog(self, records: int) -> Iterator[Outgoing]:
         for number, row in enumerate(variants(self._rows, records, self._sent), self._sent):
             key = row["credit_code"].encode()
-            yield REGISTRY, key, self._ground.encode(row), partition_of(key, PARTITIONS), headers(number)
+            yield REGISTRY, key, self._harness.encode(row), partition_of(key, PARTITIONS), headers(number)
         self._sent += records
 
     def _held(self) -> int:
         """Offsets of the share so far: records and the few markers of transactions."""
         places = [(str(names.share_topic(SHARE)), partition) for partition in range(PARTITIONS)]
-        return sum(self._ground.admin.end_offsets(places).values())
+        return sum(self._harness.admin.end_offsets(places).values())
 
 
 class _Consumed:
@@ -134,12 +134,12 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=5)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder) / "kafka").start() as kafka:
-        ground = DeliveryGround(Path(folder), kafka, PARTITIONS)
-        ground.allow_own()
-        ground.share(SHARE)
-        ground.start()
-        ground.until(lambda: ground.joined(SHARE))
-        bench = Bench(ground, kafka.pid)
+        harness = DeliveryHarness(Path(folder), kafka, PARTITIONS)
+        harness.allow_own()
+        harness.share(SHARE)
+        harness.start()
+        harness.until(lambda: harness.joined(SHARE))
+        bench = Bench(harness, kafka.pid)
         bench.round(WARM_UP)
         rounds = []
         for number in range(asked.rounds):
@@ -151,9 +151,9 @@ def main() -> int:
         alone = statistics.median(bench.cut_alone(20_000) for _ in range(asked.rounds))
         print(f"median {median:.2f} µs ({min(costs):.2f}-{max(costs):.2f}), of which: the cut {alone:.2f},", end=" ")
         print(f"the rest of the line's thread {own - alone:.2f}, the client's threads {median - own:.2f}")
-        books = ground.books(SHARE)
+        books = harness.books(SHARE)
         print(f"books: {books.taken} taken, {books.forwarded} forwarded, difference {books.difference}")
-        ground.stop()
+        harness.stop()
     return int(median > BOUND_MICROSECONDS or books.difference != 0)
 
 

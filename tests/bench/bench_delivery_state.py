@@ -22,14 +22,14 @@ from exchange import names
 from exchange.avro import Codec
 from exchange.avro.lock import SchemaRepository
 from exchange.avro.subset import subset_schema
-from exchange.delivery.cut import Holdings, compile_cut
+from exchange.delivery.cutting.cut import Holdings, compile_cut
 from exchange.delivery.permit import Share
 from exchange.delivery.state import NO_DIGEST, Joined, UnitState, encode_holders, encode_place
-from exchange.ledger.state import Terms
+from exchange.ledger.state.ledger_state import Terms
 from exchange.record import frame
 from exchange.settings import Settings
-from exchange.testing.admission_ground import companies, variants
-from exchange.testing.delivery_ground import EIGHT, PROVIDER, TYPE, headers
+from tests.harness.kafka.admission import companies, variants
+from tests.harness.kafka.delivery import EIGHT, PROVIDER, TYPE, headers
 
 BOUND_SECONDS = 20.0
 MILLION = 1_000_000

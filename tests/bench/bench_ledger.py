@@ -25,14 +25,14 @@ from typing import BinaryIO
 
 from exchange.avro.lock import SchemaRepository
 from exchange.cli.ledger import rate
-from exchange.ledger.collector import collect_rarely
-from exchange.ledger.events import write_line
-from exchange.ledger.fold import apply
-from exchange.ledger.state import LedgerState
-from exchange.ledger.wire import EventCodec
+from exchange.ledger.events.event import write_line
+from exchange.ledger.events.wire import EventCodec
+from exchange.ledger.fold.apply import apply
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.garbage_collection import collect_rarely
 from exchange.settings import Settings
-from exchange.testing.ledger_years import ledger_of
-from exchange.testing.memory import memory_of
+from tests.harness.ledger.years import ledger_of
+from tests.harness.process_memory import memory_of
 
 BOUND_SECONDS = 30.0
 BOUND_BYTES = 400_000_000

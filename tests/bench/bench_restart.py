@@ -15,10 +15,10 @@ from pathlib import Path
 import bench_admission
 import bench_delivery
 
-from exchange.embedded.kafka import EmbeddedKafka
-from exchange.ledger.state import Condition
-from exchange.testing.admission_ground import AdmissionGround
-from exchange.testing.delivery_ground import EIGHT, DeliveryGround
+from exchange.embedded.kafka.cluster import EmbeddedKafka
+from exchange.ledger.state.ledger_state import Condition
+from tests.harness.kafka.admission import AdmissionHarness
+from tests.harness.kafka.delivery import EIGHT, DeliveryHarness
 
 BOUND_SECONDS = 20.0
 MILLION = 1_000_000
@@ -33,50 +33,50 @@ Stop = Callable[[], int]
 
 def admission(folder: Path, kafka: EmbeddedKafka, keys: int) -> tuple[Restart, Stop]:
     """Fills a registry: how to restart the worker, and how to end it."""
-    ground = AdmissionGround(folder, kafka, PARTITIONS)
+    harness = AdmissionHarness(folder, kafka, PARTITIONS)
 
     def start() -> float:
-        ground.start("restart")
-        assert ground.worker is not None
-        return bench_admission.cpu_seconds(ground.worker.pid)
+        harness.start("restart")
+        assert harness.worker is not None
+        return bench_admission.cpu_seconds(harness.worker.pid)
 
     empty = start()
-    bench = bench_admission.Bench(ground)
+    bench = bench_admission.Bench(harness)
     for _ in range(keys // _CHUNK):
         bench.round(_CHUNK)
 
     def again() -> float:
-        ground.stop(signal.SIGKILL)
+        harness.stop(signal.SIGKILL)
         return start() - empty
 
-    return again, ground.stop
+    return again, harness.stop
 
 
 def delivery(folder: Path, kafka: EmbeddedKafka, keys: int) -> tuple[Restart, Stop]:
     """The same for delivery, with one scoped share that holds every record."""
-    ground = DeliveryGround(folder, kafka, PARTITIONS)
-    ground.allow_own()
+    harness = DeliveryHarness(folder, kafka, PARTITIONS)
+    harness.allow_own()
     everywhere = Condition("region", "prefix", ("3",))
-    ground.share(bench_delivery.SHARE, EIGHT, scope=(everywhere,))
+    harness.share(bench_delivery.SHARE, EIGHT, scope=(everywhere,))
 
     def start() -> float:
-        seen = ground.log().count("line.restored") if (folder / "worker.log").exists() else 0
-        ground.start()
-        ground.until(lambda: ground.log().count("line.restored") - seen == PARTITIONS)
-        assert ground.worker is not None
-        return bench_delivery.cpu_seconds(Path(f"/proc/{ground.worker.pid}/stat"))
+        seen = harness.log().count("line.restored") if (folder / "worker.log").exists() else 0
+        harness.start()
+        harness.until(lambda: harness.log().count("line.restored") - seen == PARTITIONS)
+        assert harness.worker is not None
+        return bench_delivery.cpu_seconds(Path(f"/proc/{harness.worker.pid}/stat"))
 
     empty = start()
-    ground.until(lambda: ground.joined(bench_delivery.SHARE))
-    bench = bench_delivery.Bench(ground, kafka.pid)
+    harness.until(lambda: harness.joined(bench_delivery.SHARE))
+    bench = bench_delivery.Bench(harness, kafka.pid)
     for _ in range(keys // _CHUNK):
         bench.round(_CHUNK)
 
     def again() -> float:
-        ground.stop(signal.SIGKILL)
+        harness.stop(signal.SIGKILL)
         return start() - empty
 
-    return again, ground.stop
+    return again, harness.stop
 
 
 def main() -> int:

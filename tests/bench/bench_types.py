@@ -26,25 +26,25 @@ from exchange import names
 from exchange.avro import Codec
 from exchange.avro.lock import SchemaRepository
 from exchange.avro.subset import subset_schema
-from exchange.broker.departments import ApplyCatalogue
-from exchange.broker.enforcement_wanted import wanted
+from exchange.broker.departments.commands import ApplyCatalogue
+from exchange.broker.enforcement.wanted import wanted
 from exchange.catalogue.load import load
 from exchange.clock import Deadline, SystemClock
-from exchange.embedded.kafka import EmbeddedKafka
+from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.embedded.processes import exchange_command
-from exchange.kafka.admin import Admin
-from exchange.kafka.connection import Connection
-from exchange.kafka.partitioner import partition_of
-from exchange.kafka.producer import TransactionalProducer
-from exchange.ledger.events import NewEvent
-from exchange.ledger.state import Terms
-from exchange.ledger.terms import terms_to_json
-from exchange.ledger.wire import EventCodec
+from exchange.kafka.admin.admin import Admin
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.partitioner import partition_of
+from exchange.kafka.client.producer import TransactionalProducer
+from exchange.ledger.events.event import NewEvent
+from exchange.ledger.events.wire import EventCodec
+from exchange.ledger.state.ledger_state import Terms
+from exchange.ledger.state.share_terms import terms_to_json
 from exchange.names import Department, RecordType, ShareName, TopicName
 from exchange.record import Headers, frame, source_of
 from exchange.settings import Settings
-from exchange.testing.distinct import SOURCES, Distinct
-from exchange.testing.ledger import MemoryLedger
+from tests.harness.distinct_records import SOURCES, Distinct
+from tests.harness.memory.ledger import MemoryLedger
 
 PARTITIONS = 2
 SHARED_FIELDS = 8
@@ -68,7 +68,7 @@ def share_of(record_type: RecordType) -> ShareName:
     return ShareName(record_type.replace(".", "-"))
 
 
-class Ground:
+class Harness:
     """A Kafka with one inbox, one registry and one share of each record type, and one worker at a time."""
 
     def __init__(self, folder: Path, kafka: EmbeddedKafka) -> None:
@@ -178,7 +178,7 @@ def _ready(log: Path) -> bool:
 class Backlogs:
     """What the lines get to do, each record once. line: `admit` or `deliver`."""
 
-    ground: Ground
+    harness: Harness
     line: str
     sent: Counter[RecordType] = field(default_factory=Counter)
 
@@ -191,12 +191,12 @@ class Backlogs:
 
     def make(self, record_type: RecordType, number: int) -> list[Outgoing]:
         """A backlog of records with new keys."""
-        schema = self.ground.schemas.latest(record_type)
+        schema = self.harness.schemas.latest(record_type)
         assert schema.record is not None
         encode, head, topic = Codec(schema.schema).encode, frame(schema.id), self.topics(record_type)[0]
         found: list[Outgoing] = []
         first = self.sent[record_type]
-        for serial, record in enumerate(self.ground.distinct.records(record_type, number, first), first):
+        for serial, record in enumerate(self.harness.distinct.records(record_type, number, first), first):
             key = schema.record.key_of([record[part] for part in schema.record.natural_key])
             value = head + encode({rule.name: record.get(rule.name) for rule in schema.record.fields})
             about = self._headers(record_type, serial)
@@ -216,15 +216,15 @@ def measure(backlogs: Backlogs, worker: int, record_type: RecordType, number: in
     """(CPU microseconds a record, bytes a record) of one backlog."""
     records = backlogs.make(record_type, number)
     target = backlogs.topics(record_type)[1]
-    before = backlogs.ground.end_of(target)
-    backlogs.ground.flush(records)
+    before = backlogs.harness.end_of(target)
+    backlogs.harness.flush(records)
     threading.Event().wait(_FETCHED_SECONDS)  # until what was flushed has been fetched and forgotten
     began = cpu_seconds(worker)
-    backlogs.ground.commit()
+    backlogs.harness.commit()
     deadline = Deadline.after(_WAIT_SECONDS)
-    while backlogs.ground.end_of(target) - before < number:
+    while backlogs.harness.end_of(target) - before < number:
         if deadline.passed:
-            raise SystemExit(f"{record_type}: {backlogs.ground.put_aside()} in quarantine, the rest is missing")
+            raise SystemExit(f"{record_type}: {backlogs.harness.put_aside()} in quarantine, the rest is missing")
         threading.Event().wait(0.02)
     used = cpu_seconds(worker) - began
     return used / number * 1e6, statistics.mean(len(value) for _, _, value, _, _ in records)
@@ -239,12 +239,12 @@ def cpu_seconds(pid: int) -> float:
 def measured(line: str, number: int, rounds: int) -> dict[RecordType, list[tuple[float, float]]]:
     """What the rounds of one line came to, on a Kafka of its own."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder) / "kafka").start() as kafka:
-        return run(Ground(Path(folder), kafka), line, number, rounds)
+        return run(Harness(Path(folder), kafka), line, number, rounds)
 
 
-def run(ground: Ground, line: str, number: int, rounds: int) -> dict[RecordType, list[tuple[float, float]]]:
+def run(harness: Harness, line: str, number: int, rounds: int) -> dict[RecordType, list[tuple[float, float]]]:
     """The rounds of one line, the types in turn."""
-    backlogs, worker = Backlogs(ground, line), ground.start(line)
+    backlogs, worker = Backlogs(harness, line), harness.start(line)
     found: dict[RecordType, list[tuple[float, float]]] = {name: [] for name in SOURCES}
     try:
         for name in SOURCES:

@@ -16,17 +16,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pydantic import SecretStr
 
 from exchange import names
-from exchange.cli.worker import run_worker
+from exchange.cli.process.worker import run_worker
 from exchange.clock import SystemClock
+from exchange.delivery.cutting.pseudonym import MasterSecret
+from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
-from exchange.delivery.pseudonym import MasterSecret
 from exchange.delivery.report import Report
-from exchange.delivery.writers import Writers
-from exchange.kafka.admin import Admin, NewTopicSpec
-from exchange.kafka.connection import Connection
-from exchange.kafka.line import Line
-from exchange.kafka.topics import TopicKind, topic_config
-from exchange.ledger.state import Condition, ShareEntry, Terms
+from exchange.kafka.admin.admin import Admin, NewTopicSpec
+from exchange.kafka.admin.topics import TopicKind, topic_config
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.line.line import Line
+from exchange.ledger.state.ledger_state import Condition, ShareEntry, Terms
 from exchange.observe import logs
 from exchange.settings import KafkaSettings, MetricsSettings
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exchange.testing.web_ground import WebGround, web_ground
-from exchange.testing.worked_lives import Lives
-from exchange.testing.worked_year import WorkedYear
 from exchange.web.app import create_app
+from tests.harness.memory.web import WebHarness, web_harness
+from tests.harness.worked_year.lives import Lives
+from tests.harness.worked_year.year import WorkedYear
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,32 +23,32 @@ YEAR, DEMANDS, SEED = 2026, 60, 4
 DEPARTMENT = "market-regulation"
 
 
-def _ground(stack: ExitStack, folder: Path) -> WebGround:
+def _harness(stack: ExitStack, folder: Path) -> WebHarness:
     with WorkedYear(YEAR, SEED, folder, create_app) as world:
         Lives(world).all(DEMANDS)
         world.run()
     plenty = {"requests_per_second": 100_000, "request_burst": 100_000}
-    ground = stack.enter_context(web_ground(folder, world.service, **plenty))
-    ground.as_(DEPARTMENT)
-    return ground
+    harness = stack.enter_context(web_harness(folder, world.service, **plenty))
+    harness.as_(DEPARTMENT)
+    return harness
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebGround]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
     with ExitStack() as stack, ThreadPoolExecutor(1) as beside:  # the browser's own loop runs in this thread
-        yield beside.submit(_ground, stack, tmp_path_factory.mktemp("console")).result()
+        yield beside.submit(_harness, stack, tmp_path_factory.mktemp("console")).result()
 
 
-def pages_of(ground: WebGround) -> list[str]:
+def pages_of(harness: WebHarness) -> list[str]:
     """A page of each kind that the department may see."""
-    state = ground.service.ledger.state
+    state = harness.service.ledger.state
     grant = next(one for one in state.grants.values() if one.terms.provider == DEPARTMENT and one.activated)
     return ["", "demands", f"demands/{grant.demand}", "grants", f"grants/{grant.grant}", "corrections", "catalogue"]
 
 
-def sign_in(tab: "Page", ground: WebGround) -> None:
-    tab.goto(f"{ground.url}/console/sign-in")
-    tab.locator("input[name=token]").fill(ground.tokens[DEPARTMENT])
+def sign_in(tab: "Page", harness: WebHarness) -> None:
+    tab.goto(f"{harness.url}/console/sign-in")
+    tab.locator("input[name=token]").fill(harness.tokens[DEPARTMENT])
     tab.keyboard.press("Enter")
     tab.locator("nav").first.wait_for()
 
@@ -56,15 +56,15 @@ def sign_in(tab: "Page", ground: WebGround) -> None:
 @pytest.mark.parametrize("lang", ["zh-CN", "en-GB"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_axe_finds_no_fault_on_any_kind_of_page_and_none_is_wider_than_the_screen(
-    ground: WebGround, browser: "Browser", lang: str, size: dict[str, int]
+    harness: WebHarness, browser: "Browser", lang: str, size: dict[str, int]
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - the extra `browser`
 
     context = browser.new_context(viewport=size, locale=lang, bypass_csp=True)  # axe is a script, the pages allow none
     tab = context.new_page()
-    sign_in(tab, ground)
-    for path in pages_of(ground):
-        answer = tab.goto(f"{ground.url}/console/{path}")
+    sign_in(tab, harness)
+    for path in pages_of(harness):
+        answer = tab.goto(f"{harness.url}/console/{path}")
         assert answer is not None and answer.status == 200, path
         found = Axe().run(tab, options=LEVEL)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"

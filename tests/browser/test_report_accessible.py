@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exchange.broker.report import report
-from exchange.testing.worked_lives import Lives
-from exchange.testing.worked_year import WorkedYear
+from exchange.broker.rate.report import report
 from exchange.web.app import create_app
-from exchange.web.report_page import page as report_page
+from exchange.web.report.page import page as report_page
+from tests.harness.worked_year.lives import Lives
+from tests.harness.worked_year.year import WorkedYear
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

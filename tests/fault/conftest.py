@@ -18,10 +18,10 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from exchange.settings import KafkaSettings
-from exchange.testing.fault_ground import PARTITIONS, SHARES, FaultGround
-from exchange.testing.fault_plan import INBOXES, Plan
-from exchange.testing.fault_recount import Found, Reading, Recount
-from exchange.testing.fault_weather import Judges, Weather, blow
+from tests.harness.faults.harness import PARTITIONS, SHARES, FaultHarness
+from tests.harness.faults.injection import FaultRun, Judges, inject
+from tests.harness.faults.plan import INBOXES, Plan
+from tests.harness.faults.recount import Found, Reading, Recount
 
 SEED = int(os.environ.get("EXCHANGE_FAULT_SEED") or secrets.randbelow(1_000_000))
 VERSIONS = int(os.environ.get("EXCHANGE_FAULT_VERSIONS") or 300_000)
@@ -79,12 +79,12 @@ def reader(schema: dict[str, Any]) -> Callable[[bytes], Any]:
 class Progress:
     """How far the lines are by their own books, followed while they are at work."""
 
-    def __init__(self, ground: FaultGround) -> None:
-        self._ground = ground
+    def __init__(self, harness: FaultHarness) -> None:
+        self._harness = harness
         kinds = ("admission", "delivery")
         topics = [f"exchange.{kind}.{record_type}" for kind in kinds for record_type in INBOXES]
         self._books: dict[tuple[str, bytes, int], Any] = {}
-        self._tail = new_consumer(ground.kafka.admin_settings())
+        self._tail = new_consumer(harness.kafka.admin_settings())
         self._tail.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(PARTITIONS)])
 
     def _follow(self) -> None:
@@ -112,10 +112,10 @@ class Progress:
 
     def done(self, plan: Plan) -> bool:
         """Whether every version was published, taken by admission and by every share."""
-        if self._ground.published < plan.size or not self.joined(late=True):
+        if self._harness.published < plan.size or not self.joined(late=True):
             return False
         return all(
-            self._sum("admission", record_type, "taken") == sum(self._ground.ends(inbox).values())
+            self._sum("admission", record_type, "taken") == sum(self._harness.ends(inbox).values())
             and self._sum("delivery", record_type, "taken") == self._sum("admission", record_type, "admitted")
             for record_type, inbox in INBOXES.items()
         )
@@ -125,17 +125,17 @@ class Progress:
 
 
 @pytest.fixture(scope="session")
-def recount() -> Callable[[FaultGround, Plan], Recount]:
-    def judge(ground: FaultGround, plan: Plan) -> Recount:
-        with closing(new_consumer(ground.kafka.admin_settings())) as reading:
-            return Recount(ground, plan, Reading(partial(read_with, reading), reader)).run()
+def recount() -> Callable[[FaultHarness, Plan], Recount]:
+    def judge(harness: FaultHarness, plan: Plan) -> Recount:
+        with closing(new_consumer(harness.kafka.admin_settings())) as reading:
+            return Recount(harness, plan, Reading(partial(read_with, reading), reader)).run()
 
     return judge
 
 
 @pytest.fixture(scope="session")
-def progress() -> Callable[[FaultGround], AbstractContextManager[Progress]]:
-    return lambda ground: closing(Progress(ground))
+def progress() -> Callable[[FaultHarness], AbstractContextManager[Progress]]:
+    return lambda harness: closing(Progress(harness))
 
 
 @pytest.fixture(scope="session")
@@ -183,13 +183,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 @pytest.fixture
-def storm(recount: Any, progress: Any, out: Any, tmp_path: Path) -> Callable[..., None]:
-    """Blow over a flow, and judge: 30 rounds over 300,000 versions unless it is said otherwise."""
+def inject_faults(recount: Any, progress: Any, out: Any, tmp_path: Path) -> Callable[..., None]:
+    """Faults over a flow, and a recount: 30 rounds over 300,000 versions unless it is said otherwise."""
 
-    def storm(nodes: int, rate: int, rounds: int = ROUNDS, versions: int = VERSIONS) -> None:
+    def run(nodes: int, rate: int, rounds: int = ROUNDS, versions: int = VERSIONS) -> None:
         with out():
-            found = blow(Weather(SEED, nodes, rounds, versions, rate), tmp_path, Judges(recount, progress))
+            found = inject(FaultRun(SEED, nodes, rounds, versions, rate), tmp_path, Judges(recount, progress))
         assert found.faults == {}, found.report()
         assert found.sums["share deaths unchanged"] > 0
 
-    return storm
+    return run

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from exchange.broker.clocks import clocks
-from exchange.kafka.admin import Acl
-from exchange.ledger.state import GrantEntry
+from exchange.broker.demands.clocks import clocks
+from exchange.kafka.admin.admin import Acl
+from exchange.ledger.state.ledger_state import GrantEntry
 from exchange.ledger.verify import verify
 from exchange.names import Department, share_topic
-from exchange.testing.broker_ground import Bus, prepared_kafka
+from tests.harness.kafka.broker import Bus, prepared_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 TAX, MARKET = Department("taxation"), Department("market-regulation")

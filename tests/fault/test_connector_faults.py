@@ -18,8 +18,8 @@ import pytest
 
 from exchange.names import TopicName
 from exchange.record import SEQUENCE
-from exchange.testing.province import Province
-from exchange.testing.recount import RECOUNTS
+from tests.harness.kafka.province import Province
+from tests.harness.sql_recount import RECOUNTS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 SEED = int(os.environ.get("EXCHANGE_FAULT_SEED") or secrets.randbelow(1_000_000))

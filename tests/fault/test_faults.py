@@ -11,10 +11,10 @@ import pytest
 pytestmark = pytest.mark.kafka
 
 
-def test_kills_lose_double_and_reorder_nothing(storm: Any) -> None:
-    storm(nodes=1, rounds=3, versions=5_000, rate=1_000)
+def test_kills_lose_double_and_reorder_nothing(inject_faults: Any) -> None:
+    inject_faults(nodes=1, rounds=3, versions=5_000, rate=1_000)
 
 
 @pytest.mark.fault
-def test_rounds_of_every_fault_lose_double_and_reorder_nothing(storm: Any) -> None:
-    storm(nodes=1, rate=1_500)
+def test_rounds_of_every_fault_lose_double_and_reorder_nothing(inject_faults: Any) -> None:
+    inject_faults(nodes=1, rate=1_500)

@@ -7,5 +7,5 @@ import pytest
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 
 
-def test_killed_nodes_of_kafka_lose_double_and_reorder_nothing_either(storm: Any) -> None:
-    storm(nodes=3, rate=1_200)
+def test_killed_nodes_of_kafka_lose_double_and_reorder_nothing_either(inject_faults: Any) -> None:
+    inject_faults(nodes=3, rate=1_200)

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from exchange.clock import Deadline, SystemClock
-from exchange.connect.drop.signing import SigningKey
 from exchange.embedded.child import ChildProcess, Command
 from exchange.embedded.processes import exchange_command
-from exchange.kafka.admin import Admin
-from exchange.kafka.connection import Connection
+from exchange.handover.files.signing import SigningKey
+from exchange.kafka.admin.admin import Admin
+from exchange.kafka.client.connection import Connection
 from exchange.names import grant_group
 from exchange.settings import KafkaSettings
-from exchange.testing.memory import memory_of
-from exchange.testing.sink_ground import TOKEN, BrokerService, Desk
-from exchange.testing.window_ground import Grantee, Taker
+from tests.harness.kafka.sink import TOKEN, BrokerService, Desk
+from tests.harness.memory.drop_folder import Grantee, Taker
+from tests.harness.process_memory import memory_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 SEED = int(os.environ.get("EXCHANGE_FAULT_SEED") or secrets.randbelow(1_000_000))

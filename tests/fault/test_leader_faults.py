@@ -16,8 +16,8 @@ import pytest
 
 from exchange.avro.lock import LEDGER_SUBJECT, SchemaRepository
 from exchange.settings import KafkaSettings, Settings
-from exchange.testing.fault_brokers import BROKERS, Brokers, Caller, calling, two_brokers
-from exchange.testing.fault_history import Written, violations
+from tests.harness.faults.brokers import BROKERS, Brokers, Caller, calling, two_brokers
+from tests.harness.faults.history import Written, violations
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 SEED = int(os.environ.get("EXCHANGE_FAULT_SEED") or secrets.randbelow(1_000_000))

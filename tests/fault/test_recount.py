@@ -4,9 +4,9 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from exchange.testing.fault_ground import FaultGround
-from exchange.testing.fault_plan import Plan
-from exchange.testing.fault_recount import Reading, Recount, Seen, holds_resident_id
+from tests.harness.faults.harness import FaultHarness
+from tests.harness.faults.plan import Plan
+from tests.harness.faults.recount import Reading, Recount, Seen, holds_resident_id
 
 DUE: Seen = [(1, 11), (4, 44), (7, None)]
 """Two versions and a withdrawal."""
@@ -19,14 +19,14 @@ class Schemas:
     schema: ClassVar[dict[str, list[Any]]] = {"fields": []}
 
 
-class Ground:
+class Harness:
     schemas = Schemas()
     granted_at: ClassVar[dict[tuple[str, int], int]] = {}
 
 
 def faults(found: Seen, due: Seen) -> set[str]:
     reading = Reading(lambda _topic: iter(()), lambda _schema: lambda _value: None)
-    recount = Recount(cast(FaultGround, Ground()), Plan(1, 0, 8), reading)
+    recount = Recount(cast(FaultHarness, Harness()), Plan(1, 0, 8), reading)
     recount.compare("share", {b"key": found} if found else {}, {b"key": due} if due else {})
     return {fault.removeprefix("share: ") for fault in recount.faults}
 

@@ -17,8 +17,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from exchange.names import ADMISSION_GROUP, DELIVERY_GROUP, registry_topic
 from exchange.settings import KafkaSettings
-from exchange.testing.fault_ground import PARTITIONS, SHARES, WORKERS, FaultGround, running
-from exchange.testing.fault_plan import COMPANIES, INBOXES, PROVIDERS, Plan
+from tests.harness.faults.harness import PARTITIONS, SHARES, WORKERS, FaultHarness, running
+from tests.harness.faults.plan import COMPANIES, INBOXES, PROVIDERS, Plan
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 SEED, SIZE, KEYS, RATE = 7, 30_000, 800, 4_000
@@ -31,15 +31,15 @@ Place = tuple[str, int]
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[FaultGround]:
-    with running(tmp_path, 1) as ground:
-        yield ground
+def harness(tmp_path: Path) -> Iterator[FaultHarness]:
+    with running(tmp_path, 1) as harness:
+        yield harness
 
 
 @pytest.fixture
-def watch(ground: FaultGround, consumer: Callable[[KafkaSettings, str], Consumer]) -> Iterator[Consumer]:
+def watch(harness: FaultHarness, consumer: Callable[[KafkaSettings, str], Consumer]) -> Iterator[Consumer]:
     """To `read_committed` a partition seems to end where the first open transaction begins."""
-    watch = consumer(ground.kafka.admin_settings(), "read_uncommitted")
+    watch = consumer(harness.kafka.admin_settings(), "read_uncommitted")
     yield watch
     watch.close()
 
@@ -63,45 +63,45 @@ def appended(watch: Consumer) -> dict[Place, int]:
     return {place: watch.get_watermark_offsets(TopicPartition(*place), timeout=20)[1] for place in outputs()}
 
 
-def states(ground: FaultGround, read_all: Callable[..., Iterator[Any]]) -> dict[tuple[str, int, bytes], bytes | None]:
+def states(harness: FaultHarness, read_all: Callable[..., Iterator[Any]]) -> dict[tuple[str, int, bytes], bytes | None]:
     """The last value of each key of the lines' states."""
     topics = [f"exchange.{line}.{record_type}" for line in ("admission", "delivery") for record_type in INBOXES]
-    settings = ground.kafka.admin_settings()
+    settings = harness.kafka.admin_settings()
     return {(topic, one.partition, one.key): one.value for topic in topics for one in read_all(settings, topic)}
 
 
-def undecided(ground: FaultGround, watch: Consumer, topic: str) -> set[tuple[Place, int]]:
+def undecided(harness: FaultHarness, watch: Consumer, topic: str) -> set[tuple[Place, int]]:
     """Partitions of a topic in which a transaction is open, and where it began."""
     places = [(topic, number) for number in range(PARTITIONS)]
     ends = {place: watch.get_watermark_offsets(TopicPartition(*place), timeout=20)[1] for place in places}
-    stable = ground.admin.end_offsets(places)
+    stable = harness.admin.end_offsets(places)
     return {(place, stable[place]) for place in places if stable[place] < ends[place]}
 
 
-def caught(ground: FaultGround, watch: Consumer, name: str, topic: str) -> bool:
+def caught(harness: FaultHarness, watch: Consumer, name: str, topic: str) -> bool:
     """Hold up a line so that its transactions get long, let it go, and freeze one worker.
 
     Whether that holds a transaction open; else it goes on.
     """
     line = [f"{name.partition('-')[0]}-{number}" for number in WORKERS]
     for worker in line:
-        ground.workers.freeze(worker)
-    ground.workers.pause(HELD_SECONDS)
+        harness.workers.freeze(worker)
+    harness.workers.pause(HELD_SECONDS)
     for worker in line:
-        ground.workers.wake(worker)
-    ground.workers.pause(0.15)
-    ground.workers.freeze(name)
-    before = undecided(ground, watch, topic)
-    ground.workers.pause(0.7)
-    if before & undecided(ground, watch, topic):
+        harness.workers.wake(worker)
+    harness.workers.pause(0.15)
+    harness.workers.freeze(name)
+    before = undecided(harness, watch, topic)
+    harness.workers.pause(0.7)
+    if before & undecided(harness, watch, topic):
         return True
-    ground.workers.wake(name)
+    harness.workers.wake(name)
     return False
 
 
-def ready(ground: FaultGround, name: str) -> bool:
+def ready(harness: FaultHarness, name: str) -> bool:
     """Whether a worker has its part again and works at it."""
-    port = re.findall(r'"port": (\d+), "event": "health.listening"', ground.workers.log(name))[-1]
+    port = re.findall(r'"port": (\d+), "event": "health.listening"', harness.workers.log(name))[-1]
     try:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2, trust_env=False).is_success
     except httpx.TransportError:
@@ -111,31 +111,33 @@ def ready(ground: FaultGround, name: str) -> bool:
 @pytest.mark.parametrize(
     ("line", "topic"), [("admit", f"registry.{COMPANIES}"), ("deliver", "share.all")], ids=["admission", "delivery"]
 )
-def test_woken_zombie_commits_nothing(ground: FaultGround, watch: Consumer, judges: Any, line: str, topic: str) -> None:
+def test_woken_zombie_commits_nothing(
+    harness: FaultHarness, watch: Consumer, judges: Any, line: str, topic: str
+) -> None:
     progress, recount, read_all, out = judges
     zombie, plan = f"{line}-1", Plan(SEED, SIZE, KEYS)
-    with progress(ground) as books:
-        ground.workers.until(lambda: books.joined(late=False), 60, "the shares")
-        ground.start_publisher(SEED, SIZE, KEYS, RATE)
-        ground.workers.until(lambda: ground.published > SIZE // 10, 60, "the flow")
-        tries = next((number for number in range(1, CATCHES) if caught(ground, watch, zombie, topic)), None)
+    with progress(harness) as books:
+        harness.workers.until(lambda: books.joined(late=False), 60, "the shares")
+        harness.start_publisher(SEED, SIZE, KEYS, RATE)
+        harness.workers.until(lambda: harness.published > SIZE // 10, 60, "the flow")
+        tries = next((number for number in range(1, CATCHES) if caught(harness, watch, zombie, topic)), None)
         assert tries is not None, "no open transaction was met"
-        ground.grant_late()
-        ground.workers.until(lambda: books.done(plan), 120, "the end of the flow without the zombie")
-    began = len(ground.workers.log(zombie))
-    before, read, noted = appended(watch), committed(ground), states(ground, read_all)
+        harness.grant_late()
+        harness.workers.until(lambda: books.done(plan), 120, "the end of the flow without the zombie")
+    began = len(harness.workers.log(zombie))
+    before, read, noted = appended(watch), committed(harness), states(harness, read_all)
 
     woken = time.monotonic()
-    ground.workers.wake(zombie)
-    ground.workers.until(lambda: "line.assigned" in ground.workers.log(zombie)[began:], 60, "the zombie's return")
-    ground.workers.until(lambda: ready(ground, zombie), 60, "the zombie's units")
-    ground.workers.pause(SETTLED_SECONDS)
+    harness.workers.wake(zombie)
+    harness.workers.until(lambda: "line.assigned" in harness.workers.log(zombie)[began:], 60, "the zombie's return")
+    harness.workers.until(lambda: ready(harness, zombie), 60, "the zombie's units")
+    harness.workers.pause(SETTLED_SECONDS)
     rest = time.monotonic() - woken
 
     assert {place: end - before[place] for place, end in appended(watch).items() if end != before[place]} == {}
-    assert committed(ground) == read
-    assert states(ground, read_all) == noted
-    result = recount(ground, plan)
+    assert committed(harness) == read
+    assert states(harness, read_all) == noted
+    result = recount(harness, plan)
     assert result.faults == {}, result.report()
     with out():
         print(
@@ -145,6 +147,6 @@ def test_woken_zombie_commits_nothing(ground: FaultGround, watch: Consumer, judg
         )
 
 
-def committed(ground: FaultGround) -> list[dict[Place, int]]:
+def committed(harness: FaultHarness) -> list[dict[Place, int]]:
     """How far both lines have read, by their own word."""
-    return [ground.admin.committed(group) for group in (ADMISSION_GROUP, DELIVERY_GROUP)]
+    return [harness.admin.committed(group) for group in (ADMISSION_GROUP, DELIVERY_GROUP)]

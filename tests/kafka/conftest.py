@@ -6,11 +6,11 @@ from contextlib import closing
 import pytest
 
 from exchange.embedded.postgres import EmbeddedPostgres
-from exchange.kafka.admin import Admin
-from exchange.kafka.connection import Connection
+from exchange.kafka.admin.admin import Admin
+from exchange.kafka.client.connection import Connection
 from exchange.settings import KafkaSettings
-from exchange.testing.province import Province
-from exchange.testing.sink_ground import BrokerService, Desk
+from tests.harness.kafka.province import Province
+from tests.harness.kafka.sink import BrokerService, Desk
 
 
 @pytest.fixture

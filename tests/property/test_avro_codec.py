@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from exchange.avro import Codec, Slicer
-from exchange.avro.checker import compile_check
+from exchange.avro.compiled.checker import compile_check
+from exchange.avro.compiled.unions import has_ambiguous_union
+from exchange.avro.compiled.walk import Names, emit_skip
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Union, nodes, parse
-from exchange.avro.unions import has_ambiguous_union
-from exchange.avro.walk import Names, emit_skip
 from exchange.errors import ExchangeError
 
 SETTINGS = settings(

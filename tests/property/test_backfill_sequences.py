@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.ledger.state import Condition, ShareEntry
-from exchange.testing.delivery_judge import fault
-from exchange.testing.delivery_memory import DeliveryMemory, company, share_entry
+from exchange.ledger.state.ledger_state import Condition, ShareEntry
+from tests.harness.delivery_checker import fault
+from tests.harness.memory.delivery import DeliveryMemory, company, share_entry
 
 KEYS = ("a", "b", "c", "d")
 CITY, ELSEWHERE = "340100", "350000"

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.avro.subset import subset_schema
-from exchange.delivery import masks
-from exchange.delivery.cut import Holdings, compile_cut
+from exchange.delivery.cutting import masks
+from exchange.delivery.cutting.cut import Holdings, compile_cut
+from exchange.delivery.cutting.pseudonym import MasterSecret, pseudonym, pseudonymous_id
+from exchange.delivery.cutting.scopes import matches
 from exchange.delivery.permit import Share
-from exchange.delivery.pseudonym import MasterSecret, pseudonym, pseudonymous_id
-from exchange.delivery.scopes import matches
-from exchange.ledger.state import Condition, Terms
+from exchange.ledger.state.ledger_state import Condition, Terms
 from exchange.record import frame, source_of
 
 WRITER, SHARE = 7, 100_001

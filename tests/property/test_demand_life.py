@@ -10,11 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker import satisfaction
-from exchange.broker.commands import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
-from exchange.broker.commands_amend import AmendGrant
-from exchange.broker.commands_dispute import LEVELS, OUTCOMES, EscalateDispute, OpenDispute, SettleDispute
-from exchange.broker.commands_grants import (
+from exchange.broker.demands.automatic import AnnounceExpiry, ConsentUnconditional, EndExpired, end_of
+from exchange.broker.demands.dispute import LEVELS, OUTCOMES, EscalateDispute, OpenDispute, SettleDispute
+from exchange.broker.demands.life import DEMAND_STEPS, GRANT_STEPS, IN_REVIEW
+from exchange.broker.demands.renew import RenewDemand
+from exchange.broker.demands.review import ExtendReply, RequestExtension, ReviewDemand
+from exchange.broker.demands.state import demand_state, grant_state
+from exchange.broker.demands.submit import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands.supplement import RequestSupplement, SupplementDemand
+from exchange.broker.departments.commands import ApplyCatalogue
+from exchange.broker.grants.amend import AmendGrant
+from exchange.broker.grants.commands import (
     CAUSES,
     ActivateGrant,
     BreakFreshness,
@@ -24,24 +30,18 @@ from exchange.broker.commands_grants import (
     RevokeGrant,
     SuspendGrant,
 )
-from exchange.broker.commands_renew import RenewDemand
-from exchange.broker.commands_review import ExtendReply, RequestExtension, ReviewDemand
-from exchange.broker.commands_shares import PlaceGrant
-from exchange.broker.commands_supplement import RequestSupplement, SupplementDemand
-from exchange.broker.commands_timely import AnnounceExpiry, ConsentUnconditional, EndExpired, end_of
-from exchange.broker.commands_use import ConfirmDisposal, EndPurpose, RecordUse
-from exchange.broker.demands import demand_state, grant_state
-from exchange.broker.departments import ApplyCatalogue
-from exchange.broker.life import DEMAND_STEPS, GRANT_STEPS, IN_REVIEW
+from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse
+from exchange.broker.rate import satisfaction
 from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
-from exchange.ledger.command import Command
-from exchange.ledger.state import DemandEntry, GrantEntry
+from exchange.ledger.state.ledger_state import DemandEntry, GrantEntry
+from exchange.ledger.store.command import Command
 from exchange.names import Department, RecordType
 from exchange.settings import Settings
-from exchange.testing.ledger import MemoryLedger
+from tests.harness.memory.ledger import MemoryLedger
 
 TAX, COURT, HEALTH = Department("taxation"), Department("high-court"), Department("health")
 STATED = {"legal_basis": "a law", "scenario": "a duty", "use_scope": "staff", "mode": "batch-exchange"}

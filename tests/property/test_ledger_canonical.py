@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exchange.errors import ExchangeError
-from exchange.ledger.canonical import canonical, read_plain, write_plain
-from exchange.ledger.events import event_of, read_lines, write_line
-from exchange.testing.ledger import chain
+from exchange.ledger.events.canonical import canonical, read_plain, write_plain
+from exchange.ledger.events.event import event_of, read_lines, write_line
+from tests.harness.memory.ledger import chain
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 JSON = st.recursive(

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
-from exchange.ledger.events import LedgerEvent, event_of, read_lines, write_line
-from exchange.ledger.fold import apply
-from exchange.ledger.state import LedgerState
+from exchange.ledger.events.event import LedgerEvent, event_of, read_lines, write_line
+from exchange.ledger.fold.apply import apply
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.verify import verify
-from exchange.testing.ledger import chain
+from tests.harness.memory.ledger import chain
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 JSON = st.recursive(

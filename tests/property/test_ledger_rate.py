@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.broker.satisfaction import BY, rate, rates, state_at
-from exchange.broker.time_weighted import TimeSums, time_table
+from exchange.broker.rate.satisfaction import BY, rate, rates, state_at
+from exchange.broker.rate.time_weighted import TimeSums, time_table
 from exchange.clock import format_time, parse_time
-from exchange.ledger.events import LedgerEvent
-from exchange.ledger.fold import fold
-from exchange.testing.ledger import START, chain
+from exchange.ledger.events.event import LedgerEvent
+from exchange.ledger.fold.apply import fold
+from tests.harness.memory.ledger import START, chain
 
 FIELDS = ("a", "b", "c")
 CAUSES = ("grantee", "exchange", "provider")

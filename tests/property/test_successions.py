@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.commands import ConsentDemand, SubmitDemand
-from exchange.broker.commands_grants import ActivateGrant
-from exchange.broker.commands_shares import PlaceGrant
-from exchange.broker.demands import acts_for
-from exchange.broker.departments import AddDepartment, ApplyCatalogue
-from exchange.broker.enforcement_wanted import wanted
-from exchange.broker.succession import AWAITED, SettleSuccession, SucceedDepartment, awaited, has_ended
+from exchange.broker.demands.state import acts_for
+from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
+from exchange.broker.departments.succession import AWAITED, SettleSuccession, SucceedDepartment, awaited, has_ended
+from exchange.broker.enforcement.wanted import wanted
+from exchange.broker.grants.commands import ActivateGrant
+from exchange.broker.grants.shares import PlaceGrant
 from exchange.calendar import day_in_shanghai
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
 from exchange.names import DemandId, Department
 from exchange.settings import Settings
-from exchange.testing.ledger import MemoryLedger
+from tests.harness.memory.ledger import MemoryLedger
 
 DEPARTMENTS = tuple(map(Department, ("taxation", "human-resources", "health", "civil-affairs", "market-regulation")))
 OFFERED = ("102001/0001", "101002/0001")

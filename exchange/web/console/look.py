@@ -11,7 +11,7 @@ from starlette.responses import Response
 from exchange.broker.seams import Service
 from exchange.calendar import day_in_shanghai
 from exchange.errors import TABLE, ExchangeError
-from exchange.ledger.state import DemandState
+from exchange.ledger.state.ledger_state import DemandState
 from exchange.web.console import overview as counted
 from exchange.web.console.client import path_of
 from exchange.web.console.entrance import Signed, api_of, names_of

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from exchange.broker.clocks import COMPETENT, REVIEW, StatutoryClock, clocks
-from exchange.broker.commands_dispute import LEVELS
-from exchange.broker.commands_timely import NOTICE_DAYS, end_of, ends_within
-from exchange.broker.commands_use import must_dispose
-from exchange.broker.companions import CORRECTION
-from exchange.broker.corrections import correction_clock
-from exchange.broker.demands import acts_for, demand_state
-from exchange.broker.evidence_judge import CAUSES
-from exchange.broker.tokens import DEPARTMENT_ROLE
+from exchange.broker.corrections.commands import correction_clock
+from exchange.broker.demands.automatic import NOTICE_DAYS, end_of, ends_within
+from exchange.broker.demands.clocks import COMPETENT, REVIEW, StatutoryClock, clocks
+from exchange.broker.demands.dispute import LEVELS
+from exchange.broker.demands.state import acts_for, demand_state
+from exchange.broker.departments.tokens import DEPARTMENT_ROLE
+from exchange.broker.evidence.judge import CAUSES
+from exchange.broker.grants.use import must_dispose
+from exchange.broker.rate.companions import CORRECTION
 from exchange.calendar import day_in_shanghai
-from exchange.ledger.state import DemandEntry, DemandState, GrantEntry, LedgerState
+from exchange.ledger.state.ledger_state import DemandEntry, DemandState, GrantEntry, LedgerState
 from exchange.names import Department
 from exchange.web.access import OPERATOR, SUPERVISOR, Caller
 

@@ -18,13 +18,13 @@ from starlette.responses import HTMLResponse
 from exchange.calendar import ZONE
 from exchange.catalogue.words import REGISTRIES, Text, source
 from exchange.clock import format_time, parse_time
-from exchange.ledger.state import LedgerState
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web.access import AUDITOR, OPERATOR, SUPERVISOR, Caller
 from exchange.web.console.client import Problem
 from exchange.web.console.session import PATH, Session
-from exchange.web.console.words import WORDS
-from exchange.web.console.words_errors import ERRORS
-from exchange.web.report_page import percent
+from exchange.web.console.words.errors import ERRORS
+from exchange.web.console.words.pages import WORDS
+from exchange.web.report.page import percent
 
 LANGUAGES: Final = ("zh", "en")
 LANGUAGE_COOKIE: Final = "exchange_language"

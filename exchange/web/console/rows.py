@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exchange.avro.record_schema import RecordSchema
-from exchange.broker.commands_terms import check_masks, check_scope
+from exchange.broker.demands.terms import check_masks, check_scope
 from exchange.errors import ExchangeError
-from exchange.ledger.state import Condition
+from exchange.ledger.state.ledger_state import Condition
 
 MASKS: Final = ("first", "ends", "pseudonym", "year")
 _WHOLE, _MASKED, _NOT = "whole", "masked", "not"

@@ -1,7 +1,7 @@
 """The forms for the steps of demands, grants, corrections and resources: who is offered them when, and what they send.
 
-Who may do what in which state is said by `exchange.broker.life`; beyond that a form is left out where its command would
-be refused anyway. A form sends what the API's command takes, and the API decides.
+Who may do what in which state is said by `exchange.broker.demands.life`; beyond that a form is left out where its
+command would be refused anyway. A form sends what the command of the API takes, and the API decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
-from exchange.broker.commands_dispute import LEVELS, OUTCOMES
-from exchange.broker.demands import acts_for
-from exchange.broker.life import DEMAND_STEPS, GRANT_STEPS, Step
+from exchange.broker.demands.dispute import LEVELS, OUTCOMES
+from exchange.broker.demands.life import DEMAND_STEPS, GRANT_STEPS, Step
+from exchange.broker.demands.state import acts_for
 from exchange.errors import ExchangeError
-from exchange.ledger.correction import ANSWERS
-from exchange.ledger.state import LedgerState
+from exchange.ledger.state.correction import ANSWERS
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import Department
 from exchange.web.access import OPERATOR, SUPERVISOR, Caller
 

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.broker.commands_terms import record_schema
+from exchange.broker.demands.terms import record_schema
 from exchange.broker.seams import Ledger, Service
 from exchange.names import RecordType
 from exchange.web.console import steps

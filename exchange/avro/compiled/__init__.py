@@ -1,0 +1,1 @@
+"""Schemas compiled into Python functions: encode, decode, check and slice, and the values and walks they share."""

@@ -1,0 +1,1 @@
+"""Departments: the catalogue, principals and secrets, API tokens, mergers and splits."""

@@ -1,0 +1,1 @@
+"""Kafka brought in line with the ledger: topics, rights and quotas."""

@@ -1,0 +1,1 @@
+"""What really happens, observed: lines, grantees and sources, and the books that must close."""

@@ -1,0 +1,281 @@
+"""Evidence of real delivery: what grantees have taken, how far the lines are, whether sources live.
+
+Offsets are the grantee's own word; what they leave open (only markers, or records, before the end?) is looked up by
+reading single records for their time alone. Only transitions enter the ledger; everything else is a metric.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from exchange import names
+from exchange.broker.evidence.absence import absent
+from exchange.broker.evidence.judge import EXCHANGE_CAUSE, Agreed, Sight, Untaken, Verdict, judge
+from exchange.broker.evidence.lag import admission_age, delivery_ages
+from exchange.broker.evidence.line_states import LineStates
+from exchange.broker.evidence.share_states import delivery_of, transitions
+from exchange.broker.evidence.untaken import FirstRecords, Peek
+from exchange.broker.grants.commands import BreakFreshness, MarkFirstDelivered, RestoreFreshness
+from exchange.broker.seams import EXCHANGE, Ledger, Offsets
+from exchange.clock import Clock, Deadline
+from exchange.kafka.admin.topics import TOMBSTONES_KEPT
+from exchange.ledger.state.ledger_state import GrantEntry, LedgerState, ShareEntry
+from exchange.ledger.state.ownership import heirs
+from exchange.ledger.store.command import Command
+from exchange.names import Department, GrantId, RecordType
+from exchange.observe import metrics
+from exchange.observe.logs import get_logger
+
+_LOOK_SECONDS = 60.0
+_COMMAND_SECONDS = 20.0
+_JOIN_SLACK = timedelta(seconds=1)
+"""The records of the join's transaction may be appended to the share a moment after the join itself."""
+_log = get_logger("exchange.evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An active grant, as evidence needs it."""
+
+    entry: GrantEntry
+    share: ShareEntry
+    """The one to read now."""
+    demander: Department
+    providers: tuple[Department, ...]
+    """Whose records it gives: its provider's, and those of the departments that this was merged into."""
+    activated: datetime
+    agreed: Agreed
+
+    @property
+    def topic(self) -> str:
+        """The topic of its share."""
+        return names.share_topic(self.share.share)
+
+    @property
+    def given(self) -> datetime:
+        """When its share became the one to read."""
+        return max(self.activated, self.entry.switched or self.activated)
+
+    @property
+    def lines(self) -> list[tuple[RecordType, Department]]:
+        """The record type and each provider whose records it gives."""
+        return [(self.entry.terms.record_type, provider) for provider in self.providers]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where every source and line stands, by (record type, provider) or record type."""
+
+    seen: Mapping[tuple[RecordType, Department], datetime]
+    """The last sign of life; absent before the first."""
+    behind: Mapping[tuple[RecordType, Department], timedelta]
+    """Age of the oldest record of a provider that the lines have not passed on."""
+
+
+class Evidence:
+    """Looks at Kafka and tells the ledger what changed. Used by one thread of the leader."""
+
+    def __init__(self, kafka: Offsets, peek: Peek, lines: LineStates, ledger: Ledger, clock: Clock) -> None:
+        self.absent: frozenset[GrantId] = frozenset()
+        """The grants whose grantees were away for longer than tombstones are kept, at the last look."""
+        self._kafka = kafka
+        self._firsts = FirstRecords(peek)
+        self._lines = lines
+        self._ledger = ledger
+        self._clock = clock
+
+    def look(self) -> None:
+        """One look: refresh the lines' state, set the metrics, tell transitions."""
+        deadline = Deadline.after(_LOOK_SECONDS)
+        counts = self._kafka.topics()
+        self._lines.refresh(self._ledger.read(lambda state: _layout(state, counts)), deadline)
+        for command in self._ledger.read(lambda state: transitions(state, self._lines.units)):
+            self._say(command)
+        sources = self._sources(counts)
+        everyone = self._ledger.read(_watched)
+        for grant in [grant for grant in everyone if grant.topic not in counts]:
+            self._tell_lost(grant)
+        watched = [grant for grant in everyone if grant.topic in counts]
+        sights = self._sights(watched, counts, sources, deadline)
+        now = self._clock.now()
+        lags: dict[tuple[str, ...], float] = {}
+        for grant, sight in zip(watched, sights, strict=True):
+            verdict = judge(sight, grant.agreed, now)
+            lags[(grant.entry.grant, grant.demander)] = verdict.lag.total_seconds()
+            self._tell(grant, verdict)
+        metrics.SHARE_LAG.replace(lags)
+
+    def _sights(
+        self, watched: list[Watched], counts: Mapping[str, int], sources: Sources, deadline: Deadline
+    ) -> list[Sight]:
+        # Offsets before ends: an honest grantee's offset is then never beyond the end.
+        committed = [self._committed(grant) for grant in watched]
+        ends = self._kafka.end_offsets(_partitions({grant.topic for grant in watched}, counts))
+        starts = [
+            {number: taken.get(number, 0) for number in range(counts[grant.topic])}
+            for grant, taken in zip(watched, committed, strict=True)
+        ]
+        stretches = [
+            ((grant.topic, number), start)
+            for grant, begins in zip(watched, starts, strict=True)
+            for number, start in begins.items()
+        ]
+        found = self._firsts.find(stretches, ends, deadline)
+        self._firsts.forget(ends)
+        self._note_absent(watched, committed, ends)
+        sights = []
+        for grant, taken, begins in zip(watched, committed, starts, strict=True):
+            mine = {number: ends[(grant.topic, number)] for number in begins}
+            untaken = {
+                number: found[((grant.topic, number), start)]
+                for number, start in begins.items()
+                if ((grant.topic, number), start) in found
+            }
+            sights.append(self._sight(grant, mine, taken, untaken, sources, deadline))
+        return sights
+
+    def _note_absent(
+        self, watched: list[Watched], committed: list[dict[int, int]], ends: Mapping[tuple[str, int], int]
+    ) -> None:
+        taken = {
+            grant.entry.grant: {(grant.topic, number): offset for number, offset in offsets.items()}
+            for grant, offsets in zip(watched, committed, strict=True)
+        }
+        found = absent(self._kafka, taken, ends, self._clock.now(), TOMBSTONES_KEPT)
+        for grant in found - self.absent:
+            _log.warning("evidence.resync_needed", grant=grant)
+        self.absent = found
+
+    def _sight(
+        self,
+        grant: Watched,
+        ends: Mapping[int, int],
+        committed: Mapping[int, int],
+        untaken: Mapping[int, Untaken],
+        sources: Sources,
+        deadline: Deadline,
+    ) -> Sight:
+        delivery = delivery_of(grant.share, self._lines.units(grant.entry.terms.record_type))
+        stood = began_empty = None
+        if delivery.joined is not None and grant.entry.first_delivered is None:
+            stood = self._stood(grant, max(grant.given, delivery.joined), ends)
+            began_empty = self._empty(grant, stood, deadline)
+        return Sight(
+            ends=ends,
+            committed=committed,
+            untaken=untaken,
+            stood=stood,
+            began_empty=bool(began_empty),
+            exchange_behind=max(sources.behind.get(line, timedelta()) for line in grant.lines),
+            suspended_since=delivery.missing_since,
+            source_seen=max(
+                (sources.seen[line] for line in grant.lines if line in sources.seen), default=grant.activated
+            ),
+        )
+
+    def _stood(self, grant: Watched, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
+        """What stood in the share at `moment`: told from times, so that a restarted broker sees the same."""
+        places = [(grant.topic, number) for number in ends]
+        after = self._kafka.offsets_for_time(places, int((moment + _JOIN_SLACK).timestamp() * 1000))
+        return {place[1]: after[place] if after[place] >= 0 else ends[place[1]] for place in places}
+
+    def _empty(self, grant: Watched, stood: Mapping[int, int], deadline: Deadline) -> bool:
+        firsts = self._firsts.find(
+            [((grant.topic, number), 0) for number in stood],
+            {(grant.topic, number): end for number, end in stood.items()},
+            deadline,
+        )
+        return all(record.offset >= stood[number] for ((_, number), _), record in firsts.items())
+
+    def _tell(self, grant: Watched, verdict: Verdict) -> None:
+        entry = grant.entry
+        if verdict.delivered and entry.first_delivered is None:
+            self._say(MarkFirstDelivered(entry.grant, verdict.empty))
+        for cause, since in verdict.broken.items():
+            if cause not in entry.breaches:
+                self._say(BreakFreshness(entry.grant, cause, since))
+                _log.warning("evidence.broken", grant=entry.grant, cause=cause)
+        for cause in [cause for cause in entry.breaches if cause not in verdict.broken]:
+            self._say(RestoreFreshness(entry.grant, cause))
+            _log.info("evidence.restored", grant=entry.grant, cause=cause)
+
+    def _tell_lost(self, grant: Watched) -> None:
+        """A share whose topic is gone is delivered to nobody, whatever the line has noticed of it."""
+        since = grant.share.suspended_since or self._clock.now()
+        self._say(BreakFreshness(grant.entry.grant, EXCHANGE_CAUSE, since))
+
+    def _say(self, command: Command) -> None:
+        self._ledger.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
+
+    def _committed(self, grant: Watched) -> dict[int, int]:
+        found = self._kafka.committed(names.grant_group(grant.entry.grant))
+        return {number: offset for (topic, number), offset in found.items() if topic == grant.topic}
+
+    def _sources(self, counts: Mapping[str, int]) -> Sources:
+        inboxes = [inbox for inbox in self._ledger.read(_inboxes) if inbox in counts]
+        newest = self._kafka.newest(_partitions(inboxes, counts))
+        seen: dict[tuple[RecordType, Department], datetime] = {}
+        for (topic, _), at in newest.items():
+            if at.timestamp >= 0:
+                line = names.split_inbox(topic)
+                moment = datetime.fromtimestamp(at.timestamp / 1000, UTC)
+                seen[line] = max(moment, seen.get(line, moment))
+        now = self._clock.now()
+        metrics.SOURCE_SILENCE.replace({line: max(0.0, (now - at).total_seconds()) for line, at in seen.items()})
+        return Sources(seen, self._behind(inboxes, counts, now))
+
+    def _behind(
+        self, inboxes: Iterable[str], counts: Mapping[str, int], now: datetime
+    ) -> dict[tuple[RecordType, Department], timedelta]:
+        delivery = delivery_ages(self._kafka, self._lines, now)
+        committed = self._kafka.committed(names.ADMISSION_GROUP)
+        seconds: dict[tuple[str, ...], float] = {("delivery", n): age.total_seconds() for n, age in delivery.items()}
+        records: dict[tuple[str, ...], float] = {
+            ("delivery", name): float(sum(unit.in_flight for unit in self._lines.units(name))) for name in delivery
+        }
+        behind = {}
+        for inbox in inboxes:
+            line = names.split_inbox(inbox)
+            age, waiting = admission_age(self._kafka, _partitions([inbox], counts), committed, now)
+            behind[line] = max(age, delivery.get(line[0], timedelta()))
+            labels = ("admission", line[0])
+            seconds[labels] = max(age.total_seconds(), seconds.get(labels, 0.0))
+            records[labels] = waiting + records.get(labels, 0.0)
+        metrics.LINE_LAG_SECONDS.replace(seconds)
+        metrics.LINE_LAG_RECORDS.replace(records)
+        return behind
+
+
+def _partitions(topics: Iterable[str], counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(topic, number) for topic in sorted(topics) for number in range(counts.get(topic, 0))]
+
+
+def _layout(state: LedgerState, counts: Mapping[str, int]) -> dict[RecordType, int]:
+    """Record types of which both lines' state topics exist, with their partition counts."""
+    found = {}
+    for name in {resource.record_type for resource in state.resources.values()}:
+        if {names.admission_topic(name), names.delivery_topic(name)} <= counts.keys():
+            found[name] = counts[names.delivery_topic(name)]
+    return found
+
+
+def _inboxes(state: LedgerState) -> list[str]:
+    """The inboxes of everything that is offered."""
+    offered = (resource for resource in state.resources.values() if not resource.withdrawn)
+    return sorted({names.inbox_topic(resource.record_type, resource.provider) for resource in offered})
+
+
+def _watched(state: LedgerState) -> list[Watched]:
+    """Every active grant."""
+    found = []
+    for grant in state.grants.values():
+        share = state.shares.get(grant.share) if grant.share is not None else None
+        if not grant.active or share is None or grant.activated is None:
+            continue
+        demand = state.demands[grant.demand]
+        resource = state.resources.get(demand.resource or "")
+        cycle = resource.update_cycle_seconds if resource else grant.freshness_seconds
+        agreed = Agreed(timedelta(seconds=grant.freshness_seconds), timedelta(seconds=cycle))
+        providers = (grant.terms.provider, *heirs(grant.terms.provider, state))
+        found.append(Watched(grant, share, demand.demander, providers, grant.activated, agreed))
+    return found

@@ -1,0 +1,1 @@
+"""What operators and providers do about quarantined records: look, redrive, discard."""

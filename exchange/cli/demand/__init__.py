@@ -1,0 +1,1 @@
+"""`exchange demand`: demands through their life."""

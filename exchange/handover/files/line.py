@@ -1,0 +1,334 @@
+"""The file window: a grant's share as numbered, signed deliveries in a drop folder, one after the other.
+
+    receive ▸ collect ▸ decode ▸ write ▸ sign ▸ wait for the receipt ▸ tell the group
+
+1. A delivery holds stretches of the share's partitions, whole and in order; of each record the last version in them.
+2. Its manifest makes it one, and nothing is told to the group before the grantee has put a receipt beside it: an offset
+   means that the grantee took the record, as with every other sink.
+3. The next delivery waits for that. After a crash the folder says where to go on (`exchange.handover.files.chain`).
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from exchange.clock import Clock, Deadline, format_time, parse_time
+from exchange.errors import Action, ExchangeError
+from exchange.faults.log import Faults
+from exchange.handover.decode import Decoder
+from exchange.handover.files.chain import Chain, Served, Standing
+from exchange.handover.files.manifest import Manifest, Range, Records, Totals
+from exchange.handover.files.write import write_files
+from exchange.handover.layout import Change, Layout
+from exchange.handover.line import Begin, Owner
+from exchange.handover.receipt import Receipt, encode
+from exchange.handover.receive import receive
+from exchange.kafka.client.message import Message
+from exchange.kafka.client.producer import IdempotentProducer
+from exchange.kafka.client.share_reader import ShareReader, passes
+from exchange.names import HEARTBEAT_KEY, faults_topic, receipt_topic
+from exchange.observe import metrics
+from exchange.stages import Stage
+
+_FLUSH_SECONDS = 15.0
+_PAUSE_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
+"""Between two looks for a receipt."""
+_SWEEP_EVERY = timedelta(hours=1)
+_log = structlog.get_logger("exchange.handover")
+
+_Place = tuple[int, int]
+"""Partition and offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a delivery is closed: when it is full, or when all is read and the last one is old enough."""
+
+    records: int = 20_000
+    bytes: int = 16_000_000
+    """Of records as they stand in the share: they wait in memory."""
+    every: timedelta = timedelta(minutes=15)
+    longest: timedelta = timedelta(minutes=1)
+    """How long a record waits for the end of a share that never stands still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the window is made of."""
+
+    open_reader: Callable[[Begin], ShareReader]
+    chain: Chain
+    layout: Layout
+    decoder: Decoder
+    producer: IdempotentProducer
+    faults: Faults
+    clock: Clock
+    pace: Pace
+    moved: Callable[[], bool]
+    """Whether the grant has gone on in another share. Asked all the time: cheap."""
+    granted: Callable[[], None]
+    """Asked while a delivery waits, cheap. Raises ExchangeError(E_GRANT_REFUSED) when the grant is not active."""
+
+
+@dataclass(slots=True)
+class _Collected:
+    """Records of the next delivery, by partition, each in its order; and how far each partition was read."""
+
+    messages: dict[int, list[Message]] = field(default_factory=dict)
+    read_to: dict[int, int] = field(default_factory=dict)
+    records: int = 0
+    bytes: int = 0
+    since: datetime | None = None
+    """When the first record was read."""
+
+    def add(self, partition: int, messages: list[Message], now: datetime) -> None:
+        """Take in what was read."""
+        kept = [message for message in messages if message.key() != HEARTBEAT_KEY]
+        self.messages.setdefault(partition, []).extend(kept)
+        self.read_to[partition] = messages[-1].offset() + 1
+        self.since = self.since or (now if kept else None)
+        self.records += len(kept)
+        self.bytes += sum(len(message.value() or b"") for message in kept)
+
+    def newest(self) -> Iterator[Message]:
+        """Of each record the last version."""
+        for messages in self.messages.values():
+            last = {message.key(): message for message in messages}
+            yield from last.values()
+
+
+class DropFolderLine:
+    """One grant of one department, into one folder."""
+
+    def __init__(self, owner: Owner, parts: Parts, schema_id: int) -> None:
+        self._owner = owner
+        self._parts = parts
+        grant = owner.grant
+        self._served = Served(owner.department, owner.record_type, grant.grant, grant.topic, schema_id)
+        self._at = Standing()
+        self._next = _Collected()
+        self._assigned: set[int] = set()
+        self._moves = 0
+        """How often the group has given us partitions since the reader was opened."""
+        self._again: dict[int, int] | None = None
+        """Partitions that lost their place, with their ends: the next reading begins at the start."""
+        self._swept: datetime | None = None
+
+    def run(self, stop: threading.Event, once: bool = False) -> None:
+        """Work until `stop` is set or the grant goes on in another share; with `once` until nothing is left to do.
+
+        What is left then may be a delivery that waits. Raises ExchangeError for what waiting won't mend.
+        """
+        served = False
+        while not stop.is_set():
+            reader: ShareReader | None = None
+            try:
+                self._stand()
+                reader = self._parts.open_reader(self._begin)
+                self._read(reader, stop, once)
+                return
+            except ExchangeError as error:
+                if error.code == "E_GRANT_REFUSED":
+                    self._parts.chain.recall()
+                served = served or (reader is not None and reader.served)
+                if not passes(error, served):
+                    raise
+                _log.warning("handover.restarted", stage=error.entry.stage, code=error.code, detail=error.detail)
+                stop.wait(_PAUSE_SECONDS)
+            finally:
+                if reader is not None:
+                    reader.close()
+
+    def _stand(self) -> None:
+        """Find out from the folder where to go on."""
+        chain, now = self._parts.chain, self._parts.clock.now()
+        chain.open()
+        self._at = chain.standing(self._served, now)
+        if self._again is not None:
+            self._at = chain.read_again(self._at, self._again)
+            self._again = None
+        if self._at.void is not None:
+            chain.folder.clear(self._at.void)
+            _log.warning("handover.delivery_void", stage=Stage.HANDOVER_APPLY, number=self._at.void)
+        self._next = _Collected()
+        self._assigned.clear()
+        self._moves = 0
+
+    def _begin(self, partitions: list[int]) -> dict[int, int]:
+        """Where to read each partition from; called when the group gives it to us."""
+        self._moves += 1
+        self._assigned = set(partitions)
+        return {partition: self._at.starts.get(partition, 0) for partition in partitions}
+
+    def _read(self, reader: ShareReader, stop: threading.Event, once: bool) -> None:
+        while not stop.is_set():
+            if not self._at.waiting:
+                for partition, messages in receive(reader).items():
+                    self._next.add(partition, messages, self._parts.clock.now())
+                self._refuse_lost(reader)
+            elif not self._received(reader) and once:
+                return
+            if self._moves > 1:  # what was collected may lack what another member has read meanwhile
+                raise ExchangeError("E_KAFKA_MEMBERSHIP", "the group has moved: on from the last delivery")
+            if self._at.taken and self._assigned:
+                self._settle(reader)
+            if not self._at.waiting and self._due(reader, once):
+                self._publish(reader)
+            self._sweep(reader)
+            if self._parts.moved():
+                return
+            idle = not self._at.waiting and not self._at.taken
+            if once and idle and not self._next.records and self._assigned and reader.caught_up:
+                return
+
+    def _received(self, reader: ShareReader) -> bool:
+        """Whether the delivery that waits has been taken; lets a moment pass if not."""
+        chain = self._parts.chain
+        if chain.receipted():
+            self._at.waiting, self._at.taken = False, True
+            return True
+        self._parts.granted()
+        if chain.overdue(self._parts.clock.now()):
+            raise ExchangeError("E_SHARE_POSITION", "a delivery was not taken in time and is made anew")
+        reader.rest(_LOOK_SECONDS)
+        return False
+
+    def _settle(self, reader: ShareReader) -> None:
+        """2. The delivery was taken: tell the group, give the receipt. Done again after a crash, it says the same."""
+        head = self._parts.chain.head
+        assert head is not None
+        reader.commit({number: end for number, end in head.ends().items() if number in self._assigned and end > 0})
+        at = self._parts.clock.now()
+        for one in head.ranges:
+            totals = one.totals
+            key, value = encode(Receipt(one.partition, one.end, totals.upserted, totals.deleted, totals.faulty, at))
+            self._parts.producer.send(receipt_topic(self._owner.grant.grant), key, value)
+        self._parts.producer.flush(Deadline.after(_FLUSH_SECONDS))
+        self._at.taken = False
+        _log.info(
+            "handover.delivery_taken", stage=Stage.HANDOVER_APPLY, grant=self._owner.grant.grant, number=head.number
+        )
+
+    def _refuse_lost(self, reader: ShareReader) -> None:
+        """A place that is not in the share: read all of it again. Raises ExchangeError(E_SHARE_POSITION)."""
+        lost = reader.lost()
+        if lost:
+            self._again = lost
+            raise ExchangeError("E_SHARE_POSITION", f"{self._owner.grant.topic}: partitions {sorted(lost)}")
+
+    def _due(self, reader: ShareReader, once: bool) -> bool:
+        pace, head, now = self._parts.pace, self._parts.chain.head, self._parts.clock.now()
+        if self._next.records >= pace.records or self._next.bytes >= pace.bytes:
+            return True
+        if not self._next.records:
+            return bool(self._assigned) and reader.caught_up and head is not None and not self._at.complete
+        waited = self._next.since is not None and now - self._next.since >= pace.longest
+        whole = reader.caught_up or waited
+        return whole and (once or head is None or now - parse_time(head.created) >= pace.every)
+
+    def _publish(self, reader: ShareReader) -> None:
+        """Write a delivery: its files, then its signature and manifest."""
+        chain, now, links = self._parts.chain, self._parts.clock.now(), self._parts.chain.links
+        current = reader.caught_up
+        faulty = self._faulty()
+        self._report(list(faulty.values()))
+
+        def changes() -> Iterator[Change]:
+            for message in self._next.newest():
+                if (message.partition(), message.offset()) not in faulty:
+                    yield self._parts.decoder.decode(message)
+
+        files = write_files(chain.folder, chain.next_number, self._parts.layout, changes)
+        ranges = [self._range(partition, faulty.keys()) for partition in self._partitions()]
+        written, withdrawn = files[0].records, files[-1].records
+        replaced = self._next.records - written - withdrawn - len(faulty)
+        manifest = Manifest(
+            **links,
+            void=self._at.void,
+            created=format_time(now),
+            department=self._served.department,
+            record_type=self._served.record_type,
+            grant=self._served.grant,
+            topic=self._served.topic,
+            schema_id=self._served.schema_id,
+            key=list(self._parts.layout.key),
+            reading=self._at.reading,
+            current=current,
+            records=Records(
+                taken=self._next.records, written=written, withdrawn=withdrawn, replaced=replaced, faulty=len(faulty)
+            ),
+            ranges=ranges,
+            files=files,
+        )
+        chain.publish(manifest, now)
+        self._count(manifest)
+        after = {one.partition: one.totals for one in ranges}
+        self._at = Standing(self._at.reading, dict(manifest.ends()), after, waiting=True, complete=current)
+        self._next = _Collected()
+
+    def _partitions(self) -> list[int]:
+        return sorted({*self._at.starts, *self._next.read_to})
+
+    def _range(self, partition: int, faulty: Collection[_Place]) -> Range:
+        start, before = self._at.starts.get(partition, 0), self._at.totals.get(partition, Totals())
+        end = self._next.read_to.get(partition, start)
+        new = [one for one in self._next.messages.get(partition, ()) if one.offset() >= before.counted_to]
+        right = [one for one in new if (partition, one.offset()) not in faulty]
+        gone, wrong = sum(one.value() is None for one in right), len(new) - len(right)
+        totals = Totals(
+            upserted=before.upserted + len(right) - gone,
+            deleted=before.deleted + gone,
+            faulty=before.faulty + wrong,
+            counted_to=max(before.counted_to, end),
+        )
+        return Range(partition=partition, start=start, end=end, before=before, totals=totals)
+
+    def _faulty(self) -> dict[_Place, bytes]:
+        """The records that do not decode, or whose key does not fit, by place: the fault to report of each."""
+        found: dict[_Place, bytes] = {}
+        for message in self._next.newest():
+            try:
+                change = self._parts.decoder.decode(message)
+                self._parts.layout.key_values(change.key)
+            except ExchangeError as error:
+                if error.entry.action is not Action.QUARANTINE:
+                    raise
+                place = (message.topic(), message.partition(), message.offset())
+                found[(message.partition(), message.offset())] = self._parts.faults.of_record(
+                    error, self._parts.clock.now(), place
+                )
+        return found
+
+    def _report(self, faults: list[bytes]) -> None:
+        for fault in faults:
+            self._parts.producer.send(faults_topic(self._owner.department), None, fault)
+        if faults:
+            self._parts.producer.flush(Deadline.after(_FLUSH_SECONDS))
+
+    def _sweep(self, reader: ShareReader) -> None:
+        """Now and then: remove files that have lain there long enough, and note that all has been read."""
+        now = self._parts.clock.now()
+        if self._swept is not None and now - self._swept < _SWEEP_EVERY:
+            return
+        self._swept = now
+        self._parts.chain.sweep(now)
+        if self._at.complete and not self._next.records and self._assigned and reader.caught_up:
+            self._parts.chain.note_current(now)
+
+    def _count(self, manifest: Manifest) -> None:
+        record_type, records = self._owner.record_type, manifest.records
+        metrics.count_records(Stage.HANDOVER_APPLY, "upserted", record_type, records.written)
+        metrics.count_records(Stage.HANDOVER_APPLY, "deleted", record_type, records.withdrawn)
+        metrics.count_records(Stage.HANDOVER_APPLY, "replaced", record_type, records.replaced)
+        metrics.count_records(Stage.HANDOVER_DECODE, "faulty", record_type, records.faulty)
+        _log.info(
+            "handover.delivery",
+            stage=Stage.HANDOVER_APPLY,
+            grant=self._owner.grant.grant,
+            number=manifest.number,
+            records=records.taken,
+        )

@@ -1,0 +1,1 @@
+"""Writing and reading records: connections, producers, consumers, and the border where their errors become ours."""

@@ -1,0 +1,93 @@
+"""Reading a partition without a group: to its end, or on and on. Always `read_committed`."""
+
+from collections.abc import Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
+from exchange.kafka.client.connection import Connection, Login
+from exchange.kafka.client.errors import translate
+from exchange.kafka.client.message import Message
+from exchange.names import tail_group
+
+_BATCH = 1000
+_WAIT_SECONDS = 0.5
+
+
+class PartitionTail:
+    """Follows partitions of topics from their beginning (or a given offset). Not safe for several threads."""
+
+    def __init__(
+        self, connection: Connection, partitions: list[tuple[str, int]], start: int = OFFSET_BEGINNING
+    ) -> None:
+        self._login = Login(connection)
+        self._consumer = Consumer(
+            connection.config(
+                error_cb=self._login,
+                group_id=tail_group(connection.username),  # the client wants one; nothing is ever committed
+                enable_auto_commit=False,
+                enable_auto_offset_store=False,
+                enable_partition_eof=True,
+                isolation_level="read_committed",
+                auto_offset_reset="error",
+                allow_auto_create_topics=False,
+                fetch_wait_max_ms=50,
+                fetch_queue_backoff_ms=5,
+                queued_min_messages=5000,
+            )
+        )
+        self._behind = set(partitions)
+        self._consumer.assign([TopicPartition(topic, partition, start) for topic, partition in partitions])
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition has been read to its end at least once since it last had something new."""
+        return not self._behind
+
+    def poll(self, seconds: float) -> list[Message]:
+        """At most 1,000 next records after at most `seconds`. Raises ExchangeError for what waiting won't mend."""
+        try:
+            first = self._consumer.poll(seconds)  # consume alone would wait for a full batch
+            found = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
+        except KafkaException as error:
+            raise translate(error, "reading") from None
+        self._login.renew(self._consumer)
+        self._login.check()
+        records: list[Message] = []
+        for message in found:
+            place = (message.topic(), message.partition())
+            problem = message.error()
+            if problem is None:
+                self._behind.add(place)
+                records.append(message)
+            elif problem.code() == KafkaError._PARTITION_EOF:
+                self._login.answered()
+                self._behind.discard(place)
+            elif not problem.retriable() and problem.code() not in (
+                KafkaError._TRANSPORT,
+                KafkaError._ALL_BROKERS_DOWN,
+            ):
+                raise translate(problem, f"reading {message.topic()}")
+        if records:
+            self._login.answered()
+        return records
+
+    def close(self) -> None:
+        """Let go of the client."""
+        self._consumer.close()
+
+
+def read_to_end(connection: Connection, partitions: list[tuple[str, int]], deadline: Deadline) -> Iterator[Message]:
+    """Every committed record that stands in the partitions now, each partition in its order.
+
+    Raises ExchangeError(E_KAFKA_UNREACHABLE) when the end is not reached in time.
+    """
+    tail = PartitionTail(connection, partitions)
+    try:
+        while not tail.at_end:
+            if deadline.passed:
+                raise ExchangeError("E_KAFKA_UNREACHABLE", f"the end of {partitions[0][0]} was not reached in time")
+            yield from tail.poll(min(_WAIT_SECONDS, deadline.remaining()))
+    finally:
+        tail.close()

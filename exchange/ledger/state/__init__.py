@@ -1,0 +1,1 @@
+"""What the ledger says: departments, demands, grants, shares, and the indexes that find them."""

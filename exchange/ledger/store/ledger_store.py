@@ -1,0 +1,339 @@
+"""The ledger's store: the topic is the database.
+
+The owner of the ledger's partition in the broker's group leads: it fences its predecessor, replays to the end, and only
+then takes commands, one after another; those that wait share one transaction. A command is answered when its events
+have been read back. Every instance reads along and serves reads.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from exchange.avro.lock import SchemaRepository
+from exchange.clock import Clock, Deadline, SystemClock
+from exchange.errors import ExchangeError
+from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.leadership import Leadership
+from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.command import Command
+from exchange.ledger.store.decisions import Result
+from exchange.ledger.store.follower import LedgerFollower
+from exchange.ledger.store.leader_term import Term
+from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerPlace
+
+T = TypeVar("T")
+_log = structlog.get_logger("exchange.ledger")
+_IDLE_SECONDS = 0.05
+_READ_SECONDS = 0.2
+_PAUSE_SECONDS = 1.0
+"""Before trying again what Kafka refused."""
+_START_SECONDS = 60.0
+"""A new leader fences and replays within this time, or tries again."""
+_COMMIT_SECONDS = 30.0
+_UNDECIDED_SECONDS = 5.0
+"""After a failed commit the events are read back within this time, or were not written."""
+_GATHER_SECONDS = 0.004
+"""While commands of others are on their way, those that come within this time share a transaction."""
+_COMMANDS_PER_TRANSACTION = 200
+_FATAL = ("E_LEDGER_BROKEN", "E_WORKER_TWIN", "E_INTERNAL")
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """A command on its way, and who waits for it."""
+
+    command: Command
+    actor: str
+    command_id: str | None
+    answer: "Future[Result]" = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """A decided command whose events are not read back yet."""
+
+    ticket: _Ticket
+    result: Result
+    hash: str | None
+    """Of the event `result.last`: another leader may write another event of that number. None when it was durable."""
+    until: float | None = None
+    """Monotonic time at which it is given up, after its commit failed."""
+
+
+class LedgerStore:
+    """One instance of the broker service at the ledger. Safe for any number of threads.
+
+    worker_id: static member id in the group; a second instance needs another one.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        schemas: SchemaRepository,
+        worker_id: str,
+        clock: Clock | None = None,
+        place: LedgerPlace = THE_LEDGER,
+    ) -> None:
+        self._connection = connection
+        self._schemas = schemas
+        self._worker_id = worker_id
+        self._clock = clock or SystemClock()
+        self._place = place
+        self._follower = LedgerFollower(connection, schemas, place.topic)
+        self._changed = threading.Condition(threading.RLock())
+        self._awaited: list[_Awaited] = []
+        self._tickets: queue.SimpleQueue[_Ticket] = queue.SimpleQueue()
+        self._term: Term | None = None
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._failure: ExchangeError | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._lead,), name="ledger-leader", daemon=True),
+            threading.Thread(target=self._guarded, args=(self._read,), name="ledger-reader", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Join the group and begin to read."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Leave; who still waits for an answer gets E_NOT_LEADER."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        self._follower.close()
+
+    @property
+    def leader(self) -> bool:
+        """Whether this instance takes commands. What it reads then holds everything that was written before."""
+        return self._term is not None
+
+    @property
+    def failure(self) -> ExchangeError | None:
+        """Why this instance has stopped for good: the chain is broken, or a twin has its id."""
+        return self._failure
+
+    def wait_ready(self, deadline: Deadline) -> bool:
+        """Return when everything that stood in the ledger has been read: true, or false when time ran out."""
+        return self._ready.wait(deadline.remaining())
+
+    @property
+    def state(self) -> LedgerState:
+        """The state, for single look-ups; it changes while it is looked at. `read` holds it still."""
+        return self._follower.state
+
+    def read(self, question: Callable[[LedgerState], T]) -> T:
+        """Ask the state; nothing changes meanwhile. Keep it short: everything else waits."""
+        with self._changed:
+            return question(self._follower.state)
+
+    def wait(self, after_seq: int, seconds: float) -> int:
+        """The sequence number of the last event, when it is past `after_seq` or after `seconds`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._follower.state.seq > after_seq, seconds)
+            return self._follower.state.seq
+
+    def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Result:
+        """Append what the command says; return when it can be read here.
+
+        command_id: the idempotency key, for this actor. Raises ExchangeError: the command's own, E_IDEMPOTENCY,
+        E_NOT_LEADER, or E_KAFKA_UNREACHABLE when time runs out: then the outcome is open, and only the same
+        command with the same key is a safe repetition.
+        """
+        if self._failure is not None:
+            raise ExchangeError(self._failure.code, self._failure.detail)
+        if not self.leader:
+            raise ExchangeError("E_NOT_LEADER")
+        ticket = _Ticket(command, actor, command_id)
+        self._tickets.put(ticket)
+        try:
+            return ticket.answer.result(deadline.remaining())
+        except FutureTimeout:
+            ticket.answer.cancel()
+            raise ExchangeError("E_KAFKA_UNREACHABLE", "the ledger did not answer in time") from None
+
+    # the leader's thread
+
+    def _lead(self) -> None:
+        leadership = Leadership(self._connection, self._place.group, self._place.topic, self._worker_id)
+        number = 0
+        try:
+            while not self._stop.is_set():
+                owned = leadership.poll()
+                if self._term is not None and (not owned or leadership.term != number):
+                    self._end_term("the partition has moved")
+                if owned and self._term is None:
+                    number = leadership.term
+                    self._begin_term(leadership)
+                self._serve()
+        finally:
+            self._end_term("stopping")
+            leadership.close()
+
+    def _begin_term(self, leadership: Leadership) -> None:
+        if not leadership.confirm():
+            self._stop.wait(_PAUSE_SECONDS)
+            return
+        term = Term(self._connection, self._schemas, self._clock, self._place)
+        deadline = Deadline.after(_START_SECONDS)
+        try:
+            term.start(deadline)
+            # Who acts as leader acts on what it reads: an old state would look like grants that nobody gave.
+            if self.wait(term.seq - 1, deadline.remaining()) < term.seq:
+                raise ExchangeError("E_KAFKA_UNREACHABLE", "the end of the ledger was not reached in time")
+        except ExchangeError as error:
+            term.close()
+            if error.code in _FATAL:
+                raise
+            _log.warning("ledger.term-failed", code=error.code, detail=error.detail)
+            self._stop.wait(_PAUSE_SECONDS)
+            return
+        self._term = term
+        _log.info("ledger.leader", seq=term.seq, worker=self._worker_id)
+
+    def _end_term(self, why: str) -> None:
+        term, self._term = self._term, None
+        if term is not None:
+            term.close()
+            _log.info("ledger.leader-ended", why=why, worker=self._worker_id)
+        self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        while True:
+            try:
+                _refuse(self._tickets.get_nowait(), ExchangeError("E_NOT_LEADER"))
+            except queue.Empty:
+                return
+
+    def _serve(self) -> None:
+        """Decide the commands that wait, and commit them together."""
+        tickets = self._waiting()
+        term = self._term
+        if term is None:
+            for ticket in tickets:
+                _refuse(ticket, ExchangeError("E_NOT_LEADER"))
+            return
+        decided = [awaited for ticket in tickets if (awaited := self._decide(term, ticket)) is not None]
+        if term.damaged:
+            for awaited in decided:
+                awaited.ticket.answer.set_exception(ExchangeError("E_NOT_LEADER"))
+            self._end_term("an event could not be folded")
+        elif decided:
+            self._commit(term, decided)
+
+    def _commit(self, term: Term, decided: list[_Awaited]) -> None:
+        with self._changed:  # before the commit: the events may be read back before it returns
+            self._awaited += decided
+        try:
+            term.commit(Deadline.after(_COMMIT_SECONDS))
+        except ExchangeError as error:
+            _log.warning("ledger.commit-failed", code=error.code, detail=error.detail, commands=len(decided))
+            with self._changed:
+                for awaited in decided:
+                    awaited.until = time.monotonic() + _UNDECIDED_SECONDS
+            self._end_term(error.code)
+        self._answer_known()
+
+    def _waiting(self) -> list[_Ticket]:
+        tickets = []
+        try:
+            tickets.append(self._tickets.get(timeout=_IDLE_SECONDS))
+            if self._awaited:  # others are at work too
+                self._stop.wait(_GATHER_SECONDS)
+            while len(tickets) < _COMMANDS_PER_TRANSACTION:
+                tickets.append(self._tickets.get_nowait())
+        except queue.Empty:
+            pass
+        return tickets
+
+    def _decide(self, term: Term, ticket: _Ticket) -> _Awaited | None:
+        if not ticket.answer.set_running_or_notify_cancel():
+            return None
+        try:
+            result = term.decide(ticket.command, ticket.actor, ticket.command_id)
+        except ExchangeError as error:
+            ticket.answer.set_exception(error)
+            return None
+        except Exception as error:
+            # A fault in one command must not stop the ledger for all others.
+            _log.exception("ledger.command-fault", command=type(ticket.command).__name__)
+            ticket.answer.set_exception(ExchangeError("E_INTERNAL", f"the command failed ({type(error).__name__})"))
+            return None
+        return _Awaited(ticket, result, term.hash_of(result.last))
+
+    # the reader's thread
+
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            try:
+                events = self._follower.fetch(_READ_SECONDS)
+            except ExchangeError as error:
+                if error.code in _FATAL:
+                    raise
+                _log.warning("ledger.read-failed", code=error.code, detail=error.detail)
+                self._stop.wait(_PAUSE_SECONDS)
+                continue
+            with self._changed:
+                for event in events:
+                    self._follower.take((event,))
+                    self._answer_written()
+                self._changed.notify_all()
+            if self._follower.at_end:
+                self._ready.set()
+            self._answer_known()
+
+    def _answer_written(self) -> None:
+        """Answer the commands whose last event has, or should have, just been read."""
+        state = self._follower.state
+        for awaited in [one for one in self._awaited if one.hash is not None and one.result.last == state.seq]:
+            self._awaited.remove(awaited)
+            if awaited.hash == state.head:
+                awaited.ticket.answer.set_result(awaited.result)
+            else:
+                awaited.ticket.answer.set_exception(ExchangeError("E_NOT_LEADER"))
+
+    def _answer_known(self) -> None:
+        """Answer the commands that rest on durable events, and give up those whose commit failed a while ago."""
+        now = time.monotonic()
+        with self._changed:
+            for awaited in list(self._awaited):
+                if awaited.hash is None and awaited.result.last <= self._follower.state.seq:
+                    self._awaited.remove(awaited)
+                    awaited.ticket.answer.set_result(awaited.result)
+                elif awaited.until is not None and awaited.until < now:
+                    self._awaited.remove(awaited)
+                    awaited.ticket.answer.set_exception(ExchangeError("E_NOT_LEADER"))
+
+    # both
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Run a thread's work; what it cannot go on after stops this instance for good."""
+        try:
+            work()
+        except ExchangeError as error:
+            self._failure = error
+        except Exception as error:
+            _log.exception("ledger.fault")
+            self._failure = ExchangeError("E_INTERNAL", f"the ledger's store failed ({type(error).__name__})")
+        if self._failure is not None:
+            _log.error("ledger.stopped", code=self._failure.code, detail=self._failure.detail)
+        self._stop.set()
+        with self._changed:
+            awaited, self._awaited = self._awaited, []
+            self._changed.notify_all()
+        for one in awaited:
+            one.ticket.answer.set_exception(self._failure or ExchangeError("E_NOT_LEADER"))
+
+
+def _refuse(ticket: _Ticket, error: ExchangeError) -> None:
+    if ticket.answer.set_running_or_notify_cancel():
+        ticket.answer.set_exception(error)

@@ -1,0 +1,100 @@
+"""The public keys of an OpenID Connect issuer, from its address or from a file. Keys change: both look again."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from exchange.errors import ExchangeError
+from exchange.observe.logs import get_logger
+from exchange.settings import HttpSettings
+from exchange.web.oidc.callers import Keys
+
+_FRESH_SECONDS = 300.0
+"""How long fetched keys are used without looking again."""
+_PAUSE_SECONDS = 10.0
+"""Between two looks: else every token with a key id that nobody knows would be a request to the issuer."""
+_KEPT_SECONDS = 86_400.0
+"""How long the last keys are good while the issuer does not answer."""
+_ANSWER_SECONDS = 5.0
+_ON_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+_log = get_logger("exchange.web")
+
+
+def keys_of(settings: HttpSettings) -> Keys:
+    """The keys that the settings name. Raises ExchangeError(E_SETTINGS) when they name none, or none to be trusted."""
+    if not settings.oidc_audience:
+        raise ExchangeError("E_SETTINGS", "an issuer (oidc_issuer) needs oidc_audience: tokens for others are not ours")
+    if settings.oidc_jwks_file is not None:
+        return FileKeys(settings.oidc_jwks_file)
+    url = httpx.URL(settings.oidc_jwks_url)
+    if url.scheme != "https" and not (url.scheme == "http" and url.host in _ON_THIS_MACHINE):
+        raise ExchangeError("E_SETTINGS", "an issuer (oidc_issuer) needs oidc_jwks_file, or oidc_jwks_url with https")
+    return FetchedKeys(url)
+
+
+class FileKeys:
+    """Keys in a file (RFC 7517), read again when it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._read: tuple[int, KeySet] | None = None
+        self.current()
+
+    def current(self, unknown: bool = False) -> KeySet:  # noqa: ARG002 - a file is looked at each time
+        """The keys in the file. Raises ExchangeError(E_ISSUER)."""
+        with self._lock:
+            try:
+                changed = self._file.stat().st_mtime_ns
+                if self._read is None or self._read[0] != changed:
+                    self._read = (changed, _parsed(self._file.read_bytes()))
+            except OSError:
+                raise ExchangeError("E_ISSUER", "the file of the issuer's keys cannot be read") from None
+            return self._read[1]
+
+
+class FetchedKeys:
+    """Keys at an address, fetched when they are needed, when they have aged, and when a token names an unknown one."""
+
+    def __init__(
+        self, url: httpx.URL, pause_seconds: float = _PAUSE_SECONDS, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = url
+        self._pause = pause_seconds
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._keys: KeySet | None = None
+        self._fetched = self._looked = float("-inf")
+
+    def current(self, unknown: bool = False) -> KeySet:
+        """The keys at the address, or those that were there last. Raises ExchangeError(E_ISSUER)."""
+        with self._lock:
+            now = self._monotonic()
+            aged = now - self._fetched > _FRESH_SECONDS
+            if (aged or unknown) and now - self._looked >= self._pause:
+                self._look(now)
+            if self._keys is None or now - self._fetched > _KEPT_SECONDS:
+                raise ExchangeError("E_ISSUER")
+            return self._keys
+
+    def _look(self, now: float) -> None:
+        self._looked = now
+        try:
+            answer = httpx.get(self._url, timeout=_ANSWER_SECONDS, trust_env=False).raise_for_status()
+            self._keys, self._fetched = _parsed(answer.content), now
+        except (httpx.HTTPError, ExchangeError) as error:
+            _log.warning("web.issuer-keys", fault=type(error).__name__)
+
+
+def _parsed(document: bytes) -> KeySet:
+    """The keys in a JWK set. Raises ExchangeError(E_ISSUER)."""
+    try:
+        return KeySet.import_key_set(json.loads(document))
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+        raise ExchangeError("E_ISSUER", "what should be the issuer's keys is no JWK set") from None

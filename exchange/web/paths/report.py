@@ -1,0 +1,47 @@
+"""The path of the yearly report: JSON, a page to print, or one table."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+
+from exchange.broker.rate.report import Report
+from exchange.broker.rate.report import report as report_of
+from exchange.broker.seams import Service
+from exchange.web.access import Overseer
+from exchange.web.replays import Replays
+from exchange.web.report.page import page
+from exchange.web.report.table import table
+
+Form = Literal["json", "html", "csv"]
+_FORMS: Final[Mapping[str, tuple[Callable[[Report], str], str]]] = {
+    "html": (page, "text/html; charset=utf-8"),
+    "csv": (table, "text/csv; charset=utf-8; header=present"),
+}
+
+
+def router(service: Service) -> APIRouter:
+    """The path of the report."""
+    api = APIRouter(prefix="/v1", tags=["satisfaction"])
+    replays = Replays(service)
+
+    @api.get(
+        "/report",
+        response_class=JSONResponse,
+        responses={200: {"content": {"text/html": {}, "text/csv": {}}, "description": "The report of the year"}},
+    )
+    def report(
+        _caller: Overseer,
+        year: Annotated[int, Query(description="a calendar year of Asia/Shanghai", ge=2000, le=2999)],
+        form: Annotated[Form, Query(description="the report's form")] = "json",
+    ) -> Any:
+        """The yearly report on the satisfaction rate, computed from the whole ledger; for those who oversee all."""
+        with replays.events() as events:
+            found = report_of(events, year, service.clock.now())
+        if form == "json":
+            return found.as_json()
+        render, media_type = _FORMS[form]
+        return Response(render(found), media_type=media_type)
+
+    return api

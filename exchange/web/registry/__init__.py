@@ -1,0 +1,1 @@
+"""The read part of the Confluent Schema Registry API."""

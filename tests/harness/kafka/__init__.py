@@ -1,0 +1,1 @@
+"""Harnesses on a real Kafka."""

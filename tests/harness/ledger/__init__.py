@@ -1,0 +1,1 @@
+"""Ledgers to judge: written by many clients, damaged on purpose, years long."""

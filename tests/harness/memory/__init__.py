@@ -1,0 +1,1 @@
+"""Doubles in memory at the lowest seam: ledger, quarantine, corrections, and what runs over them."""

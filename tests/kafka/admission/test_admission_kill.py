@@ -1,0 +1,84 @@
+"""A real admission worker, killed in the middle of its work: nothing lost, doubled or out of order; books closed."""
+
+import random
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from exchange import names
+from exchange.embedded.kafka.cluster import EmbeddedKafka
+from exchange.kafka.client.partitioner import partition_of
+from exchange.record import header
+from tests.harness.kafka.admission import INBOX, REGISTRY, AdmissionHarness, Outgoing, companies, variants
+
+pytestmark = pytest.mark.kafka
+KEYS = 2_000
+VERSIONS = 4
+KILLS = 4
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A Kafka of this module's own: it holds the one ledger."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def harness(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> AdmissionHarness:
+    return AdmissionHarness(tmp_path_factory.mktemp("harness"), kafka)
+
+
+def test_a_worker_killed_again_and_again_loses_nothing_and_repeats_nothing(harness: AdmissionHarness) -> None:
+    rows = list(variants(list(companies(50)), KEYS))
+    chance = random.Random(5)
+    stop = threading.Event()
+
+    def submit() -> None:
+        for version in range(VERSIONS):
+            for start in range(0, KEYS, 250):
+                chunk = rows[start : start + 250]
+                harness.write(_outgoing(harness, row, version) for row in chunk)
+            harness.write(_outgoing(harness, row, version) for row in rows[:100])  # a source that starts again
+        stop.set()
+
+    source = threading.Thread(target=submit)
+    source.start()
+    for _ in range(KILLS):
+        harness.start()
+        before = harness.books().taken
+        harness.until(lambda before=before: harness.books().taken > before or stop.is_set())
+        threading.Event().wait(chance.random() / 2)  # the moment of the kill is by chance
+        assert harness.stop(signal.SIGKILL) == -signal.SIGKILL
+    source.join(120)
+    harness.start()
+    total = VERSIONS * (KEYS + 100)
+    harness.until(lambda: harness.books().taken == total)
+    assert harness.stop() == 0
+    found: dict[bytes | None, list[int]] = {}
+    for message in harness.read(REGISTRY):
+        found.setdefault(message.key(), []).append(int(header(message.headers(), "ce_sequence") or b"-1"))
+    assert found == {row["credit_code"].encode(): list(range(VERSIONS)) for row in rows}
+    books = harness.books()
+    assert (books.admitted, books.unchanged, books.quarantined, books.difference) == (
+        VERSIONS * KEYS,
+        VERSIONS * 100,
+        0,
+        0,
+    )
+
+
+def _outgoing(harness: AdmissionHarness, row: dict[str, object], version: int) -> Outgoing:
+    key = str(row["credit_code"]).encode()
+    value = harness.encode(row | {"name": f"第{version}版"})
+    return (INBOX, key, value, partition_of(key, harness.partitions), [("ce_sequence", b"%d" % version)])
+
+
+def test_the_names_of_the_line_are_those_that_the_outside_relies_on(harness: AdmissionHarness) -> None:
+    harness.start("named")
+    harness.until(lambda: "exchange_line_lag_records" in harness.metrics())
+    committed = harness.admin.committed(names.ADMISSION_GROUP)
+    assert all(topic == INBOX for topic, _ in committed)
+    assert harness.stop() == 0

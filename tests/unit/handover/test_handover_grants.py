@@ -1,0 +1,198 @@
+"""What a sink asks of the broker service, answered by the real application over a ledger in memory."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.departments.commands import ApplyCatalogue
+from exchange.broker.departments.tokens import IssueToken, digest
+from exchange.broker.grants.commands import ActivateGrant, SuspendGrant
+from exchange.broker.grants.shares import PlaceGrant
+from exchange.catalogue.load import load
+from exchange.errors import ExchangeError
+from exchange.handover.grants import GrantFinder
+from exchange.handover.layout import RECORD_KEY, Layout
+from exchange.handover.receive import judge
+from exchange.ledger.state.ledger_state import GrantEntry
+from exchange.names import Department, RecordType
+from exchange.settings import ApiSettings, HttpSettings, Settings
+from exchange.web.app import create_app
+from tests.harness.memory.service import MemoryService, serving
+
+TAX, HUMAN_RESOURCES = Department("taxation"), Department("human-resources")
+COMPANIES = RecordType("legal-entity.registration")
+DEATHS = RecordType("population.death")
+STATED = {"legal_basis": "a law", "scenario": "a duty", "use_scope": "the province", "mode": "batch-exchange"}
+TOKEN = "token-of-this-test"
+REFUSED = ExchangeError("E_KAFKA_FORBIDDEN", "reading a share")
+
+
+@pytest.fixture
+def service() -> MemoryService:
+    service = MemoryService()
+    service.ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
+    for department in (TAX, HUMAN_RESOURCES):
+        service.ledger.execute(IssueToken("department", department, digest(f"{TOKEN}-{department}")), "operator")
+    return service
+
+
+@pytest.fixture
+def url(service: MemoryService) -> Iterator[str]:
+    with serving(create_app(service, HttpSettings())) as url:
+        yield url
+
+
+@pytest.fixture
+def finder(url: str) -> Callable[[Department], GrantFinder]:
+    return lambda department: GrantFinder(ApiSettings(url=url, token=SecretStr(f"{TOKEN}-{department}")))
+
+
+def consented(
+    service: MemoryService, demander: Department, resource: str, fields: tuple[str, ...], **more: Any
+) -> GrantEntry:
+    schemas, execute = service.schemas, service.ledger.execute
+    submit = SubmitDemand(demander=demander, resource=resource, fields=fields, schemas=schemas, **STATED, **more)
+    demand = execute(submit, demander).entities[0]
+    provider = service.ledger.state.demands[demand].provider
+    execute(ConsentDemand(demand=demand, by=provider, schemas=schemas), str(provider))
+    grant = service.ledger.state.demands[demand].grants[0]
+    execute(PlaceGrant(grant, schemas), "exchange")
+    return service.ledger.state.grants[grant]
+
+
+def test_a_grant_is_found_as_soon_as_it_is_active(
+    service: MemoryService, finder: Callable[[Department], GrantFinder]
+) -> None:
+    grant = consented(service, TAX, "102001/0001", ("credit_code", "name", "region"))
+    tax = finder(TAX)
+    assert tax.active(TAX, COMPANIES, None) is None
+    service.ledger.execute(ActivateGrant(grant.grant), "exchange")
+    found = tax.wait(TAX, COMPANIES, None, threading.Event())
+    assert found is not None
+    assert (found.grant, found.provider) == (grant.grant, "market-regulation")
+    assert (found.topic, found.group) == (f"share.{grant.share}", f"grant.{grant.grant}")
+    assert not found.pseudonymous
+    schema = tax.schema(found.schema_id)
+    assert [field["name"] for field in schema["fields"]] == ["credit_code", "name", "region"]
+    assert tax.active(TAX, COMPANIES, "civil-affairs") is None
+
+
+def test_a_sink_goes_on_with_the_next_token_when_its_own_has_ended(
+    service: MemoryService, url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first-token-of-the-sink")
+    service.ledger.execute(IssueToken("department", TAX, digest("first-token-of-the-sink"), 1), "operator")
+    finder = GrantFinder(ApiSettings(url=url, token_file=file))
+    assert finder.active(TAX, COMPANIES, None) is None
+    service.ledger.clock.forward(days=1)
+    with pytest.raises(ExchangeError, match="E_TOKEN"):
+        finder.active(TAX, COMPANIES, None)
+    file.unlink()
+    with pytest.raises(ExchangeError, match="E_TOKEN"):
+        finder.active(TAX, COMPANIES, None)
+    service.ledger.execute(IssueToken("department", TAX, digest("next-token-of-the-sink")), "operator")
+    file.write_text("next-token-of-the-sink\n")
+    assert finder.active(TAX, COMPANIES, None) is None
+
+
+def test_a_pseudonymous_grant_gets_a_key_column_of_its_own(
+    service: MemoryService, finder: Callable[[Department], GrantFinder]
+) -> None:
+    masks = {"resident_id": "pseudonym"}
+    grant = consented(service, HUMAN_RESOURCES, "101002/0001", ("resident_id", "death_date"), masks=masks)
+    service.ledger.execute(ActivateGrant(grant.grant), "exchange")
+    found = finder(HUMAN_RESOURCES).active(HUMAN_RESOURCES, DEATHS, None)
+    assert found is not None
+    schema = finder(HUMAN_RESOURCES).schema(found.schema_id)
+    assert Layout.of(schema, ("provider_code", "resident_id"), found.pseudonymous).key == (RECORD_KEY,)
+
+
+def test_a_stop_ends_the_waiting(finder: Callable[[Department], GrantFinder]) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert finder(TAX).wait(TAX, COMPANIES, None, stop) is None
+
+
+def test_a_refusal_of_kafka_is_the_end_of_the_grant_only_when_the_ledger_says_so(
+    service: MemoryService, finder: Callable[[Department], GrantFinder]
+) -> None:
+    entry = consented(service, TAX, "102001/0001", ("credit_code", "name"))
+    service.ledger.execute(ActivateGrant(entry.grant), "exchange")
+    tax = finder(TAX)
+    grant = tax.active(TAX, COMPANIES, None)
+    assert grant is not None
+    assert judge(REFUSED, grant, tax) is REFUSED
+    service.ledger.execute(SuspendGrant(entry.grant, "market-regulation", "a doubt"), "market-regulation")
+    assert judge(REFUSED, grant, tax).code == "E_GRANT_REFUSED"
+    other = ExchangeError("E_KAFKA_UNREACHABLE")
+    assert judge(other, grant, tax) is other
+
+
+def test_a_wrong_token_is_an_error_and_not_a_reason_to_wait(url: str) -> None:
+    finder = GrantFinder(ApiSettings(url=url, token=SecretStr("wrong")))
+    with pytest.raises(ExchangeError) as caught:
+        finder.wait(TAX, COMPANIES, None, threading.Event())
+    assert caught.value.code == "E_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, b"no"), (500, b'{"code": "E_NO_SUCH"}'), (404, b'["E_TOKEN"]'), (200, b"<html>")]
+)
+def test_an_answer_that_is_not_ours_is_an_unreachable_service(status: int, body: bytes) -> None:
+    with answering(status, body) as url, pytest.raises(ExchangeError) as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert (caught.value.code, caught.value.detail) == ("E_API_UNREACHABLE", f"HTTP {status}")
+
+
+def test_a_redirection_is_not_followed_with_the_token() -> None:
+    with (
+        answering(307, b"", ("Location", "http://127.0.0.1:9/elsewhere")) as url,
+        pytest.raises(ExchangeError) as caught,
+    ):
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert caught.value.detail == "HTTP 307"
+
+
+def test_a_service_that_is_not_there_is_unreachable() -> None:
+    with answering(200, b"{}") as url:
+        pass
+    with pytest.raises(ExchangeError, match="ConnectionRefusedError") as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert caught.value.code == "E_API_UNREACHABLE"
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8400", "ftp://localhost", "http://", "http://host:port", "http://[1"])
+def test_an_address_that_is_none_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t")))
+    assert caught.value.code == "E_SETTINGS"
+
+
+@contextmanager
+def answering(status: int, body: bytes, *headers: tuple[str, str]) -> Iterator[str]:
+    """A service of somebody else that gives one answer to everything."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in (*headers, ("Content-Length", str(len(body)))):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -10,7 +10,7 @@ from exchange.broker.demands.clocks import COMPETENT, REVIEW, clocks
 from exchange.broker.demands.state import demand_state
 from exchange.broker.departments import tokens
 from exchange.broker.departments.succession import awaited
-from exchange.broker.evidence.judge import CAUSES
+from exchange.broker.grants.freshness import CAUSES
 from exchange.broker.grants.use import must_dispose
 from exchange.broker.rate import satisfaction
 from exchange.ledger.state.ledger_state import DemandState, LedgerState

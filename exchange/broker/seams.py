@@ -1,37 +1,22 @@
-"""What the parts of the broker service need of each other: the ledger's store and Kafka's administration."""
+"""What the rooms of the broker service need of the ledger's store and of Kafka, so that doubles can stand in."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from exchange.avro.lock import SchemaRepository
-from exchange.broker.corrections.desk import Corrections
-from exchange.broker.evidence.books import Account
-from exchange.broker.quarantine.desk import Quarantine
-from exchange.clock import Clock, Deadline
+from exchange.clock import Deadline
 from exchange.kafka.admin.admin import Acl, NewTopicSpec, OffsetAt
-from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Command
-from exchange.names import GrantId
+from exchange.ledger.store.decisions import Result
 
 T = TypeVar("T")
+
+
 EXCHANGE = "exchange"
+
+
 """The actor of events that nobody commanded: activation, evidence, expiry."""
-
-
-class Done(Protocol):
-    """What a command came to."""
-
-    @property
-    def entities(self) -> tuple[str, ...]:
-        """The entity of each event."""
-        ...
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the idempotency key had been used before, so that nothing new was done."""
-        ...
 
 
 class Ledger(Protocol):
@@ -51,7 +36,7 @@ class Ledger(Protocol):
         """Ask the state; nothing changes meanwhile."""
         ...
 
-    def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Done:
+    def execute(self, command: Command, actor: str, command_id: str | None, deadline: Deadline) -> Result:
         """Append what the command says, and return when it can be read. Raises ExchangeError."""
         ...
 
@@ -105,79 +90,9 @@ class ClientAccess:
     sasl_mechanism: str
 
 
-class Service(Protocol):
-    """The broker service, as the API uses it."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger's store."""
-        ...
-
-    @property
-    def schemas(self) -> SchemaRepository:
-        """The locked schemas."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """What tells the time."""
-        ...
-
-    @property
-    def access(self) -> ClientAccess:
-        """How clients reach Kafka."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether reads answer from a ledger that was read to its end."""
-        ...
-
-    @property
-    def supplement_pauses(self) -> bool:
-        """Whether the reply's clock stands still while a demander adds what was asked for."""
-        ...
-
-    @property
-    def quarantine(self) -> Quarantine:
-        """The quarantine of all departments."""
-        ...
-
-    @property
-    def corrections(self) -> Corrections:
-        """The corrections of all departments."""
-        ...
-
-    def refresh(self) -> None:
-        """Set the metrics that are views of the ledger."""
-        ...
-
-    def events(self) -> Iterable[LedgerEvent]:
-        """Every event from the first one on, from the ledger read again."""
-        ...
-
-    def books(self) -> list[Account]:
-        """The books of both lines. Raises ExchangeError(E_NOT_LEADER) where they are not kept."""
-        ...
-
-    def resync_needed(self, grant: GrantId) -> bool | None:
-        """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
-        ...
-
-    def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
-        """Make a department a Kafka principal. Its secret, or None when it was one already."""
-        ...
-
-    def rotate_secret(self, department: str, actor: str, command_id: str | None) -> str | None:
-        """Give a department a new secret. None when the command was a repetition."""
-        ...
-
-    def apply_catalogue(self, actor: str, command_id: str | None) -> int:
-        """Bring the catalogue's files into the ledger; the number of events."""
-        ...
-
-
 Places = Iterable[tuple[str, int]]
+
+
 """(topic, partition) pairs."""
 
 

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from exchange.broker.demands.state import acts_for
 from exchange.broker.departments.succession import has_ended
 from exchange.broker.departments.tokens import DEPARTMENT_ROLE, authenticate, has_expired
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import Department
@@ -25,6 +24,7 @@ from exchange.web.forwarding import at_leader
 from exchange.web.limits import RateLimit
 from exchange.web.oidc.callers import Identity, Oidc, looks_signed
 from exchange.web.oidc.keys import keys_of
+from exchange.web.service import Service
 
 SUPERVISOR = "supervisor"
 OPERATOR = "operator"

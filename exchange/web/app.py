@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import exchange
-from exchange.broker.seams import Service
 from exchange.settings import HttpSettings
 from exchange.web import problems
 from exchange.web.access import Gate
@@ -30,6 +29,7 @@ from exchange.web.paths import (
     uses,
 )
 from exchange.web.registry import paths as registry
+from exchange.web.service import Service
 
 
 def create_app(service: Service, settings: HttpSettings) -> FastAPI:

@@ -9,9 +9,9 @@ from fastapi.requests import Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.web.problems import problem
+from exchange.web.service import Service
 
 HOP: Final = "exchange-forwarded"
 """Marks a request that a follower sent on: whoever gets it and does not lead either answers E_NOT_LEADER."""

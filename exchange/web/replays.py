@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
-from exchange.broker.seams import Service
 from exchange.ledger.events.event import LedgerEvent
 from exchange.web.problems import RateLimitError
+from exchange.web.service import Service
 
 _AT_ONCE = 1
 _WAIT_SECONDS = 10

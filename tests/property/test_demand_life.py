@@ -14,23 +14,17 @@ from exchange.broker.demands.automatic import AnnounceExpiry, ConsentUncondition
 from exchange.broker.demands.dispute import LEVELS, OUTCOMES, EscalateDispute, OpenDispute, SettleDispute
 from exchange.broker.demands.life import DEMAND_STEPS, GRANT_STEPS, IN_REVIEW
 from exchange.broker.demands.renew import RenewDemand
+from exchange.broker.demands.reply import ConsentDemand, RefuseDemand
 from exchange.broker.demands.review import ExtendReply, RequestExtension, ReviewDemand
 from exchange.broker.demands.state import demand_state, grant_state
-from exchange.broker.demands.submit import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.demands.supplement import RequestSupplement, SupplementDemand
 from exchange.broker.departments.commands import ApplyCatalogue
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
 from exchange.broker.grants.amend import AmendGrant
-from exchange.broker.grants.commands import (
-    CAUSES,
-    ActivateGrant,
-    BreakFreshness,
-    MarkFirstDelivered,
-    RestoreFreshness,
-    ResumeGrant,
-    RevokeGrant,
-    SuspendGrant,
-)
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.freshness import CAUSES, BreakFreshness, RestoreFreshness
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import ResumeGrant, RevokeGrant, SuspendGrant
 from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse
 from exchange.broker.rate import satisfaction
 from exchange.catalogue.load import load

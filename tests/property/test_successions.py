@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.avro.lock import SchemaRepository
+from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.state import acts_for
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.departments.succession import AWAITED, SettleSuccession, SucceedDepartment, awaited, has_ended
 from exchange.broker.enforcement.wanted import wanted
-from exchange.broker.grants.commands import ActivateGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.place import PlaceGrant
 from exchange.calendar import day_in_shanghai
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError

@@ -14,7 +14,7 @@ from exchange.broker.corrections.commands import (
     words_of,
 )
 from exchange.broker.corrections.store import CorrectionStore, Sought, Written
-from exchange.broker.ledger_seam import Ledger
+from exchange.broker.seams import Ledger
 from exchange.clock import Clock, Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.correction import CorrectionEntry

@@ -137,3 +137,8 @@ def _freshness(demand: DemandEntry, resource: ResourceEntry, offer: Offer) -> in
     if offer.freshness_seconds is not None and offer.freshness_seconds <= 0:
         raise ExchangeError("E_REQUEST", "freshness is a positive number of seconds")
     return offer.freshness_seconds or demand.freshness_seconds or resource.update_cycle_seconds
+
+
+def grants_as_asked(demand: DemandEntry, grant: GrantEntry) -> bool:
+    """Whether a grant gives every asked field as asked, for all asked rows."""
+    return not grant.scope_narrowed and set(grant.granted).issuperset(demand.fields)

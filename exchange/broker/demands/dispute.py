@@ -6,8 +6,8 @@ from datetime import datetime
 
 from exchange.broker.demands.life import demand_for
 from exchange.broker.demands.need import check_single, in_line, need_of
+from exchange.broker.demands.parties import check_demander, check_provider
 from exchange.broker.demands.state import acts_for, demand_of
-from exchange.broker.demands.submit import check_demander, check_provider
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.fold.demands import REPLY_AGAIN

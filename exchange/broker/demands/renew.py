@@ -8,8 +8,8 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.asked import Asked, asked_data, check_asked
 from exchange.broker.demands.life import demand_for
 from exchange.broker.demands.need import check_single, need_of
+from exchange.broker.demands.parties import check_demander, check_exists
 from exchange.broker.demands.state import demand_of
-from exchange.broker.demands.submit import check_demander, check_exists
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent

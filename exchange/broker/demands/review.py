@@ -6,8 +6,8 @@ from datetime import datetime
 
 from exchange.broker.demands.clocks import LONGEST_EXTENSION_DAYS, clocks
 from exchange.broker.demands.life import demand_for
+from exchange.broker.demands.parties import check_provider
 from exchange.broker.demands.state import demand_of
-from exchange.broker.demands.submit import check_provider
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.state.ledger_state import LedgerState

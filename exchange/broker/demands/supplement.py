@@ -8,8 +8,8 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.asked import STATED, asked_data, check_asked, missing_of
 from exchange.broker.demands.life import IN_REVIEW, demand_for
 from exchange.broker.demands.need import Need, check_single, in_line, need_of
+from exchange.broker.demands.parties import check_demander, check_provider
 from exchange.broker.demands.state import demand_of, demand_state
-from exchange.broker.demands.submit import check_demander, check_provider
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.state.ledger_state import Condition, DemandEntry, LedgerState

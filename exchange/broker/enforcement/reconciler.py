@@ -17,18 +17,10 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.automatic import AnnounceExpiry, EndExpired
 from exchange.broker.departments.succession import SettleSuccession
 from exchange.broker.enforcement.wanted import Wanted, ledger_topic, own_acls, share_spec, unused, wanted
+from exchange.broker.grants.activate import ActivateGrant, has_begun
 from exchange.broker.grants.amend import EndOverlaps
-from exchange.broker.grants.commands import ActivateGrant, has_begun
-from exchange.broker.grants.shares import (
-    LOST,
-    DeleteShare,
-    PlaceGrant,
-    RecoverShare,
-    ReplaceShare,
-    SuspendShare,
-    placement,
-    unplaced,
-)
+from exchange.broker.grants.place import PlaceGrant, placement, unplaced
+from exchange.broker.grants.shares import LOST, DeleteShare, RecoverShare, ReplaceShare, SuspendShare
 from exchange.broker.seams import EXCHANGE, Ledger, Topics
 from exchange.clock import Clock, Deadline
 from exchange.errors import ExchangeError

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from exchange import names
 from exchange.broker.departments.succession import has_ended
-from exchange.broker.grants.commands import has_begun
+from exchange.broker.grants.activate import has_begun
 from exchange.kafka.admin.admin import Acl, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, partitions_of, topic_config
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState, ShareEntry

@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-GRANTEE = "grantee"
-EXCHANGE_CAUSE = "exchange"
-PROVIDER = "provider"
-CAUSES = (GRANTEE, EXCHANGE_CAUSE, PROVIDER)
+from exchange.broker.grants.freshness import EXCHANGE_CAUSE, GRANTEE, PROVIDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 from exchange import names
 from exchange.broker.evidence.absence import absent
-from exchange.broker.evidence.judge import EXCHANGE_CAUSE, Agreed, Sight, Untaken, Verdict, judge
+from exchange.broker.evidence.judge import Agreed, Sight, Untaken, Verdict, judge
 from exchange.broker.evidence.lag import admission_age, delivery_ages
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.share_states import delivery_of, transitions
 from exchange.broker.evidence.untaken import FirstRecords, Peek
-from exchange.broker.grants.commands import BreakFreshness, MarkFirstDelivered, RestoreFreshness
+from exchange.broker.grants.activate import MarkFirstDelivered
+from exchange.broker.grants.freshness import EXCHANGE_CAUSE, BreakFreshness, RestoreFreshness
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
 from exchange.kafka.admin.topics import TOMBSTONES_KEPT

@@ -12,7 +12,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.agreement import Offer, agree, agreement_data
 from exchange.broker.demands.life import grant_for
 from exchange.broker.demands.state import demand_of, running
-from exchange.broker.grants.commands import provider_says
+from exchange.broker.grants.suspend import provider_says
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent

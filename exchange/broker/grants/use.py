@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.broker.demands.life import grant_for
+from exchange.broker.demands.parties import check_demander
 from exchange.broker.demands.state import grant_of
-from exchange.broker.demands.submit import check_demander
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState

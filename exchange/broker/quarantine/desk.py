@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.ledger_seam import Ledger
 from exchange.broker.quarantine.commands import (
     Asked,
     Chosen,
@@ -20,6 +19,7 @@ from exchange.broker.quarantine.commands import (
     reason_of,
 )
 from exchange.broker.quarantine.pick import Outcome, Pick, Prepare, Seen
+from exchange.broker.seams import Ledger
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import Beside

@@ -12,7 +12,7 @@ from typing import Any
 
 from exchange.broker.demands.clocks import COMPETENT
 from exchange.broker.demands.state import demand_state
-from exchange.broker.evidence.judge import CAUSES
+from exchange.broker.grants.freshness import CAUSES
 from exchange.broker.rate.companions import CLOCKS, REVIEW, Duty, Kept, Reply, kept
 from exchange.broker.rate.figures import Figures, read_figures
 from exchange.broker.rate.periods import Period, months, year

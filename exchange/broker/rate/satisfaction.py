@@ -24,11 +24,14 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from exchange.broker.demands.agreement import grants_as_asked
 from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.fold.apply import apply
 from exchange.ledger.state.ledger_state import DemandEntry, GrantEntry, LedgerState
 
 NOBODY = ""
+
+
 """The provider of demands that no department's resource meets."""
 
 
@@ -149,11 +152,15 @@ class Rate:
 
 
 Key = Callable[[DemandEntry], str]
+
+
 BY: Mapping[str, Key] = {
     "registry": lambda demand: demand.registry,
     "demander": lambda demand: demand.demander,
     "provider": lambda demand: demand.provider or NOBODY,
 }
+
+
 """What the rate can be broken down by."""
 
 
@@ -181,11 +188,6 @@ def counts(demand: DemandEntry, at: datetime) -> bool:
 def qualifies(grant: GrantEntry) -> bool:
     """Whether a grant is really being served: active, first delivered, not in breach."""
     return grant.active and grant.first_delivered is not None and not grant.breaches
-
-
-def grants_as_asked(demand: DemandEntry, grant: GrantEntry) -> bool:
-    """Whether a grant gives every asked field as asked, for all asked rows."""
-    return not grant.scope_narrowed and set(grant.granted).issuperset(demand.fields)
 
 
 def judge(state: LedgerState, demand: DemandEntry) -> Judged:

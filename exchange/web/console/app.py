@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.observe.logs import get_logger
 from exchange.web.access import Gate
@@ -19,6 +18,7 @@ from exchange.web.console.entrance import AwayError, signed
 from exchange.web.console.headers import Guarded
 from exchange.web.console.pages import NO_NAMES, STYLE, Failure, Look, Names, language_of, show
 from exchange.web.console.session import PATH
+from exchange.web.service import Service
 
 _FRAMEWORK: Final = {404: "E_NOT_FOUND", 405: "E_METHOD"}
 _log = get_logger("exchange.web.console")

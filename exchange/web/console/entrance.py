@@ -8,7 +8,6 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.web.access import Gate
 from exchange.web.console.client import Api, Problem
@@ -24,6 +23,7 @@ from exchange.web.console.session import (
     own_path,
     session_of,
 )
+from exchange.web.service import Service
 
 _MOST_INPUTS: Final = 2000
 _SEE_OTHER: Final = 303

@@ -8,7 +8,6 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.broker.seams import Service
 from exchange.calendar import day_in_shanghai
 from exchange.errors import TABLE, ExchangeError
 from exchange.ledger.state.ledger_state import DemandState
@@ -18,6 +17,7 @@ from exchange.web.console.entrance import Signed, api_of, names_of
 from exchange.web.console.headers import with_inline_style
 from exchange.web.console.pages import asked_of, departments, now_text, places_of, registries, show, words
 from exchange.web.console.things import show_correction, show_demand, show_grant, show_resource
+from exchange.web.service import Service
 
 TARGET: Final = 0.6
 """What the rate is to be above (the plan's target)."""

@@ -15,7 +15,7 @@ from exchange.broker.demands.clocks import COMPETENT, REVIEW, StatutoryClock, cl
 from exchange.broker.demands.dispute import LEVELS
 from exchange.broker.demands.state import acts_for, demand_state
 from exchange.broker.departments.tokens import DEPARTMENT_ROLE
-from exchange.broker.evidence.judge import CAUSES
+from exchange.broker.grants.freshness import CAUSES
 from exchange.broker.grants.use import must_dispose
 from exchange.broker.rate.companions import CORRECTION
 from exchange.calendar import day_in_shanghai

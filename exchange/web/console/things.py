@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exchange.broker.demands.terms import record_schema
-from exchange.broker.seams import Ledger, Service
+from exchange.broker.seams import Ledger
 from exchange.names import RecordType
 from exchange.web.console import steps
 from exchange.web.console.client import path_of
@@ -16,6 +16,7 @@ from exchange.web.console.entrance import api_of, names_of
 from exchange.web.console.pages import Failure, Look, now_text, show
 from exchange.web.console.rows import Row, granted, picked, rows_of, shared, some
 from exchange.web.console.session import PATH
+from exchange.web.service import Service
 
 _USES: Final = 100
 """Records of use on the page of a grant."""

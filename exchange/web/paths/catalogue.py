@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter
 
 from exchange.broker.departments.commands import department_entry
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.web import views
 from exchange.web.access import Anyone, Key, Operator
 from exchange.web.bodies import DepartmentBody
 from exchange.web.paging import PageOf, answer
+from exchange.web.service import Service
 
 _SHOWN_ONCE = "keep it now: it is shown once and stored nowhere"
 _NOT_SHOWN = "a secret is shown once; if nobody has it, `exchange department rotate-secret` makes a new one"

@@ -9,7 +9,6 @@ from exchange.broker.corrections.commands import MOST_KEY_BYTES, MOST_WORDS, cor
 from exchange.broker.corrections.desk import Doubt
 from exchange.broker.corrections.store import Written
 from exchange.broker.demands.state import grant_of
-from exchange.broker.seams import Service
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.correction import CorrectionEntry
@@ -19,6 +18,7 @@ from exchange.web import views
 from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
 from exchange.web.bodies import Body
 from exchange.web.paging import PageOf, answer
+from exchange.web.service import Service
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 _Words = Annotated[str, Field(max_length=MOST_WORDS)]

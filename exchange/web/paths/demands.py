@@ -12,7 +12,6 @@ from exchange.broker.demands.renew import RenewDemand
 from exchange.broker.demands.state import demand_of, demand_state
 from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.demands.supplement import SupplementDemand
-from exchange.broker.seams import Service
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, LedgerState
@@ -22,6 +21,7 @@ from exchange.web import views
 from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
 from exchange.web.bodies import DemandBody, ReasonBody, RenewalBody, SupplementBody, conditions
 from exchange.web.paging import PageOf, answer
+from exchange.web.service import Service
 
 COMMAND_SECONDS = 20.0
 """A command is answered when its event has been read back from Kafka."""

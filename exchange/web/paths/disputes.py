@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from exchange.broker.demands.dispute import EscalateDispute, OpenDispute, SettleDispute
-from exchange.broker.seams import Service
 from exchange.web.access import DepartmentOnly, Key, Replier, SupervisorOnly
 from exchange.web.bodies import GroundsBody, ReasonBody, SettlementBody
 from exchange.web.paths.demands import act, own
+from exchange.web.service import Service
 
 
 def router(service: Service) -> APIRouter:

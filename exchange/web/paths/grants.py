@@ -10,10 +10,9 @@ from pydantic import BaseModel
 from exchange.broker.demands.automatic import ends_within
 from exchange.broker.demands.state import grant_of
 from exchange.broker.grants.amend import AmendGrant
-from exchange.broker.grants.commands import ResumeGrant, RevokeGrant, SuspendGrant
 from exchange.broker.grants.shares import OrderRecovery
+from exchange.broker.grants.suspend import ResumeGrant, RevokeGrant, SuspendGrant
 from exchange.broker.grants.use import must_dispose
-from exchange.broker.seams import Service
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
@@ -24,6 +23,7 @@ from exchange.web.access import Anyone, Caller, Granter, Key, Operator
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
 from exchange.web.paging import PageOf, answer
 from exchange.web.paths.demands import COMMAND_SECONDS
+from exchange.web.service import Service
 
 
 class Wanted(BaseModel):

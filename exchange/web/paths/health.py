@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from exchange.broker.seams import Service
 from exchange.observe import metrics
+from exchange.web.service import Service
 
 _SHOWN = {"application/json": {"schema": {"type": "object"}}}
 

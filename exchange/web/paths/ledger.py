@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from exchange.broker.departments.tokens import DEFAULT_TOKEN_DAYS, IssueToken, RevokeToken, digest, new_token
-from exchange.broker.seams import Service
 from exchange.clock import Deadline, format_time
 from exchange.web import views
 from exchange.web.access import Anyone, AtLeader, Key, Operator, Overseer
 from exchange.web.bodies import TokenBody
 from exchange.web.paging import LongPageOf, PageOf, answer
 from exchange.web.paths.demands import COMMAND_SECONDS
+from exchange.web.service import Service
 
 
 def router(service: Service, token_days: int = DEFAULT_TOKEN_DAYS) -> APIRouter:

@@ -10,7 +10,6 @@ from exchange.broker.departments.tokens import DEPARTMENT_ROLE
 from exchange.broker.quarantine.commands import Asked, owner_of
 from exchange.broker.quarantine.desk import MOST_SETTLED, By
 from exchange.broker.quarantine.pick import Outcome, Seen
-from exchange.broker.seams import Service
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
@@ -21,6 +20,7 @@ from exchange.quarantine.quarantine_id import QuarantineId
 from exchange.web.access import OPERATOR, Caller, Key, allow
 from exchange.web.bodies import Body, ReasonBody
 from exchange.web.paging import PageOf, answer, cursor_of
+from exchange.web.service import Service
 
 _Word = Annotated[str, Field(min_length=1, max_length=128)]
 _MOST_IDS = 500

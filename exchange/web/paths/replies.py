@@ -4,14 +4,14 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from exchange.broker.demands.reply import ConsentDemand, RefuseDemand
 from exchange.broker.demands.review import ExtendReply, RequestExtension, ReviewDemand
-from exchange.broker.demands.submit import ConsentDemand, RefuseDemand
 from exchange.broker.demands.supplement import RequestSupplement
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.web.access import DepartmentOnly, Key, Replier, SupervisorOnly
 from exchange.web.bodies import ConsentBody, ExtensionBody, MissingBody, RefusalBody, ReviewBody, conditions
 from exchange.web.paths.demands import act, own
+from exchange.web.service import Service
 
 
 def router(service: Service) -> APIRouter:

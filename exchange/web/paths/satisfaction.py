@@ -9,12 +9,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from exchange.broker.rate import satisfaction
 from exchange.broker.rate.figures import read_figures
 from exchange.broker.rate.periods import Period, year
-from exchange.broker.seams import Service
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web.access import Anyone
 from exchange.web.replays import Replays
+from exchange.web.service import Service
 
 Group = Literal["registry", "demander", "provider"]
 

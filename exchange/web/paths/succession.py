@@ -8,12 +8,12 @@ from pydantic import Field
 from exchange.broker.demands.state import demand_state
 from exchange.broker.departments.commands import department_entry
 from exchange.broker.departments.succession import SucceedDepartment, awaited, held
-from exchange.broker.seams import Service
 from exchange.clock import Deadline, format_time
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web.access import OPERATOR, SUPERVISOR, Caller, Key, Overseer, allow
 from exchange.web.bodies import Body
 from exchange.web.paths.demands import COMMAND_SECONDS
+from exchange.web.service import Service
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 _Decider = Annotated[Caller, Depends(allow(SUPERVISOR, OPERATOR))]

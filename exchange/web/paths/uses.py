@@ -6,7 +6,6 @@ from fastapi import APIRouter
 
 from exchange.broker.demands.state import grant_of
 from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse
-from exchange.broker.seams import Service
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web import views
 from exchange.web.access import Anyone, DepartmentOnly, Key
@@ -14,6 +13,7 @@ from exchange.web.bodies import DisposalBody, ReasonBody, UseBody
 from exchange.web.paging import PageOf, answer
 from exchange.web.paths.demands import own
 from exchange.web.paths.grants import act, show
+from exchange.web.service import Service
 
 
 def router(service: Service) -> APIRouter:

@@ -8,12 +8,12 @@ from fastapi.responses import JSONResponse
 
 from exchange.avro.compatibility import Mode, check
 from exchange.avro.schema import parse
-from exchange.broker.seams import Service
 from exchange.errors import ExchangeError
 from exchange.web.access import Anyone
 from exchange.web.bodies import SchemaBody
 from exchange.web.problems import REGISTRY, RegistryError
 from exchange.web.registry.subjects import Subjects, Version, text
+from exchange.web.service import Service
 
 _LEVEL = Mode.FULL_TRANSITIVE
 """What the append-only rule of registries implies."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from exchange import names
 from exchange.avro.normal import normal
-from exchange.broker.seams import Service
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import RecordType, SchemaId
 from exchange.web.problems import RegistryError
+from exchange.web.service import Service
 
 _VALUE = "-value"
 _LATEST = ("latest", "-1")

@@ -11,7 +11,8 @@ from typing import Any
 
 from exchange import names
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.enforcement.reconciler import Layout, Reconciler, Watch, bootstrap
 from exchange.broker.enforcement.wanted import wanted

@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from exchange import names
 from exchange.avro import Codec
+from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.state import grant_state
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.service import BrokerService, prepare
 from exchange.clock import Deadline
 from exchange.embedded.kafka.cluster import EmbeddedKafka

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from exchange.broker.evidence.judge import CAUSES
+from exchange.broker.grants.freshness import CAUSES
 from exchange.catalogue.model import Sharing
 from tests.harness.worked_year.pieces import Pieces, once
 from tests.harness.worked_year.year import LATE_RESOURCE, Life

@@ -18,9 +18,10 @@ from fastapi import FastAPI
 
 from exchange.broker.demands.automatic import AnnounceExpiry, ConsentUnconditional, EndExpired
 from exchange.broker.departments.succession import SettleSuccession
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
 from exchange.broker.grants.amend import EndOverlaps, SwitchShare
-from exchange.broker.grants.commands import ActivateGrant, BreakFreshness, MarkFirstDelivered, RestoreFreshness
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.freshness import BreakFreshness, RestoreFreshness
+from exchange.broker.grants.place import PlaceGrant
 from exchange.calendar import ZONE
 from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue

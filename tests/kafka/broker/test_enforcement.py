@@ -7,8 +7,8 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from exchange import names
 from exchange.broker.enforcement.wanted import wanted
-from exchange.broker.grants.commands import RevokeGrant, SuspendGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import RevokeGrant, SuspendGrant
 from exchange.clock import Deadline
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.kafka.admin.admin import Acl, NewTopicSpec

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from exchange import names
-from exchange.broker.grants.commands import RevokeGrant
 from exchange.broker.grants.shares import OrderRecovery
+from exchange.broker.grants.suspend import RevokeGrant
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.kafka.admin.admin import Acl
 from exchange.kafka.admin.topic_settings import set_topic_settings, topic_settings

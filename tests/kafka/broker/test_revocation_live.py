@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
 from exchange import names
-from exchange.broker.grants.commands import ResumeGrant, RevokeGrant, SuspendGrant
+from exchange.broker.grants.suspend import ResumeGrant, RevokeGrant, SuspendGrant
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.ledger.state.ledger_state import GrantEntry
 from exchange.names import Department, ShareName, share_topic

@@ -4,20 +4,15 @@ from typing import Any
 import pytest
 
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.enforcement.wanted import unused, wanted
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
 from exchange.broker.grants.amend import AmendGrant, EndOverlaps, SwitchShare
-from exchange.broker.grants.commands import ActivateGrant, MarkFirstDelivered, RevokeGrant
-from exchange.broker.grants.shares import (
-    LOST,
-    DeleteShare,
-    OrderRecovery,
-    PlaceGrant,
-    RecoverShare,
-    ReplaceShare,
-    SuspendShare,
-)
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.shares import LOST, DeleteShare, OrderRecovery, RecoverShare, ReplaceShare, SuspendShare
+from exchange.broker.grants.suspend import RevokeGrant
 from exchange.broker.rate.satisfaction import rate
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError

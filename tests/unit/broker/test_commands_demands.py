@@ -6,11 +6,12 @@ import pytest
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.clocks import clocks
+from exchange.broker.demands.reply import ConsentDemand, RefuseDemand
 from exchange.broker.demands.state import demand_state
-from exchange.broker.demands.submit import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.departments.succession import SettleSuccession
-from exchange.broker.grants.commands import RevokeGrant
+from exchange.broker.grants.suspend import RevokeGrant
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import Condition, DemandEntry, DemandState, GrantEntry, LedgerState

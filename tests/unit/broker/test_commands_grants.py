@@ -6,20 +6,16 @@ import pytest
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.automatic import EndExpired
+from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.state import demand_state
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.departments.tokens import IssueToken, RevokeToken, authenticate, digest, new_token
-from exchange.broker.grants.commands import (
-    ActivateGrant,
-    BreakFreshness,
-    MarkFirstDelivered,
-    RestoreFreshness,
-    ResumeGrant,
-    RevokeGrant,
-    SuspendGrant,
-)
-from exchange.broker.grants.shares import DeleteShare, PlaceGrant, placement
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.freshness import BreakFreshness, RestoreFreshness
+from exchange.broker.grants.place import PlaceGrant, placement
+from exchange.broker.grants.shares import DeleteShare
+from exchange.broker.grants.suspend import ResumeGrant, RevokeGrant, SuspendGrant
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandState, GrantEntry

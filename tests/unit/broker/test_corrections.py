@@ -12,12 +12,14 @@ import structlog
 from typer.testing import CliRunner
 
 from exchange.broker.corrections.commands import CloseCorrection, correction_clock
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment
 from exchange.broker.departments.succession import SucceedDepartment
 from exchange.broker.enforcement.wanted import wanted
-from exchange.broker.grants.commands import ActivateGrant, RevokeGrant, SuspendGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import RevokeGrant, SuspendGrant
 from exchange.broker.ledger_metrics import publish_demands
 from exchange.cli.main import app
 from exchange.errors import ExchangeError

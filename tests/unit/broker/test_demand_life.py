@@ -19,14 +19,16 @@ from exchange.broker.demands.clocks import clocks
 from exchange.broker.demands.dispute import EscalateDispute, OpenDispute, SettleDispute
 from exchange.broker.demands.life import described
 from exchange.broker.demands.renew import RenewDemand
+from exchange.broker.demands.reply import ConsentDemand, RefuseDemand
 from exchange.broker.demands.review import ExtendReply, RequestExtension, ReviewDemand
 from exchange.broker.demands.state import demand_state
-from exchange.broker.demands.submit import ConsentDemand, RefuseDemand, SubmitDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.demands.supplement import RequestSupplement, SupplementDemand
 from exchange.broker.departments.commands import ApplyCatalogue
+from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.amend import AmendGrant
-from exchange.broker.grants.commands import ActivateGrant, RevokeGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import RevokeGrant
 from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse, must_dispose
 from exchange.broker.ledger_metrics import publish_demands
 from exchange.catalogue.load import load

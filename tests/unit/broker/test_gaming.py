@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.dispute import OpenDispute, SettleDispute
 from exchange.broker.demands.renew import RenewDemand
-from exchange.broker.demands.submit import ConsentDemand, RefuseDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands.reply import ConsentDemand, RefuseDemand
+from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.demands.supplement import SupplementDemand
 from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.evidence.judge import Agreed, Sight, judge
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
 from exchange.broker.grants.amend import AmendGrant, SwitchShare
-from exchange.broker.grants.commands import ActivateGrant, BreakFreshness, MarkFirstDelivered
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.freshness import BreakFreshness
+from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.rate.figures import read_figures
 from exchange.broker.rate.periods import Period
 from exchange.broker.rate.satisfaction import Rate, rate

@@ -8,14 +8,16 @@ import pytest
 
 from exchange.admission.inboxes import inbox, inbox_topics
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.departments.succession import SettleSuccession
 from exchange.broker.departments.tokens import IssueToken, authenticate, digest, new_token
 from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.evidence.look import _watched
-from exchange.broker.grants.commands import ActivateGrant, SuspendGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import SuspendGrant
 from exchange.catalogue.load import load
 from exchange.delivery.state import Counts
 from exchange.delivery.wanted import LedgerShares

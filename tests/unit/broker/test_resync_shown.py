@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
-from exchange.broker.grants.commands import ActivateGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.place import PlaceGrant
 from exchange.cli.main import app
 from exchange.names import DemandId, Department, GrantId
 from exchange.settings import HttpSettings

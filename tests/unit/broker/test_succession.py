@@ -10,12 +10,14 @@ import pytest
 
 from exchange.admission.inboxes import inbox, inbox_topics
 from exchange.avro.lock import SchemaRepository
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand, WithdrawDemand
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.departments.succession import AWAITED, ENDED, MERGED, SettleSuccession, SucceedDepartment, awaited
 from exchange.broker.enforcement.wanted import wanted
-from exchange.broker.grants.commands import ActivateGrant, MarkFirstDelivered, SuspendGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import SuspendGrant
 from exchange.broker.rate.satisfaction import BY, rates
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError

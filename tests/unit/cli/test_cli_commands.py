@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from exchange.broker.evidence.books import Account
-from exchange.broker.grants.commands import ActivateGrant, MarkFirstDelivered
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.seams import ClientAccess
 from exchange.cli.demand.command import condition_of, masks_of
 from exchange.cli.main import COMMANDS, app, load

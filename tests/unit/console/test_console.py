@@ -9,8 +9,9 @@ import pytest
 import structlog
 
 from exchange.broker.evidence.books import Account
-from exchange.broker.grants.commands import ActivateGrant, BreakFreshness, MarkFirstDelivered
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.freshness import BreakFreshness
+from exchange.broker.grants.place import PlaceGrant
 from exchange.names import RecordType
 from tests.harness.memory.console import Outline, browser
 from tests.harness.memory.web import WebHarness, web_harness

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exchange.broker.grants.commands import ActivateGrant, MarkFirstDelivered
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.leader import AnnounceLeader
 from exchange.catalogue.load import load
 from exchange.settings import Settings

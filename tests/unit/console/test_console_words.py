@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exchange.broker.demands.dispute import LEVELS, OUTCOMES
-from exchange.broker.evidence.judge import CAUSES
+from exchange.broker.grants.freshness import CAUSES
 from exchange.catalogue.words import Text
 from exchange.errors import TABLE, Action
 from exchange.ledger.fold.corrections import CORRECTION_HANDLERS

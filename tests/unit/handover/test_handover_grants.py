@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.departments.tokens import IssueToken, digest
-from exchange.broker.grants.commands import ActivateGrant, SuspendGrant
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.place import PlaceGrant
+from exchange.broker.grants.suspend import SuspendGrant
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.handover.grants import GrantFinder

@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from exchange.broker.grants.commands import ActivateGrant, MarkFirstDelivered
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.place import PlaceGrant
 from tests.harness.memory.web import WebHarness, web_harness
 
 TAX, MARKET, STRANGER = "taxation", "market-regulation", "health"

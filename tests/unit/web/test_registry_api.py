@@ -9,8 +9,9 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from exchange.broker.demands.submit import ConsentDemand, SubmitDemand
-from exchange.broker.grants.shares import PlaceGrant
+from exchange.broker.demands.reply import ConsentDemand
+from exchange.broker.demands.submit import SubmitDemand
+from exchange.broker.grants.place import PlaceGrant
 from exchange.names import Department
 from tests.harness.memory.web import WebHarness, web_harness
 

@@ -7,13 +7,14 @@ import httpx
 import pytest
 
 from exchange.broker.evidence.books import Account
-from exchange.broker.grants.commands import ActivateGrant, BreakFreshness, MarkFirstDelivered
-from exchange.broker.grants.shares import PlaceGrant
-from exchange.broker.seams import Service
+from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.freshness import BreakFreshness
+from exchange.broker.grants.place import PlaceGrant
 from exchange.names import RecordType, ShareName
 from exchange.settings import HttpSettings
 from exchange.web.app import create_app
 from exchange.web.limits import MOST_BYTES
+from exchange.web.service import Service
 from tests.harness.memory.ledger import START
 from tests.harness.memory.service import MemoryService, serving
 

@@ -1,0 +1,58 @@
+"""Every contract on imports fails when it is broken: a contract that cannot fail guards nothing."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+WRONG = {
+    "Arrows go down only": ("exchange/names.py", "exchange.broker.seams"),
+    "Inside broker: the service on top, commands on demands at the bottom": (
+        "exchange/broker/demands/need.py",
+        "exchange.broker.rate.periods",
+    ),
+    "Inside ledger: the store over the fold, the fold over state and events": (
+        "exchange/ledger/state/token.py",
+        "exchange.ledger.events.event",
+    ),
+    "Inside kafka: lines and administration over the client": (
+        "exchange/kafka/client/message.py",
+        "exchange.kafka.admin.topics",
+    ),
+    "The product never imports connectors or tests": ("exchange/cli/errors.py", "connectors.market_regulation.cities"),
+    "Embedded servers, demo and test kit stand aside: only cli and demo use them": (
+        "exchange/broker/heads.py",
+        "exchange.demo.story",
+    ),
+    "confluent_kafka lives in exchange.kafka": ("exchange/intake/books.py", "confluent_kafka"),
+    "fastavro lives in exchange.avro": ("exchange/intake/books.py", "fastavro"),
+    "prometheus_client lives in exchange.observe": ("exchange/intake/books.py", "prometheus_client"),
+    "sqlalchemy lives in exchange.connect": ("exchange/intake/books.py", "sqlalchemy"),
+}
+"""For each contract a module, and what it must not import."""
+
+
+def test_every_contract_fails_when_it_is_broken(tmp_path: Path) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    assert [contract["name"] for contract in settings["contracts"]] == list(WRONG)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in ("exchange", "connectors"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file, imported in WRONG.values():
+        with (tmp_path / file).open("a", encoding="utf-8") as module:
+            module.write(f"\nimport {imported}\n")
+    found = subprocess.run(
+        ["lint-imports", "--no-cache"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    unbroken = [name for name in WRONG if not re.search(rf"^{re.escape(name)} BROKEN", found.stdout, re.MULTILINE)]
+    assert unbroken == [], found.stdout + found.stderr

@@ -16,7 +16,7 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import Beside, NewEvent
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.ledger.state.settled_quarantine import Settled
+from exchange.ledger.state.settled_quarantine import SettledRecords
 from exchange.names import Department
 
 OPERATOR = "operator"
@@ -120,7 +120,7 @@ def reason_of(text: str) -> str:
 def _settle(state: LedgerState, command: RedriveQuarantined | DiscardQuarantined) -> dict[str, Any]:
     """The data of the event, when `by` may do this and every chosen record waits."""
     owner, chosen = owner_of(state, command.department, command.by), command.chosen
-    settled = state.settled.get(owner, Settled())
+    settled = state.settled.get(owner, SettledRecords())
     if any(settled.act_on(number, offset) for number, some in chosen.offsets.items() for offset in some):
         raise ExchangeError("E_QUARANTINE_STATE")
     return {

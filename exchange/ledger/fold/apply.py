@@ -19,7 +19,7 @@ from exchange.ledger.state.ledger_state import (
     LedgerState,
     ResourceEntry,
 )
-from exchange.ledger.state.settled_quarantine import DISCARDED, REDRIVEN, Act, Settled
+from exchange.ledger.state.settled_quarantine import DISCARDED, REDRIVEN, Act, SettledRecords
 from exchange.ledger.state.token import TokenEntry
 from exchange.names import DemandId, Department, GrantId, RecordType
 
@@ -143,7 +143,7 @@ def _settled(kind: str) -> _Handler:
         by_code = {str(code): int(count) for code, count in data["codes"].items()}
         act = Act(state.seq + 1, kind, at, str(data["by"]), by_code, data.get("reason"))
         ranges = {int(number): [(int(one), int(end)) for one, end in some] for number, some in data["ranges"].items()}
-        state.settled.setdefault(department, Settled()).add(act, ranges)
+        state.settled.setdefault(department, SettledRecords()).add(act, ranges)
 
     return handle
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from exchange.clock import parse_time
 from exchange.ledger.state.demand_index import same, same_end
-from exchange.ledger.state.interning import once, texts
+from exchange.ledger.state.interning import interned, interned_texts
 from exchange.ledger.state.ledger_state import (
     DemandEntry,
     Dispute,
@@ -63,19 +63,19 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
     entry = DemandEntry(
         demand=demand,
         request=data["request"],
-        demander=Department(once(data["demander"])),
-        provider=None if provider is None else Department(once(provider)),
-        registry=once(data["registry"]),
-        record_type=RecordType(once(data["record_type"])),
-        resource=once(resource),
-        fields=once(tuple(data["fields"])),
+        demander=Department(interned(data["demander"])),
+        provider=None if provider is None else Department(interned(provider)),
+        registry=interned(data["registry"]),
+        record_type=RecordType(interned(data["record_type"])),
+        resource=interned(resource),
+        fields=interned(tuple(data["fields"])),
         masks=tuple(sorted(data.get("masks", {}).items())),
         scope=scope_from_json(data.get("scope", ())),
         complete=at if data["complete"] else None,
         use_from=_time(data["use_from"]),
         use_until=_time(data["use_until"]),
         freshness_seconds=data.get("freshness_seconds"),
-        details=texts(data.get("details", {})),
+        details=interned_texts(data.get("details", {})),
         submitted=at,
         missing=tuple(data.get("missing", ())),
         matched=None if provider is None else at,
@@ -101,10 +101,10 @@ def _supplement_requested(state: LedgerState, data: _Data, at: datetime) -> None
 
 def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
-    demand.details.update(texts(data.get("details", {})))
+    demand.details.update(interned_texts(data.get("details", {})))
     demand.missing = tuple(data.get("missing", ()))
     if "fields" in data:
-        demand.fields = once(tuple(data["fields"]))
+        demand.fields = interned(tuple(data["fields"]))
         demand.masks = tuple(sorted(data.get("masks", {}).items()))
         demand.scope = scope_from_json(data.get("scope", ()))
         demand.reply_days = data.get("reply_days", demand.reply_days)
@@ -145,7 +145,7 @@ def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
     grant = GrantId(data["grant"])
     if grant in state.grants:
         raise ValueError("a grant is given once")
-    granted, masked = once(tuple(data["fields"])), once(tuple(data["masked"]))
+    granted, masked = interned(tuple(data["fields"])), interned(tuple(data["masked"]))
     state.grants[grant] = GrantEntry(
         grant=grant,
         demand=demand.demand,
@@ -156,7 +156,7 @@ def _demand_consented(state: LedgerState, data: _Data, at: datetime) -> None:
         freshness_seconds=data["freshness_seconds"],
         consented=at,
         until=_time(data.get("until")),
-        conditions=once(data.get("conditions", "")),
+        conditions=interned(data.get("conditions", "")),
         automatic=bool(data.get("automatic")),
     )
     state.running[grant] = state.grants[grant]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.clock import parse_time
-from exchange.ledger.state.interning import once, schema_once
+from exchange.ledger.state.interning import interned, interned_schema
 from exchange.ledger.state.ledger_state import (
     Agreement,
     Amendment,
@@ -40,7 +40,7 @@ def _share_created(state: LedgerState, data: _Data, at: datetime) -> None:
         share=share,
         terms=terms_from_json(data["terms"]),
         schema_id=schema_id,
-        schema=schema_once(data["schema"]),
+        schema=interned_schema(data["schema"]),
         master_version=data["master_version"],
         created=at,
     )
@@ -103,8 +103,8 @@ def agreement_of(grant: GrantEntry) -> Agreement:
 def _agreed(data: _Data) -> Agreement:
     return Agreement(
         terms=terms_from_json(data["terms"]),
-        granted=once(tuple(data["fields"])),
-        masked=once(tuple(data["masked"])),
+        granted=interned(tuple(data["fields"])),
+        masked=interned(tuple(data["masked"])),
         scope_narrowed=bool(data["scope_narrowed"]),
         freshness_seconds=data["freshness_seconds"],
     )
@@ -132,7 +132,7 @@ def _first_delivered(state: LedgerState, data: _Data, at: datetime) -> None:
 def _freshness_broken(state: LedgerState, data: _Data, at: datetime) -> None:
     since = data["since"]
     moment = at if since is None else parse_time(since)
-    cause = once(data["cause"])
+    cause = interned(data["cause"])
     _grant(state, data).breaches[cause] = Breach(cause, moment)
 
 
@@ -197,7 +197,7 @@ def _data_disposed(state: LedgerState, data: _Data, at: datetime) -> None:
 
 
 def _use_recorded(state: LedgerState, data: _Data, at: datetime) -> None:
-    told = [once(str(data[name])) for name in ("scenario", "process", "effect", "storage")]
+    told = [interned(str(data[name])) for name in ("scenario", "process", "effect", "storage")]
     _grant(state, data).uses.append(UseRecord(at, *told))
 
 

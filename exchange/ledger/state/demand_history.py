@@ -45,7 +45,7 @@ class _Names(dict[str, int]):
 _names: Final = _Names()
 
 
-class History:
+class DemandHistory:
     """The events of one demand, oldest first."""
 
     __slots__ = ("_packed",)
@@ -72,6 +72,6 @@ class History:
         return HistoryEntry(seq, event, _EPOCH + timedelta(microseconds=moment), actor)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, History) and self._packed == other._packed
+        return isinstance(other, DemandHistory) and self._packed == other._packed
 
     __hash__ = None  # type: ignore[assignment]

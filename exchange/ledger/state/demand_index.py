@@ -9,7 +9,7 @@ from exchange.names import DemandId, RecordType
 
 
 @dataclass(slots=True)
-class Alike:
+class DemandIndex:
     """Demands by hashes of what they ask for. Who looks one up compares: hashes may meet, and a demand may change."""
 
     _demands: dict[int, tuple[DemandId, ...]] = field(default_factory=dict)

@@ -25,7 +25,7 @@ class CommandEntry:
 
 
 @dataclass(slots=True)
-class CommandsDone:
+class IdempotencyKeys:
     """Two generations of keys: when the young one has been filled for KEY_KEPT, the old one is forgotten as a whole."""
 
     _young: dict[Key, CommandEntry] = field(default_factory=dict)

@@ -13,18 +13,18 @@ def _first(value: Any) -> Any:
     return value
 
 
-def once(value: T) -> T:
+def interned(value: T) -> T:
     """The first of the recent values that are equal to `value`, which must be immutable and hold texts only."""
     first: T = _first(value)
     return first
 
 
-def texts(values: dict[str, Any]) -> dict[str, Any]:
+def interned_texts(values: dict[str, Any]) -> dict[str, Any]:
     """A copy of the dictionary whose names and texts are kept once."""
-    return {once(name): once(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {interned(name): interned(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
-def schema_once(schema: dict[str, Any]) -> dict[str, Any]:
+def interned_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """The first of the recent schemas with this JSON; nobody may change it."""
     return _schema(json.dumps(schema, ensure_ascii=False))
 

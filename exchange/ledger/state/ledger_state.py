@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from exchange.ledger.state.correction import CorrectionEntry
-from exchange.ledger.state.demand_history import History
-from exchange.ledger.state.demand_index import Alike
-from exchange.ledger.state.idempotency_keys import CommandsDone
-from exchange.ledger.state.settled_quarantine import Settled
+from exchange.ledger.state.demand_history import DemandHistory
+from exchange.ledger.state.demand_index import DemandIndex
+from exchange.ledger.state.idempotency_keys import IdempotencyKeys
+from exchange.ledger.state.settled_quarantine import SettledRecords
 from exchange.ledger.state.token import TokenEntry
 from exchange.names import CorrectionId, DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
@@ -340,7 +340,7 @@ class DemandEntry:
     withdrawn: datetime | None = None
     replied: datetime | None = None
     grants: list[GrantId] = field(default_factory=list)
-    history: History = field(default_factory=History)
+    history: DemandHistory = field(default_factory=DemandHistory)
 
 
 @dataclass(slots=True)
@@ -358,7 +358,7 @@ class LedgerState:
     """The demands that nobody has consented to, refused or withdrawn."""
     prompt: dict[DemandId, DemandEntry] = field(default_factory=dict)
     """Those of them that have never been replied to and ask for nothing that has a condition."""
-    alike: Alike = field(default_factory=Alike)
+    alike: DemandIndex = field(default_factory=DemandIndex)
     """The demands by what they ask for."""
     renewals: dict[DemandId, tuple[DemandId, ...]] = field(default_factory=dict)
     """The demands that continue the use period of another one, by that one."""
@@ -371,9 +371,9 @@ class LedgerState:
     tokens: dict[str, TokenEntry] = field(default_factory=dict)
     token_of_digest: dict[str, str] = field(default_factory=dict)
     """Id of the token issued last with each digest."""
-    commands: CommandsDone = field(default_factory=CommandsDone)
+    commands: IdempotencyKeys = field(default_factory=IdempotencyKeys)
     """What was done under each idempotency key, by (actor, key)."""
-    settled: dict[Department, Settled] = field(default_factory=dict)
+    settled: dict[Department, SettledRecords] = field(default_factory=dict)
     """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
     corrections: dict[CorrectionId, CorrectionEntry] = field(default_factory=dict)
     next_schema_id: int = 100_000

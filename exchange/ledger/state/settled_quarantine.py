@@ -39,7 +39,7 @@ class Act:
 
 
 @dataclass(slots=True)
-class Settled:
+class SettledRecords:
     """Of one department: the records that no longer wait."""
 
     acts: dict[int, Act] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exchange.errors import ExchangeError
-from exchange.ledger.state.interning import once
+from exchange.ledger.state.interning import interned
 from exchange.ledger.state.ledger_state import Condition, Terms
 from exchange.names import Department, RecordType
 
@@ -71,11 +71,11 @@ def terms_to_json(terms: Terms) -> dict[str, Any]:
 def terms_from_json(value: Mapping[str, Any]) -> Terms:
     """The terms of event data. Raises KeyError or TypeError for another shape."""
     terms = Terms(
-        record_type=RecordType(once(value["record_type"])),
-        provider=Department(once(value["provider"])),
-        fields=once(tuple(value["fields"])),
+        record_type=RecordType(interned(value["record_type"])),
+        provider=Department(interned(value["provider"])),
+        fields=interned(tuple(value["fields"])),
         masks=tuple(sorted(value.get("masks", {}).items())),
         scope=scope_from_json(value.get("scope", ())),
         pseudonymous=bool(value.get("pseudonymous", False)),
     )
-    return once(terms)  # a grant and its share have the same
+    return interned(terms)  # a grant and its share have the same

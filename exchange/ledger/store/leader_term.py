@@ -9,7 +9,7 @@ from exchange.ledger.fold.apply import apply
 from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Decisions, Result
 from exchange.ledger.store.follower import read_ledger
-from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerPlace
+from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerTopic
 
 
 class Term:
@@ -19,13 +19,13 @@ class Term:
     """
 
     def __init__(
-        self, connection: Connection, schemas: SchemaRepository, clock: Clock, place: LedgerPlace = THE_LEDGER
+        self, connection: Connection, schemas: SchemaRepository, clock: Clock, topic: LedgerTopic = THE_LEDGER
     ) -> None:
         self._connection = connection
         self._schemas = schemas
-        self._topic = place.topic
+        self._topic = topic.name
         self._codec = EventCodec(schemas)
-        self._appender = Appender(connection, place.transactional_id, place.topic)
+        self._appender = Appender(connection, topic.transactional_id, topic.name)
         self._decisions = Decisions(clock)
 
     def start(self, deadline: Deadline) -> None:

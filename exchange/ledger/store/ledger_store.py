@@ -26,7 +26,7 @@ from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Result
 from exchange.ledger.store.follower import LedgerFollower
 from exchange.ledger.store.leader_term import Term
-from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerPlace
+from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerTopic
 
 T = TypeVar("T")
 _log = structlog.get_logger("exchange.ledger")
@@ -79,14 +79,14 @@ class LedgerStore:
         schemas: SchemaRepository,
         worker_id: str,
         clock: Clock | None = None,
-        place: LedgerPlace = THE_LEDGER,
+        topic: LedgerTopic = THE_LEDGER,
     ) -> None:
         self._connection = connection
         self._schemas = schemas
         self._worker_id = worker_id
         self._clock = clock or SystemClock()
-        self._place = place
-        self._follower = LedgerFollower(connection, schemas, place.topic)
+        self._topic = topic
+        self._follower = LedgerFollower(connection, schemas, topic.name)
         self._changed = threading.Condition(threading.RLock())
         self._awaited: list[_Awaited] = []
         self._tickets: queue.SimpleQueue[_Ticket] = queue.SimpleQueue()
@@ -164,7 +164,7 @@ class LedgerStore:
     # the leader's thread
 
     def _lead(self) -> None:
-        leadership = Leadership(self._connection, self._place.group, self._place.topic, self._worker_id)
+        leadership = Leadership(self._connection, self._topic.group, self._topic.name, self._worker_id)
         number = 0
         try:
             while not self._stop.is_set():
@@ -183,7 +183,7 @@ class LedgerStore:
         if not leadership.confirm():
             self._stop.wait(_PAUSE_SECONDS)
             return
-        term = Term(self._connection, self._schemas, self._clock, self._place)
+        term = Term(self._connection, self._schemas, self._clock, self._topic)
         deadline = Deadline.after(_START_SECONDS)
         try:
             term.start(deadline)

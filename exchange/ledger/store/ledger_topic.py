@@ -1,4 +1,4 @@
-"""Where the ledger lives in Kafka, and by which names its leader is chosen and fenced."""
+"""The ledger's topic, and the group and transactional id by which its leader is chosen and fenced."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from exchange.names import BROKER_GROUP, BROKER_TRANSACTIONAL_ID, LEDGER_TOPIC
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerPlace:
+class LedgerTopic:
     """The names of one ledger. The exchange has one; the defaults are its."""
 
-    topic: str = LEDGER_TOPIC
+    name: str = LEDGER_TOPIC
     group: str = BROKER_GROUP
     transactional_id: str = BROKER_TRANSACTIONAL_ID
 
 
-THE_LEDGER = LedgerPlace()
-"""The ledger of the exchange."""
+THE_LEDGER = LedgerTopic()
+"""Of the exchange."""

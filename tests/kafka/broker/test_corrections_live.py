@@ -26,7 +26,7 @@ from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Draft
 from exchange.ledger.store.follower import read_ledger
 from exchange.ledger.store.ledger_store import LedgerStore
-from exchange.ledger.store.ledger_topic import LedgerPlace
+from exchange.ledger.store.ledger_topic import LedgerTopic
 from exchange.names import BROKER, CorrectionId, Department, RecordType, correction_topic, registry_topic
 from exchange.settings import KafkaSettings, Settings
 
@@ -67,18 +67,18 @@ class Office:
         self.record_type = RecordType(f"credit.{unique}")
         self.provider, self.demander = Department(f"{unique}-p"), Department(f"{unique}-d")
         self.connection = connection
-        self.place = LedgerPlace(f"{unique}.ledger", f"{unique}.broker", f"{unique}.broker")
+        self.place = LedgerTopic(f"{unique}.ledger", f"{unique}.broker", f"{unique}.broker")
         specs = [
-            NewTopicSpec(self.place.topic, 1, topic_config(TopicKind.LEDGER)),
+            NewTopicSpec(self.place.name, 1, topic_config(TopicKind.LEDGER)),
             NewTopicSpec(registry_topic(self.record_type), PARTITIONS, topic_config(TopicKind.REGISTRY)),
             NewTopicSpec(correction_topic(self.provider), 1, topic_config(TopicKind.CORRECTION)),
         ]
         admin.create_topics(specs, 1)
-        mine = {("topic", self.place.topic): ("read", "write"), ("group", self.place.group): ("read",)}
+        mine = {("topic", self.place.name): ("read", "write"), ("group", self.place.group): ("read",)}
         mine[("transactional_id", self.place.transactional_id)] = ("write", "describe")
         admin.grant(acl for acl in own_acls() if acl.principal == BROKER)
         admin.grant(Acl(BROKER, kind, name, one) for (kind, name), some in mine.items() for one in some)
-        self.ledger = LedgerStore(own, self.schemas, unique, place=self.place)
+        self.ledger = LedgerStore(own, self.schemas, unique, topic=self.place)
         self.store = KafkaCorrections(own, Admin(own))
         self.producer = IdempotentProducer(connection)
 
@@ -147,7 +147,7 @@ def test_a_correction_is_submitted_answered_and_closed_by_the_corrected_version(
     office.write(KEY)
     Corrections(office.ledger, office.store, SystemClock()).watch()  # another leader, which knows only Kafka
     assert office.state_of(name) == "closed"
-    events = list(read_ledger(office.connection, office.schemas, Deadline.after(20), office.place.topic))
+    events = list(read_ledger(office.connection, office.schemas, Deadline.after(20), office.place.name))
     assert events[-1].data["offset"] == corrected
     assert events[-1].data["partition"] == partition_of(KEY.encode(), PARTITIONS)
     text = "".join(write_line(event) for event in events)

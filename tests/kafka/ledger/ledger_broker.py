@@ -12,7 +12,7 @@ from pathlib import Path
 from exchange.avro.lock import SchemaRepository
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.store.ledger_store import LedgerStore
-from exchange.ledger.store.ledger_topic import LedgerPlace
+from exchange.ledger.store.ledger_topic import LedgerTopic
 from exchange.observe import logs
 from exchange.settings import KafkaSettings, Settings
 from tests.harness.ledger.clients import call_until_refused
@@ -33,7 +33,7 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     settings = KafkaSettings.model_validate(job["settings"])
     schemas = SchemaRepository.load(Path(Settings().schemas))
-    store = LedgerStore(Connection.of(settings), schemas, job["worker"], place=LedgerPlace(*job["place"]))
+    store = LedgerStore(Connection.of(settings), schemas, job["worker"], topic=LedgerTopic(*job["place"]))
     store.start()
     while not store.leader:
         store.wait(store.state.seq, 0.1)

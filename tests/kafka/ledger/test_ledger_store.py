@@ -23,7 +23,7 @@ from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.store.follower import LedgerFollower, read_ledger
 from exchange.ledger.store.leader_term import Term
 from exchange.ledger.store.ledger_store import LedgerStore
-from exchange.ledger.store.ledger_topic import LedgerPlace
+from exchange.ledger.store.ledger_topic import LedgerTopic
 from exchange.ledger.verify import verify
 from exchange.settings import KafkaSettings, Settings
 from tests.harness.faults.history import History, violations
@@ -41,20 +41,20 @@ def schemas() -> SchemaRepository:
 
 
 @pytest.fixture
-def place(admin: Admin, unique: str) -> LedgerPlace:
+def place(admin: Admin, unique: str) -> LedgerTopic:
     topic = f"{unique}.ledger"
     admin.create_topics([NewTopicSpec(topic, 1, topic_config(TopicKind.LEDGER))], 1)
-    return LedgerPlace(topic, f"{unique}.broker", f"{unique}.broker")
+    return LedgerTopic(topic, f"{unique}.broker", f"{unique}.broker")
 
 
 @pytest.fixture
 def start(
-    admin_connection: Connection, schemas: SchemaRepository, place: LedgerPlace
+    admin_connection: Connection, schemas: SchemaRepository, place: LedgerTopic
 ) -> Iterator[Callable[[str], LedgerStore]]:
     with ExitStack() as stores:
 
         def start(worker: str) -> LedgerStore:
-            store = LedgerStore(admin_connection, schemas, worker, place=place)
+            store = LedgerStore(admin_connection, schemas, worker, topic=place)
             stores.callback(store.close)
             store.start()
             return store
@@ -83,14 +83,14 @@ def soon() -> Deadline:
     return Deadline.after(20)
 
 
-def events(connection: Connection, schemas: SchemaRepository, place: LedgerPlace) -> list[LedgerEvent]:
-    found = list(read_ledger(connection, schemas, soon(), place.topic))
+def events(connection: Connection, schemas: SchemaRepository, place: LedgerTopic) -> list[LedgerEvent]:
+    found = list(read_ledger(connection, schemas, soon(), place.name))
     verify(found)
     return found
 
 
 def test_answered_command_can_be_read_here_and_by_followers(
-    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerPlace
+    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerTopic
 ) -> None:
     store = led(start("one"))
 
@@ -98,7 +98,7 @@ def test_answered_command_can_be_read_here_and_by_followers(
 
     assert result.entities == ("t-1",)
     assert store.read(lambda state: state.tokens["t-1"].digest) == "digest-1"
-    follower = LedgerFollower(admin_connection, schemas, place.topic)
+    follower = LedgerFollower(admin_connection, schemas, place.name)
     follower.catch_up(soon())
     assert follower.state.seq == 1
     assert follower.state.head == store.state.head
@@ -145,7 +145,7 @@ def test_same_key_for_another_command_is_refused(start: Callable[[str], LedgerSt
 
 
 def test_waiting_commands_see_each_other_and_are_all_written(
-    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerPlace
+    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerTopic
 ) -> None:
     store = led(start("one"))
 
@@ -199,7 +199,7 @@ def test_commands_around_the_death_of_their_leader_have_one_order(
     admin_settings: KafkaSettings,
     admin_connection: Connection,
     schemas: SchemaRepository,
-    place: LedgerPlace,
+    place: LedgerTopic,
 ) -> None:
     history = History()
     with _child(admin_settings, place, "first") as child:
@@ -225,7 +225,7 @@ def test_commands_around_the_death_of_their_leader_have_one_order(
 
 
 def test_fenced_leader_writes_nothing_and_the_new_one_goes_on(
-    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerPlace
+    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerTopic
 ) -> None:
     store = led(start("one"))
     store.execute(token(1), OPERATOR, "one", soon())
@@ -246,7 +246,7 @@ def test_leader_that_was_stopped_for_long_neither_fences_its_successor_nor_answe
     admin_settings: KafkaSettings,
     admin_connection: Connection,
     schemas: SchemaRepository,
-    place: LedgerPlace,
+    place: LedgerTopic,
 ) -> None:
     history = History()
     with _child(admin_settings, place, "first") as child:
@@ -272,10 +272,10 @@ def _insist(store: LedgerStore, history: History, clients: Sequence[Iterable[Wan
             done.result()
 
 
-def _child(settings: KafkaSettings, place: LedgerPlace, worker: str) -> "_Child":
+def _child(settings: KafkaSettings, place: LedgerTopic, worker: str) -> "_Child":
     job = {
         "settings": json.loads(settings.model_dump_json()),
-        "place": [place.topic, place.group, place.transactional_id],
+        "place": [place.name, place.group, place.transactional_id],
         "worker": worker,
         "clients": CLIENTS,
     }

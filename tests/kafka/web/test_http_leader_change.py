@@ -15,7 +15,7 @@ from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.store.ledger_store import LedgerStore
-from exchange.ledger.store.ledger_topic import LedgerPlace
+from exchange.ledger.store.ledger_topic import LedgerTopic
 from exchange.settings import Settings
 from tests.harness.memory.service import MemoryService
 from tests.harness.memory.web import WebHarness, web_harness
@@ -64,13 +64,13 @@ def instances(
     admin: Admin, admin_connection: Connection, unique: str, tmp_path: Path
 ) -> Iterator[tuple[WebHarness, WebHarness]]:
     """The one that leads first, and one that follows it."""
-    place = LedgerPlace(f"{unique}.ledger", f"{unique}.broker", f"{unique}.broker")
-    admin.create_topics([NewTopicSpec(place.topic, 1, topic_config(TopicKind.LEDGER))], 1)
+    place = LedgerTopic(f"{unique}.ledger", f"{unique}.broker", f"{unique}.broker")
+    admin.create_topics([NewTopicSpec(place.name, 1, topic_config(TopicKind.LEDGER))], 1)
     schemas = SchemaRepository.load(Settings().schemas)
     with ExitStack() as opened:
 
         def instance(worker: str) -> WebHarness:
-            store = LedgerStore(admin_connection, schemas, worker, place=place)
+            store = LedgerStore(admin_connection, schemas, worker, topic=place)
             opened.callback(store.close)
             store.start()
             folder = tmp_path / worker

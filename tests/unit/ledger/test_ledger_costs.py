@@ -11,9 +11,9 @@ from exchange.ledger.events import event as events_module
 from exchange.ledger.events.event import LedgerEvent, write_line
 from exchange.ledger.events.wire import EventCodec
 from exchange.ledger.fold.apply import apply, fold
-from exchange.ledger.state.demand_history import History, HistoryEntry
+from exchange.ledger.state.demand_history import DemandHistory, HistoryEntry
 from exchange.ledger.state.demand_index import same, same_end
-from exchange.ledger.state.idempotency_keys import KEY_KEPT, CommandsDone
+from exchange.ledger.state.idempotency_keys import KEY_KEPT, IdempotencyKeys
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import GrantId, ShareName
 from exchange.settings import Settings
@@ -87,7 +87,7 @@ def placed(state: LedgerState) -> list[tuple[GrantId, ShareName]]:
 
 
 def test_history_is_three_numbers_an_event_and_loses_nothing() -> None:
-    history, entries = History(), []
+    history, entries = DemandHistory(), []
     for seq in range(1, 50):
         at = AT + timedelta(microseconds=seq * 1_234_567)
         entries.append(HistoryEntry(seq, f"event-{seq % 3}", at, f"actor-{seq % 7}"))
@@ -101,7 +101,7 @@ def test_history_is_three_numbers_an_event_and_loses_nothing() -> None:
 
 
 def test_key_is_known_for_thirty_days_and_forgotten_after_sixty() -> None:
-    done = CommandsDone()
+    done = IdempotencyKeys()
     done.note(("a", "old"), "digest", 1, "d-1", AT)
     done.note(("a", "soon"), "digest", 2, "d-2", AT + KEY_KEPT - timedelta(seconds=1))
     done.note(("a", "new"), "digest", 3, "d-3", AT + KEY_KEPT)
@@ -117,7 +117,7 @@ def test_key_is_known_for_thirty_days_and_forgotten_after_sixty() -> None:
 
 
 def test_command_of_several_events_is_remembered_as_one_also_in_the_old_generation() -> None:
-    done = CommandsDone()
+    done = IdempotencyKeys()
     done.note(("a", "key"), "digest", 1, "d-1", AT)
     done.note(("b", "key"), "digest", 2, "d-2", AT + KEY_KEPT)
     done.note(("a", "key"), "", 3, "g-1", AT + KEY_KEPT)

@@ -19,7 +19,7 @@ from exchange.demo.province.people import Population
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import write_line
 from exchange.ledger.fold.apply import fold
-from exchange.ledger.state.settled_quarantine import Act, Settled, compact
+from exchange.ledger.state.settled_quarantine import Act, SettledRecords, compact
 from exchange.names import Department, RecordType
 from exchange.quarantine import look
 from exchange.quarantine.describe import headers_shown, key_shown, rules_of, value_shown
@@ -269,7 +269,7 @@ def test_ranges_hold_what_was_chosen_and_nothing_that_was_left(
     stand: set[int], picked: set[int], chance: random.Random
 ) -> None:
     chosen = sorted(stand & picked)
-    settled = Settled()
+    settled = SettledRecords()
     half = [offset for offset in chosen if chance.random() < 0.5]
     for seq, some in enumerate((half, [offset for offset in chosen if offset not in half]), 1):
         ranges = compact(some, sorted(stand))
@@ -283,7 +283,7 @@ def test_ranges_hold_what_was_chosen_and_nothing_that_was_left(
 
 
 def test_what_is_settled_cannot_be_settled_again() -> None:
-    settled = Settled()
+    settled = SettledRecords()
     act = Act(1, "redriven", START, "operator", {"E_FRAMING": 3}, None)
     settled.add(act, {0: [(5, 7)]})
     for ranges in ([(7, 9)], [(1, 5)], [(6, 6)], [(1, 20)], [(9, 8)], [(10, 12), (11, 13)]):

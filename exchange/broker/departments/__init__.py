@@ -1,1 +1,4 @@
-"""Departments: the catalogue, principals and secrets, API tokens, mergers and splits."""
+"""Departments: the catalogue brought into the ledger, principals and secrets, API tokens, mergers and splits.
+
+May import: demands.
+"""

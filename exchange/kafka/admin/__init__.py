@@ -1,1 +1,4 @@
-"""Looking at and changing what Kafka has: topics and their settings, rights, secrets, quotas, committed offsets."""
+"""Looking at and changing what Kafka has: topics and their settings, rights, secrets, quotas, committed offsets.
+
+May import: client.
+"""

@@ -1,1 +1,4 @@
-"""The fold: what each event does to the state. Pure functions, one module for each kind of thing."""
+"""The fold: what each event does to the state. Pure functions, one module for each kind of thing.
+
+May import: state, events.
+"""

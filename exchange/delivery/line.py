@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from exchange.delivery.backfill import Cursor
-from exchange.delivery.cutting.cutter import produce_again
+from exchange.delivery.cutter import produce_again
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.flow import Flow
 from exchange.delivery.receive import untaken
 from exchange.delivery.report import Report
@@ -27,6 +26,7 @@ from exchange.delivery.state import (
 )
 from exchange.delivery.unwritable import Doubts
 from exchange.delivery.wanted import Shares
+from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.cursor import PartitionCursor

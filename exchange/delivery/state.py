@@ -23,8 +23,11 @@ UNIT_KEY = b"n|"
 _PLACE, _COUNT, _HELD = b"j|", b"n|", b"h|"
 _NUMBER = struct.Struct(">I")
 _ENTRY_BYTES = _NUMBER.size + DIGEST_BYTES
-NO_DIGEST = bytes(DIGEST_BYTES)
-"""Stands for the hash where only the fact of holding counts."""
+_NO_DIGEST = bytes(DIGEST_BYTES)
+"""Stands in the topic where only the fact of holding counts."""
+
+Held = dict[bytes, bytes | None]
+"""What one share holds: record key -> keyed hash of its last cut; None where only the fact of holding counts."""
 
 StateRecord = tuple[bytes, bytes | None]
 """Key and value of a state record."""
@@ -144,19 +147,19 @@ def encode_counts(share: ShareName, counts: Counts) -> StateRecord:
     return _COUNT + share.encode(), _json(asdict(counts))
 
 
-def encode_holders(key: bytes, holders: Iterable[tuple[int, bytes]]) -> StateRecord:
+def encode_holders(key: bytes, holders: Iterable[tuple[int, bytes | None]]) -> StateRecord:
     """The state record of who holds the record of `key`: (share number, hash) in any order; nobody: a tombstone."""
-    packed = b"".join(_NUMBER.pack(number) + digest for number, digest in holders)
+    packed = b"".join(_NUMBER.pack(number) + (digest or _NO_DIGEST) for number, digest in holders)
     return _HELD + key, packed or None
 
 
-def decode_holders(packed: bytes) -> list[tuple[int, bytes]]:
+def decode_holders(packed: bytes) -> list[tuple[int, bytes | None]]:
     """(share number, hash) of everyone who holds a record."""
-    found = []
+    found: list[tuple[int, bytes | None]] = []
     for at in range(0, len(packed), _ENTRY_BYTES):
         digest = packed[at + _NUMBER.size : at + _ENTRY_BYTES]
-        found.append((_NUMBER.unpack_from(packed, at)[0], NO_DIGEST if digest == NO_DIGEST else digest))
-    return found  # one object for all that are equal: memory
+        found.append((_NUMBER.unpack_from(packed, at)[0], None if digest == _NO_DIGEST else digest))
+    return found
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -170,8 +173,8 @@ class UnitState:
     """Shares that have not joined it yet, or not again, also suspended ones."""
     counts: dict[ShareName, Counts] = field(default_factory=dict)
     """The books of every share that was ever in the unit."""
-    held: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
-    """Share number -> record key -> hash of the last cut."""
+    held: dict[int, Held] = field(default_factory=dict)
+    """By share number."""
 
     @property
     def taken(self) -> int:

@@ -19,9 +19,9 @@ from exchange import names
 from exchange.cli.process.worker import run_worker
 from exchange.clock import SystemClock
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
 from exchange.delivery.report import Report
+from exchange.delivery.writers import Writers
 from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection

@@ -5,10 +5,10 @@ from exchange.avro.lock import SchemaRepository
 from exchange.cli.process.worker import run_worker
 from exchange.clock import Deadline, SystemClock
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import writers_of
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
 from exchange.delivery.report import Report
 from exchange.delivery.wanted import LedgerShares
+from exchange.delivery.writers import writers_of
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.line.line import Line
 from exchange.ledger.store.follower import LedgerFollower

@@ -31,10 +31,10 @@ from exchange.connect import sink, table
 from exchange.connect.declare import Source
 from exchange.connect.find import Connector, find
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import writers_of
 from exchange.delivery.line import DeliveryFactory, Parts
 from exchange.delivery.report import Report
 from exchange.delivery.wanted import LedgerShares
+from exchange.delivery.writers import writers_of
 from exchange.demo.province.registers import Kind, generate
 from exchange.handover.start import Run, serve
 from exchange.intake.start import open_line

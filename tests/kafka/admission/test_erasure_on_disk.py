@@ -25,10 +25,10 @@ from exchange.catalogue.code_sets import FOLDER, load_code_sets
 from exchange.catalogue.load import load
 from exchange.clock import Deadline, SystemClock, format_time
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import writers_of
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
 from exchange.delivery.report import Report
 from exchange.delivery.wanted import LedgerShares
+from exchange.delivery.writers import writers_of
 from exchange.demo.province.people import Population
 from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
 from exchange.embedded.postgres import EmbeddedPostgres

@@ -17,8 +17,8 @@ from exchange.broker.evidence.look import _watched
 from exchange.broker.grants.commands import ActivateGrant, SuspendGrant
 from exchange.broker.grants.shares import PlaceGrant
 from exchange.catalogue.load import load
+from exchange.delivery.ledger_shares import LedgerShares
 from exchange.delivery.state import Counts
-from exchange.delivery.wanted import LedgerShares
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
 from exchange.ledger.state.ledger_state import Condition, GrantEntry, Heritage, LedgerState, ShareEntry

@@ -17,6 +17,7 @@ from exchange.delivery.state import (
     Joined,
     Totals,
     UnitState,
+    decode_holders,
     encode_counts,
     encode_holders,
     encode_place,
@@ -151,6 +152,18 @@ def test_state_is_what_its_records_say():
     assert state.joins[share] == joined
     assert state.counts[share].difference == 0
     assert state.held == {1: {b"k1": None}, 2: {b"k2": b"87654321"}}
+
+
+def test_books_with_an_entry_that_is_no_longer_kept_are_read():
+    state = UnitState()
+    state.apply(b"n|a", b'{"taken":5,"forwarded":4,"retracted":1,"out_of_scope":0,"unchanged":0,"quarantined":0}')
+    assert state.counts[ShareName("a")] == Counts(5, 4, 1)
+
+
+def test_who_holds_a_record_is_stored_in_twelve_bytes_a_share():
+    packed = b"\0\0\0\1" + bytes(8) + b"\0\0\0\2" + b"12345678"
+    assert encode_holders(b"k", [(1, None), (2, b"12345678")]) == (b"h|k", packed)
+    assert decode_holders(packed) == [(1, None), (2, b"12345678")]
 
 
 def test_share_that_was_let_go_holds_nothing():

@@ -17,7 +17,7 @@ _PUBLISH_SECONDS = 1.0
 _ENTRIES = ("taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined")
 
 
-class Report:
+class LineMetrics:
     """The metrics of one worker, over all its units."""
 
     def __init__(self, clock: Clock) -> None:

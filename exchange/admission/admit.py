@@ -8,7 +8,7 @@ from enum import Enum
 from hashlib import blake2b
 
 from exchange.admission.inboxes import Inbox
-from exchange.admission.memory import CONTENT, CONTENT_BITS, MAX_SEQUENCE, content_of
+from exchange.admission.memory import CONTENT, CONTENT_BITS, MAX_SEQUENCE, content_hash
 from exchange.clock import Clock, format_time
 from exchange.errors import ExchangeError
 from exchange.record import (
@@ -54,7 +54,7 @@ class Times:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._minute = b""
+        self._minute: bytes | None = None
         """A minute that is over, or nearly, and so plausible with any second."""
 
     def header(self, raw: bytes | None) -> tuple[str, bytes]:
@@ -77,7 +77,7 @@ class Times:
             self._minute = raw[:_MINUTE]
 
 
-def sequence_of(raw: bytes) -> int:
+def parsed_sequence(raw: bytes) -> int:
     """The number of a `ce_sequence`. Raises ExchangeError(E_SEQUENCE)."""
     if len(raw) > _MAX_DIGITS or not raw.isdigit():
         raise ExchangeError("E_SEQUENCE")
@@ -110,8 +110,8 @@ class Admitter:
         Raises ExchangeError: E_SEQUENCE, E_SEQUENCE_CONFLICT, E_TIME_IMPLAUSIBLE.
         """
         raw = headers.get(SEQUENCE)
-        sequence = offset if raw is None else sequence_of(raw)
-        version = sequence << CONTENT_BITS | content_of(value)
+        sequence = offset if raw is None else parsed_sequence(raw)
+        version = sequence << CONTENT_BITS | content_hash(value)
         old = self._known.get(key)
         if old is not None:
             newer = sequence - (old >> CONTENT_BITS)

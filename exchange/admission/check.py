@@ -11,25 +11,16 @@ from exchange import record
 from exchange.avro.compiled.checker import compile_check
 from exchange.avro.record_schema import FieldRule, RecordSchema, quoted
 from exchange.errors import ExchangeError
-from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
+from exchange.identifiers import IDENTIFIERS
 
 Check = Callable[[bytes, bytes, int], None]
 """check(key, framed value, today in days since 1970). Raises ExchangeError for what must not pass."""
 
 EARLIEST_DAY = -47_482
 """1840-01-01: nobody and nothing in the registries is older."""
-_IDENTIFIERS: Mapping[str, Callable[[str], str | None]] = {
-    "credit-code": credit_code.error_code,
-    "resident-id": resident_id.error_code,
-    "organisation-code": organisation_code.error_code,
-    "licence-id": licence_id.error_code,
-    "region": region.error_code,
-}
 _REPEATED = frozenset({"credit-code", "region", "organisation-code"})
 """Identifiers that recur in a field that is not the key: what was found valid is remembered. Never those of persons."""
 _REMEMBERED = 4_096
-_PLAIN = frozenset({"credit-code", "resident-id", "organisation-code", "licence-id", "region"})
-"""Identifiers that stand in a key as they are: no character of theirs needs percent-encoding."""
 
 
 class _Remembered(dict[bytes, str | None]):
@@ -74,9 +65,11 @@ def _refuse(code: str, field: str, wanted: str = "") -> None:
 
 
 def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
-    plain = [schema.field(field).identifier in _PLAIN for field in schema.natural_key]
-    parts = [names[field] for field in schema.natural_key]
-    parts = [part if is_plain else f"quoted({part})" for part, is_plain in zip(parts, plain, strict=True)]
+    parts = [
+        # no character of an identifier needs percent-encoding
+        names[field] if schema.field(field).identifier in IDENTIFIERS else f"quoted({names[field]})"
+        for field in schema.natural_key
+    ]
     own = parts[0] if len(parts) == 1 else f"b'/'.join(({', '.join(parts)}))"
     return [f" if key != {own}: refuse('E_KEY_MISMATCH', {'/'.join(schema.natural_key)!r})"]
 
@@ -95,7 +88,7 @@ def _rule_lines(
     if rule.required and _is_nullable(rule.type):
         lines = [f" if {value} is None: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
     if rule.identifier:
-        scope[f"verdict_{value}"] = verdict = _IDENTIFIERS[rule.identifier]
+        scope[f"verdict_{value}"] = verdict = IDENTIFIERS[rule.identifier].error_code
         found = f"verdict_{value}({value}.decode())"
         if recurs:
             scope[f"known_{value}"] = _Remembered(verdict)

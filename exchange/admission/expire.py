@@ -9,13 +9,12 @@ and when records end is rebuilt from the registry with the rest of the memory.
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any, Protocol
 
 from exchange import record
 from exchange.admission.admit import Admitter, Dropped, identity_of
 from exchange.admission.memory import CONTENT, CONTENT_BITS
-from exchange.avro.compiled.walk import Names, emit_skip
+from exchange.avro.compiled.slices import Slices
 from exchange.avro.record_schema import EXPIRES_AT
 from exchange.avro.schema import Node, Primitive, Union
 from exchange.clock import Clock, format_time
@@ -33,18 +32,14 @@ _ENDED = b"/expired"
 
 def compile_end(schema: dict[str, Any]) -> End:
     """The end of a checked value of `schema`. Raises ExchangeError(E_SCHEMA) for a field that is no day or moment."""
-    names = Names(schema)
-    fields = names.fields()
-    before = [item.type for item in takewhile(lambda item: item.name != EXPIRES_AT, fields)]
-    if len(before) == len(fields):
+    slices = Slices.of(schema, record.FRAME_BYTES)
+    number = slices.number(EXPIRES_AT)
+    if number is None:
         return lambda _value: None
-    lines = ["def end(b):", f" p = {record.FRAME_BYTES}"]
-    for type_ in before:
-        lines += emit_skip(type_, names, " ")
-    lines += _emit_end(fields[len(before)].type)
-    environment = names.finish() | {"number": _number}
-    exec("\n".join(lines), environment)  # noqa: S102 - generated from our own reviewed schemas
-    end: End = environment["end"]
+    slices.start(number)
+    slices.module.environment["number"] = _number
+    slices.module.add(["def end(b):", *slices.walk(" "), *_emit_end(slices.fields[number].type)])
+    end: End = slices.module.compile("end")["end"]
     return end
 
 

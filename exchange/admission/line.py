@@ -35,6 +35,8 @@ _log = structlog.get_logger("exchange.admission")
 SWEPT_AT_ONCE = 5_000
 """Records whose period is over that leave in one transaction."""
 _FULL_SECONDS = 0.1
+_BY_KEY = -1
+"""Kafka's number for: the client chooses the partition by the key."""
 
 Reader = Callable[[TopicName, int], Iterable[Message]]
 """Every committed record of one partition of a topic, oldest first."""
@@ -86,7 +88,8 @@ class AdmissionUnit:
         self._unsealer = Unsealer(record_type, rules.schemas.by_id, rules.code_sets)
         self._times = Times(rules.clock)
         self._periods = Periods(Ends(rules.schemas.by_id), rules.clock) if rules.schema(record_type).expires else None
-        self._ledger_seq = -1
+        self._ledger_seq: int | None = None
+        """As of which event of the ledger the passages are."""
         self._passages: dict[str, Passage] = {}
         self._counted = Books()
         self._beaten_ms: int | None = None
@@ -231,7 +234,7 @@ class AdmissionUnit:
             error = ExchangeError("E_INTERNAL", type(error).__name__)
         self.books.quarantine(source.provider, error.code)
         headers = quarantine_headers(message, error)
-        _produce(output, source.quarantine, message.value(), message.key(), -1, headers)
+        _produce(output, source.quarantine, message.value(), message.key(), _BY_KEY, headers)
 
 
 def _produce(

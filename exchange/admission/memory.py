@@ -14,8 +14,12 @@ _WITHDRAWN = 0
 """The content of a tombstone."""
 
 
-def content_of(value: bytes | None) -> int:
-    """64 bits that tell one content from another, within this process: Python's keyed hash of bytes."""
+def content_hash(value: bytes | None) -> int:
+    """64 bits that tell one content from another: Python's own hash of bytes, which is fast.
+
+    Never stored, for each process has another key; the memory is filled from the registry. What delivery stores of a
+    personal record is a keyed digest.
+    """
     return _WITHDRAWN if value is None else (hash(value) & CONTENT) or 1
 
 
@@ -39,9 +43,4 @@ class Memory:
             sequence = record.header(message.headers(), record.SEQUENCE)
             if key is None or sequence is None or not sequence.isdigit():
                 raise ExchangeError("E_REGISTRY_DAMAGED", f"{message.topic()}/{message.partition()}/{message.offset()}")
-            known[key] = int(sequence) << CONTENT_BITS | content_of(message.value())
-
-    def sequence_of(self, key: bytes) -> int | None:
-        """The last sequence of a key; None for a key that was never admitted."""
-        found = self.known.get(key)
-        return None if found is None else found >> CONTENT_BITS
+            known[key] = int(sequence) << CONTENT_BITS | content_hash(message.value())

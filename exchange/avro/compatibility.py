@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from exchange.avro.resolution import PROMOTIONS, named_alike, same_type, writer_field
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Union, parse
 from exchange.errors import ExchangeError
-
-_PROMOTIONS = {
-    ("int", "long"), ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"), ("float", "double"),
-    ("string", "bytes"), ("bytes", "string"),
-}  # fmt: skip
-"""(written as, may be read as)."""
 
 
 class Mode(StrEnum):
@@ -133,7 +128,7 @@ class _Reading:
             case Map(), Map():
                 yield from self.check(reader.values, writer.values, f"{path}{{}}")
             case Primitive(), Primitive():
-                if reader.kind != writer.kind and (writer.kind, reader.kind) not in _PROMOTIONS:
+                if reader.kind != writer.kind and (writer.kind, reader.kind) not in PROMOTIONS:
                     yield Incompatibility(path, "type", text(reader), text(writer))
                 yield from _decimals(reader, writer, path)
             case _:
@@ -149,12 +144,10 @@ class _Reading:
 
     def _records(self, reader: Record, writer: Record, path: str) -> Iterator[Incompatibility]:
         yield from _same_name(reader, writer, path)
-        written = {item.name: item for item in writer.fields}
         for item in reader.fields:
-            names = (item.name, *item.aliases)
-            source = next((written[name] for name in names if name in written), None)
+            source = writer_field(item, writer)
             if source is not None:
-                yield from self.check(item.type, source.type, f"{path}.{item.name}")
+                yield from self.check(item.type, writer.fields[source].type, f"{path}.{item.name}")
             elif not item.has_default:
                 place = f"{path}.{item.name}"
                 yield Incompatibility(place, "field-without-default", text(item.type), "no such field")
@@ -167,9 +160,7 @@ class _Reading:
 
 
 def _same_name(reader: Record | Enum | Fixed, writer: Record | Enum | Fixed, path: str) -> Iterator[Incompatibility]:
-    """Named types match by their unqualified name, or by an alias of the reader."""
-    short = writer.name.rpartition(".")[2]
-    if reader.name.rpartition(".")[2] != short and writer.name not in reader.aliases:
+    if not named_alike(writer, reader):
         yield Incompatibility(path, "name", reader.name, writer.name)
 
 
@@ -198,38 +189,6 @@ def text(node: Node) -> str:
             return f"{logical.name}({logical.precision}, {logical.scale})" if logical.precision else logical.name
 
 
-def same_bytes(  # noqa: PLR0911 - a case a type
-    one: Node, other: Node, pairs: frozenset[tuple[int, int]] = frozenset()
-) -> bool:
-    """Whether two types are the same in every respect that shows in values: structure, names, logical types."""
-    if (id(one), id(other)) in pairs:
-        return True
-    pairs = pairs | {(id(one), id(other))}
-    match one, other:
-        case Primitive(), Primitive():
-            return one.kind == other.kind and one.logical == other.logical
-        case Fixed(), Fixed():
-            return (one.name, one.size, one.logical) == (other.name, other.size, other.logical)
-        case Enum(), Enum():
-            return (one.name, one.symbols) == (other.name, other.symbols)
-        case Array(), Array():
-            return same_bytes(one.items, other.items, pairs)
-        case Map(), Map():
-            return same_bytes(one.values, other.values, pairs)
-        case Union(), Union():
-            return len(one.branches) == len(other.branches) and all(
-                same_bytes(a, b, pairs) for a, b in zip(one.branches, other.branches, strict=True)
-            )
-        case Record(), Record():
-            return (
-                one.name == other.name
-                and [item.name for item in one.fields] == [item.name for item in other.fields]
-                and all(same_bytes(a.type, b.type, pairs) for a, b in zip(one.fields, other.fields, strict=True))
-            )
-        case _:
-            return False
-
-
 _FIXED_ATTRIBUTES = ("recordType", "naturalKey", "provider", "personal")
 
 
@@ -250,7 +209,7 @@ def appended(new: dict[str, Any], old: dict[str, Any]) -> list[Incompatibility]:
     for number, item in enumerate(other.fields):
         if number >= len(one.fields) or one.fields[number].name != item.name:
             found.append(Incompatibility(f".{item.name}", "removed", "another field in its place", text(item.type)))
-        elif not same_bytes(one.fields[number].type, item.type):
+        elif not same_type(one.fields[number].type, item.type):
             found.append(Incompatibility(f".{item.name}", "changed", text(one.fields[number].type), text(item.type)))
     for item in one.fields[len(other.fields) :]:
         first = item.type.branches[0] if isinstance(item.type, Union) else item.type

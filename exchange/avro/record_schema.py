@@ -13,12 +13,12 @@ from typing import Any
 
 from exchange.avro.schema import Field, Node, Primitive, Record, Union, parse
 from exchange.errors import ExchangeError
+from exchange.identifiers import IDENTIFIERS
 from exchange.names import RecordType, record_type
 
 PROVIDER_RULES = ("prefix", "first-character", "issuer", "sole")
 """How a key determines its provider: its first part is the provider's credit code; the first character of the credit
 code; a part of the licence identifier; one department of the catalogue provides the whole type."""
-IDENTIFIERS = ("resident-id", "credit-code", "organisation-code", "licence-id", "region")
 SHARINGS = ("unconditional", "conditional", "not-shared")
 EXPIRES_AT = "expires_at"
 """The field that says when admission withdraws a record: a date, its last day; or a timestamp, the moment; or null."""

@@ -182,6 +182,14 @@ def parse(schema: Any) -> Schema:
     return Schema(root, reader.names, name.rpartition(".")[0], source)
 
 
+def parse_record(schema: Any) -> Record:
+    """The root of a schema that is a record. Raises ExchangeError(E_SCHEMA) for any other and for an invalid one."""
+    root = parse(schema).root
+    if not isinstance(root, Record):
+        raise ExchangeError("E_SCHEMA", "the schema is no record")
+    return root
+
+
 class _Reader:
     """Turns JSON into nodes, resolving names by Avro's namespace rules."""
 

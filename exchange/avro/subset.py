@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exchange.avro.schema import Record, parse
+from exchange.avro.schema import parse_record
 from exchange.errors import ExchangeError
 
 _RECORD_ATTRIBUTES = ("namespace", "doc", "recordType", "meaningZh")
@@ -19,9 +19,7 @@ def subset_schema(schema: dict[str, Any], fields: Sequence[str], masks: Mapping[
     defined at their first use. Raises ExchangeError E_UNKNOWN_FIELD for a field that does not exist, E_MASK for a mask
     that does not fit (first, ends, pseudonym on text; year on dates), E_SCHEMA when `schema` is no record.
     """
-    root = parse(schema).root
-    if not isinstance(root, Record):
-        raise ExchangeError("E_SCHEMA", "the schema is no record")
+    root = parse_record(schema)
     wanted = set(fields)
     unknown = (wanted | set(masks)) - {item.name for item in root.fields}
     if unknown:

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
 
-from exchange.delivery.cutting.cutter import Cutter
+from exchange.delivery.cutter import Cutter
 from exchange.delivery.receive import is_heartbeat
 from exchange.delivery.state import Counts
 from exchange.errors import ExchangeError

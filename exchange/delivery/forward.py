@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from exchange import record
+from exchange.avro.compiled.source import Module
 from exchange.delivery.cutting.pseudonym import pseudonym, pseudonymous_id
 from exchange.delivery.permit import Share
 from exchange.names import share_topic
@@ -46,14 +46,11 @@ def headers_of(share: Share) -> Callable[[Headers], Headers] | None:
     return partial(pseudonymous_headers, share.secret)
 
 
-def emit_forward(share: Share, value: str, env: dict[str, Any]) -> list[str]:
+def emit_forward(share: Share, value: str, module: Module) -> list[str]:
     """Lines that produce `value` (a name, or None) for the record with key `k` and headers `h` into partition `N`."""
-    at = len(env)
-    env[f"T{at}"] = share_topic(share.share)
+    topic = module.constant(share_topic(share.share), "T")
     key, headers = key_of(share), headers_of(share)
-    key_code, headers_code = "k", "h"
-    if key is not None and headers is not None:
-        env[f"K{at}"], env[f"H{at}"] = key, headers
-        key_code, headers_code = f"K{at}(k)", f"H{at}(h)"
-    arguments = f"T{at}, {value}, {key_code}, N, headers={headers_code}"
+    key_code = "k" if key is None else f"{module.constant(key, 'K')}(k)"
+    headers_code = "h" if headers is None else f"{module.constant(headers, 'H')}(h)"
+    arguments = f"{topic}, {value}, {key_code}, N, headers={headers_code}"
     return [f"try: produce({arguments})", f"except BufferError: again({arguments})"]

@@ -1,7 +1,8 @@
 """The delivery line: receive ▸ permit ▸ redact ▸ forward, one unit for each partition of a registry.
 
-A transaction of a unit: the next records of the registry go to the shares of the live flow, then a backfill that is
-under way takes a step with older ones, then the books, the places of the shares and the holdings are written.
+A transaction of a unit: what is new of the next records (`receive`) goes to all shares of the live flow in one pass
+(`cutter`: `permit`, `redact` and `forward`, compiled by `cut`; withdrawals by `retract`). Then a `backfill` that is
+under way takes a step with older records, then the books, the places of the shares and the holdings are written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from exchange.delivery.backfill import Cursor
-from exchange.delivery.cutting.cutter import produce_again
+from exchange.delivery.cutter import produce_again
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import Writers
-from exchange.delivery.flow import Flow
+from exchange.delivery.ledger_shares import Shares
+from exchange.delivery.line_metrics import LineMetrics
 from exchange.delivery.receive import untaken
-from exchange.delivery.report import Report
 from exchange.delivery.state import (
     Counts,
     StateRecord,
@@ -25,8 +25,9 @@ from exchange.delivery.state import (
     encode_place,
     encode_totals,
 )
-from exchange.delivery.unwritable import Doubts
-from exchange.delivery.wanted import Shares
+from exchange.delivery.unit_shares import UnitShares
+from exchange.delivery.unwritable import UnwritableTopics
+from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.cursor import PartitionCursor
@@ -67,7 +68,7 @@ class Parts:
     wanted: Wanted
     writers: Mapping[RecordType, Writers]
     master: MasterSecret
-    report: Report
+    metrics: LineMetrics
     reread: Reread = PartitionCursor
 
 
@@ -79,15 +80,19 @@ class DeliveryUnit:
     """One partition of a registry and the same partition of its shares. Its state changes with `process` at once."""
 
     def __init__(
-        self, unit: UnitId, parts: Parts, writable: Writable | None = None, doubts: Doubts | None = None
+        self,
+        unit: UnitId,
+        parts: Parts,
+        writable: Writable | None = None,
+        topics: UnwritableTopics | None = None,
     ) -> None:
         self._unit = unit
         self._parts = parts
-        self._doubts = doubts
+        self._topics = topics
         self._writable = writable
         """Asked once, after a failure: what is mended later is not refused for what was known then."""
         self._state = UnitState()
-        self._flow = Flow(unit, parts.writers[unit.record_type], parts.master, self._state, self._reread)
+        self._shares = UnitShares(unit, parts.writers[unit.record_type], parts.master, self._state, self._reread)
         self._adopted: Shares | None = None
         self._moved, self._filled = Counts(), Counts()
         """What live flow and backfill have done in the running transaction, over all shares."""
@@ -106,7 +111,7 @@ class DeliveryUnit:
 
     def pending(self) -> bool:
         """Whether the ledger has shares that have changed, or a backfill can get on."""
-        return self._parts.wanted.shares(self._unit.record_type) is not self._adopted or self._flow.ready()
+        return self._parts.wanted.shares(self._unit.record_type) is not self._adopted or self._shares.ready()
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
         """Deliver the next records of the registry. Raises ExchangeError(E_REGISTRY_DAMAGED) for what is no record."""
@@ -115,13 +120,13 @@ class DeliveryUnit:
             self._adopt(wanted)
         new = untaken(messages, self._state.totals.next)
         if new:
-            taken = self._flow.live.take(new, output, self._moved)
+            taken = self._shares.live.take(new, output, self._moved)
             totals, self._last = self._state.totals, new[-1]
             self._state.totals = replace(totals, taken=totals.taken + taken, next=self._last.offset() + 1)
 
     def seal(self, output: Output) -> None:
         """Let a backfill get on, then write what this transaction changed: books, places, holdings."""
-        self._flow.backfill(output, self._filled)
+        self._shares.backfill(output, self._filled)
         topic, partition = delivery_topic(self._unit.record_type), self._unit.partition
         for key, value in self._state_records():
             try:
@@ -131,24 +136,24 @@ class DeliveryUnit:
 
     def unwritable(self) -> bool:
         """Whether the topic of a share is gone that the transaction may have written to."""
-        if self._doubts is None:
+        if self._topics is None:
             return False
-        topics = [share_topic(share.share) for share in (*self._flow.live.shares, *self._flow.backfilled.shares)]
+        topics = [share_topic(share.share) for share in (*self._shares.live.shares, *self._shares.backfilled.shares)]
         try:
-            return bool(self._doubts.missing(topics, _HURRY_SECONDS))
+            return bool(self._topics.missing(topics, _HURRY_SECONDS))
         except ExchangeError:
             return False  # it is Kafka itself that does not answer
 
     def committed(self) -> None:
         """Tell the metrics."""
-        self._parts.report.committed(self._unit, self._state, (self._moved, self._filled), self._last)
+        self._parts.metrics.committed(self._unit, self._state, (self._moved, self._filled), self._last)
         self._moved, self._filled, self._last = Counts(), Counts(), None
 
     def _adopt(self, wanted: Shares) -> None:
-        self._flow.adopt(wanted)
+        self._shares.adopt(wanted)
         self._adopted = wanted
         if self._writable is not None:
-            self._flow.suspend_unwritable(self._writable)
+            self._shares.suspend_unwritable(self._writable)
             self._writable = None
 
     def _reread(self, start: int) -> Cursor:
@@ -156,16 +161,16 @@ class DeliveryUnit:
         return self._parts.reread(self._parts.connection, topic, self._unit.partition, start)
 
     def _state_records(self) -> list[StateRecord]:
-        state, flow = self._state, self._flow
-        shares = [*flow.live.shares, *flow.backfilled.shares]
+        state, shares = self._state, self._shares
+        written = [*shares.live.shares, *shares.backfilled.shares]
         records = [encode_totals(state.totals)]
-        records += [encode_place(share, state.place(share)) for share in flow.moved]
-        records += [encode_counts(share.share, state.counts[share.share]) for share in shares]
-        for key in flow.holdings.changed:
+        records += [encode_place(share, state.place(share)) for share in shares.moved]
+        records += [encode_counts(share.share, state.counts[share.share]) for share in written]
+        for key in shares.holdings.changed:
             holders = [(number, held[key]) for number, held in state.held.items() if key in held]
             records.append(encode_holders(key, holders))
-        flow.moved.clear()
-        flow.holdings.changed.clear()
+        shares.moved.clear()
+        shares.holdings.changed.clear()
         return records
 
 
@@ -175,12 +180,12 @@ class DeliveryFactory:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._refused: dict[UnitId, frozenset[str]] = {}
-        self._doubts = Doubts(parts.connection)
+        self._topics = UnwritableTopics(parts.connection)
 
     def topics(self) -> list[TopicName]:
         """The registries of every record type that the ledger knows. Follows the ledger."""
         self._parts.wanted.poll()
-        self._parts.report.publish()
+        self._parts.metrics.publish()
         return [registry_topic(name) for name in sorted(self._parts.wanted.record_types() & self._parts.writers.keys())]
 
     def unit(self, record_type: RecordType, partition: int) -> DeliveryUnit:
@@ -188,10 +193,10 @@ class DeliveryFactory:
         unit = UnitId(record_type, partition)
         refused = self._refused.pop(unit, None)
         if refused is None:
-            return DeliveryUnit(unit, self._parts, doubts=self._doubts)
+            return DeliveryUnit(unit, self._parts, topics=self._topics)
         topics = [share_topic(share) for share in self._parts.wanted.shares(record_type)]
-        unwritable = refused | self._doubts.missing(topics)
-        return DeliveryUnit(unit, self._parts, lambda topic: topic not in unwritable, self._doubts)
+        unwritable = refused | self._topics.missing(topics)
+        return DeliveryUnit(unit, self._parts, lambda topic: topic not in unwritable, self._topics)
 
     def refused(self, record_type: RecordType, partition: int, topics: frozenset[str]) -> None:
         """A unit has failed, perhaps because of `topics`: the next one of this partition leaves bad shares out."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from exchange.delivery.cutting.layout import Layout
+from exchange.avro.compiled.slices import Slices
+from exchange.avro.compiled.source import Module
 from exchange.delivery.cutting.scopes import emit_scope
 from exchange.ledger.state.ledger_state import Terms
 from exchange.ledger.state.ownership import Owns
@@ -55,7 +56,7 @@ class Share:
         return self.followed or self.personal or bool(self.terms.scope)
 
 
-def emit_providers(shares: Sequence[Share], env: dict[str, Any]) -> tuple[list[str], dict[ShareName, str]]:
+def emit_providers(shares: Sequence[Share], module: Module) -> tuple[list[str], dict[ShareName, str]]:
     """Lines that test the provider of a record, once for each provider, and the name of the result for each share.
 
     Admission alone writes the header `ce_source`; it stands among the first in the local `h`. The key is the local `k`.
@@ -64,13 +65,10 @@ def emit_providers(shares: Sequence[Share], env: dict[str, Any]) -> tuple[list[s
     names: dict[str, str] = {}
     inherited = {share.terms.provider: share.inherited for share in shares}
     for provider in sorted(inherited):
-        constant = f"S{len(names)}"
-        env[constant] = (SOURCE, source_of(provider))
         names[provider] = f"s{len(names)}"
-        test, heritage = f"{constant} in h", inherited[provider]
+        test, heritage = f"{module.constant((SOURCE, source_of(provider)), 'S')} in h", inherited[provider]
         if heritage is not None:
-            env[f"I{constant}"] = partial(comes_by_heritage, heritage)
-            test += f" or I{constant}(k, h)"
+            test += f" or {module.constant(partial(comes_by_heritage, heritage), 'I')}(k, h)"
         lines.append(f"{names[provider]} = {test}")
     return lines, {share.share: names[share.terms.provider] for share in shares}
 
@@ -80,7 +78,7 @@ def comes_by_heritage(heritage: Inherited, key: bytes, headers: Headers) -> bool
     return any((SOURCE, source_of(heir)) in headers for heir in heritage.heirs) and heritage.owned(key)
 
 
-def emit_permit(share: Share, layout: Layout, provider: str, env: dict[str, Any]) -> str:
-    """The test whether a record may go to `share`, as one expression."""
-    scope = emit_scope(share.terms.scope, layout, env)
+def emit_permit(share: Share, provider: str, slices: Slices) -> str:
+    """The test whether a record may go to `share`, as one expression. provider: the name of its provider's test."""
+    scope = emit_scope(share.terms.scope, slices)
     return f"{provider} and {scope}" if scope else provider

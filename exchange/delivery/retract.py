@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from exchange.delivery.cutting.cut import Holdings
+from exchange.delivery.cut import Holdings
 from exchange.delivery.forward import headers_of, key_of
 from exchange.delivery.permit import Share, comes_by_heritage
 from exchange.names import share_topic
@@ -52,7 +52,11 @@ class _Holder:
         return self._inherited is not None and comes_by_heritage(self._inherited, key, headers)
 
     def lets_go(self, key: bytes) -> bool:
-        return self.held is not None and self.held.pop(key, None) is not None
+        """Forget that the share holds the record; whether it did."""
+        if self.held is None or key not in self.held:
+            return False
+        del self.held[key]
+        return True
 
 
 def _same(key: bytes) -> bytes:

@@ -4,7 +4,7 @@
 |---|---|
 | `n|` | JSON `{"taken", "next", "numbers"}`: records taken by the unit, next live offset, share numbers given out |
 | `j|<share>` | JSON of `Backfilling` or, since it has joined, of `Joined`; a tombstone when the line has let it go |
-| `n|<share>` | JSON, the books: `{"taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined"}` |
+| `n|<share>` | JSON, the books: `{"taken", "forwarded", "retracted", "out_of_scope", "unchanged"}` |
 | `h|<record key>` | who holds the record: 12 bytes a share, its number and a keyed hash of its last cut (or zeros) |
 
 Written in the transaction that does what they tell. The functions here are pure: the broker reads evidence and books
@@ -14,7 +14,8 @@ with them.
 import json
 import struct
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import ClassVar
 
 from exchange.delivery.cutting.pseudonym import DIGEST_BYTES
 from exchange.names import ShareName
@@ -23,8 +24,11 @@ UNIT_KEY = b"n|"
 _PLACE, _COUNT, _HELD = b"j|", b"n|", b"h|"
 _NUMBER = struct.Struct(">I")
 _ENTRY_BYTES = _NUMBER.size + DIGEST_BYTES
-NO_DIGEST = bytes(DIGEST_BYTES)
-"""Stands for the hash where only the fact of holding counts."""
+_NO_DIGEST = bytes(DIGEST_BYTES)
+"""Stands in the topic where only the fact of holding counts."""
+
+Held = dict[bytes, bytes | None]
+"""What one share holds: record key -> keyed hash of its last cut; None where only the fact of holding counts."""
 
 StateRecord = tuple[bytes, bytes | None]
 """Key and value of a state record."""
@@ -108,7 +112,8 @@ class Counts:
     retracted: int = 0
     out_of_scope: int = 0
     unchanged: int = 0
-    quarantined: int = 0
+    quarantined: ClassVar[int] = 0
+    """Delivery puts no record aside. The published books of a share have this entry, so that all books look alike."""
 
     def add(self, other: "Counts") -> None:
         """Add the books of another partition."""
@@ -117,12 +122,11 @@ class Counts:
         self.retracted += other.retracted
         self.out_of_scope += other.out_of_scope
         self.unchanged += other.unchanged
-        self.quarantined += other.quarantined
 
     @property
     def difference(self) -> int:
         """0 when the books close."""
-        return self.taken - (self.forwarded + self.retracted + self.out_of_scope + self.unchanged + self.quarantined)
+        return self.taken - (self.forwarded + self.retracted + self.out_of_scope + self.unchanged)
 
 
 def _json(value: object) -> bytes:
@@ -144,19 +148,25 @@ def encode_counts(share: ShareName, counts: Counts) -> StateRecord:
     return _COUNT + share.encode(), _json(asdict(counts))
 
 
-def encode_holders(key: bytes, holders: Iterable[tuple[int, bytes]]) -> StateRecord:
+def encode_holders(key: bytes, holders: Iterable[tuple[int, bytes | None]]) -> StateRecord:
     """The state record of who holds the record of `key`: (share number, hash) in any order; nobody: a tombstone."""
-    packed = b"".join(_NUMBER.pack(number) + digest for number, digest in holders)
+    packed = b"".join(_NUMBER.pack(number) + (digest or _NO_DIGEST) for number, digest in holders)
     return _HELD + key, packed or None
 
 
-def decode_holders(packed: bytes) -> list[tuple[int, bytes]]:
+def decode_holders(packed: bytes) -> list[tuple[int, bytes | None]]:
     """(share number, hash) of everyone who holds a record."""
-    found = []
+    found: list[tuple[int, bytes | None]] = []
     for at in range(0, len(packed), _ENTRY_BYTES):
         digest = packed[at + _NUMBER.size : at + _ENTRY_BYTES]
-        found.append((_NUMBER.unpack_from(packed, at)[0], NO_DIGEST if digest == NO_DIGEST else digest))
-    return found  # one object for all that are equal: memory
+        found.append((_NUMBER.unpack_from(packed, at)[0], None if digest == _NO_DIGEST else digest))
+    return found
+
+
+def _counts(value: bytes) -> Counts:
+    """The books in a state record, which may have entries that are no longer kept."""
+    found = json.loads(value)
+    return Counts(**{one.name: found[one.name] for one in fields(Counts) if one.name in found})
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -170,8 +180,8 @@ class UnitState:
     """Shares that have not joined it yet, or not again, also suspended ones."""
     counts: dict[ShareName, Counts] = field(default_factory=dict)
     """The books of every share that was ever in the unit."""
-    held: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
-    """Share number -> record key -> hash of the last cut."""
+    held: dict[int, Held] = field(default_factory=dict)
+    """By share number."""
 
     @property
     def taken(self) -> int:
@@ -205,7 +215,7 @@ class UnitState:
         elif kind == _PLACE:
             self._place(ShareName(name.decode()), value)
         elif kind == _COUNT:
-            self.counts[ShareName(name.decode())] = Counts(**json.loads(value or b"{}"))
+            self.counts[ShareName(name.decode())] = _counts(value or b"{}")
 
     def _place(self, share: ShareName, value: bytes | None) -> None:
         gone = self.place(share)
@@ -214,8 +224,8 @@ class UnitState:
                 self.held.pop(gone.number, None)
             self.put(share, None)
             return
-        fields = json.loads(value)
-        self.put(share, Backfilling(**fields) if "position" in fields else Joined(**fields))
+        found = json.loads(value)
+        self.put(share, Backfilling(**found) if "position" in found else Joined(**found))
 
     def _hold(self, key: bytes, packed: bytes | None) -> None:
         holders = dict(decode_holders(packed or b""))

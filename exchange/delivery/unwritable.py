@@ -15,7 +15,7 @@ _SURE_SECONDS = 3.0
 """A broker that has just learnt of a topic or a right may be behind the others for a moment."""
 
 
-class Doubts:
+class UnwritableTopics:
     """Remembers since when a topic could not be written."""
 
     def __init__(self, connection: Connection) -> None:

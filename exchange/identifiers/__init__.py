@@ -5,21 +5,46 @@ text. `error_code` takes the text as it is and refuses everything but the clean 
 thing has one key.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
 
-__all__ = ["CHECKS", "credit_code", "licence_id", "organisation_code", "region", "resident_id"]
+__all__ = ["IDENTIFIERS", "Identifier", "credit_code", "licence_id", "organisation_code", "region", "resident_id"]
 
-CHECKS: Final[Mapping[str, Callable[[str], str | None]]] = MappingProxyType(
+
+class Identifier(Protocol):
+    """What each module of an identifier offers."""
+
+    def compact(self, text: str) -> str:
+        """`text` in the clean form, as far as that takes no more than leaving out separators and the like."""
+        ...
+
+    def error_code(self, text: str) -> str | None:
+        """None for a clean identifier, else the error code."""
+        ...
+
+    def validate(self, text: str) -> str:
+        """The clean identifier. Raises InvalidIdentifier with the error code."""
+        ...
+
+    def is_valid(self, text: str) -> bool:
+        """Whether `text`, once compacted, is an identifier of this kind."""
+        ...
+
+    def mask(self, text: str) -> str:
+        """What may be shown of `text`."""
+        ...
+
+
+IDENTIFIERS: Final[Mapping[str, Identifier]] = MappingProxyType(
     {
-        "credit-code": credit_code.error_code,
-        "licence-id": licence_id.error_code,
-        "organisation-code": organisation_code.error_code,
-        "region": region.error_code,
-        "resident-id": resident_id.error_code,
+        "resident-id": resident_id,
+        "credit-code": credit_code,
+        "organisation-code": organisation_code,
+        "licence-id": licence_id,
+        "region": region,
     }
 )
-"""The check of every value that a schema's `identifier` attribute may have: text -> error code, or None."""
+"""The module of every value that a schema's `identifier` attribute may have."""

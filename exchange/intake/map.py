@@ -1,20 +1,10 @@
 """Step two: make a record of a row, with its identifiers in their clean form."""
 
-from collections.abc import Callable
-
 from exchange.avro.record_schema import RecordSchema
 from exchange.connect.declare import Record, Source, Unmapped
 from exchange.connect.reading import SourceRow
 from exchange.errors import ExchangeError
-from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
-
-_COMPACT: dict[str, Callable[[str], str]] = {
-    "resident-id": resident_id.compact,
-    "credit-code": credit_code.compact,
-    "organisation-code": organisation_code.compact,
-    "licence-id": licence_id.compact,
-    "region": region.compact,
-}
+from exchange.identifiers import IDENTIFIERS
 
 
 class RowMapper:
@@ -24,7 +14,7 @@ class RowMapper:
         self._map = source.map
         self._known = frozenset(field.name for field in schema.fields)
         self._identifiers = [
-            (field.name, _COMPACT[field.identifier]) for field in schema.fields if field.identifier in _COMPACT
+            (field.name, IDENTIFIERS[field.identifier].compact) for field in schema.fields if field.identifier
         ]
 
     def map(self, row: SourceRow) -> Record:

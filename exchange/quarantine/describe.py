@@ -2,7 +2,6 @@
 
 import datetime
 import re
-from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -11,18 +10,11 @@ from exchange.avro import Codec
 from exchange.avro.lock import LockedSchema
 from exchange.avro.record_schema import RecordSchema
 from exchange.errors import ExchangeError
-from exchange.identifiers import credit_code, licence_id, organisation_code, region, resident_id
+from exchange.identifiers import IDENTIFIERS
 from exchange.names import RecordType, mask_name
 from exchange.quarantine.entry import Quarantined
 from exchange.record import Headers
 
-_MASKS: Mapping[str, Callable[[str], str]] = {
-    "credit-code": credit_code.mask,
-    "licence-id": licence_id.mask,
-    "organisation-code": organisation_code.mask,
-    "region": region.mask,
-    "resident-id": resident_id.mask,
-}
 _KNOWN_HEADERS = frozenset(
     {record.SPECVERSION, record.ID, record.SOURCE, record.TYPE, record.TIME, record.CONTENT_TYPE, record.SEQUENCE}
 )
@@ -102,14 +94,18 @@ def _masked_key(key: bytes, rules: RecordSchema | None) -> str:
     parts = text.split("/")
     if rules is None or len(parts) != len(rules.natural_key):
         return _stars(text)
-    masks = [_MASKS.get(rules.field(name).identifier, _stars) for name in rules.natural_key]
-    return "/".join(mask(part[:_MOST_MASKED]) for mask, part in zip(masks, parts, strict=True))[:_MOST_MASKED]
+    identifiers = [IDENTIFIERS.get(rules.field(name).identifier) for name in rules.natural_key]
+    masked = [
+        _stars(part) if identifier is None else identifier.mask(part[:_MOST_MASKED])
+        for identifier, part in zip(identifiers, parts, strict=True)
+    ]
+    return "/".join(masked)[:_MOST_MASKED]
 
 
 def _masked(value: Any, identifier: str) -> str:
     if isinstance(value, str):
-        mask = _MASKS.get(identifier)
-        return mask(value) if mask is not None and len(value) <= _MOST_MASKED else f"text of {len(value)} characters"
+        known = IDENTIFIERS.get(identifier)
+        return known.mask(value) if known and len(value) <= _MOST_MASKED else f"text of {len(value)} characters"
     return _kind(value)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange import names
-from exchange.delivery.cutting.cut import Holdings, compile_cut
+from exchange.delivery.cut import Holdings, compile_cut
 from exchange.delivery.permit import Share
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.kafka.client.partitioner import partition_of

@@ -22,9 +22,9 @@ from exchange import names
 from exchange.avro import Codec
 from exchange.avro.lock import SchemaRepository
 from exchange.avro.subset import subset_schema
-from exchange.delivery.cutting.cut import Holdings, compile_cut
+from exchange.delivery.cut import Holdings, compile_cut
 from exchange.delivery.permit import Share
-from exchange.delivery.state import NO_DIGEST, Joined, UnitState, encode_holders, encode_place
+from exchange.delivery.state import Joined, UnitState, encode_holders, encode_place
 from exchange.ledger.state.ledger_state import Terms
 from exchange.record import frame
 from exchange.settings import Settings
@@ -62,7 +62,7 @@ def rebuild(kind: str, keys: int, answer: Connection) -> None:
 
 def _holders(keys: Sequence[int], shares: int, hashed: bool) -> Iterator[tuple[bytes, bytes | None]]:
     for number in keys:
-        digests = [os.urandom(8) if hashed else NO_DIGEST for _ in range(shares)]
+        digests = [os.urandom(8) if hashed else None for _ in range(shares)]
         yield encode_holders(b"91340100T%09d" % number, zip(range(1, shares + 1), digests, strict=True))
 
 

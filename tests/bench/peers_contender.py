@@ -19,9 +19,9 @@ from exchange import names
 from exchange.cli.process.worker import run_worker
 from exchange.clock import SystemClock
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
-from exchange.delivery.report import Report
+from exchange.delivery.line_metrics import LineMetrics
+from exchange.delivery.writers import Writers
 from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection
@@ -77,7 +77,7 @@ def main() -> None:
     plan = Plan(json.loads(Path(given["BENCH_PLAN"]).read_text(encoding="utf-8")))
     state = NewTopicSpec(names.delivery_topic(plan.record_type), _PARTITIONS, topic_config(TopicKind.LINE_STATE))
     Admin(connection).create_topics([state], 1)
-    parts = Parts(connection, plan, {plan.record_type: plan.writers}, MasterSecret(), Report(SystemClock()))
+    parts = Parts(connection, plan, {plan.record_type: plan.writers}, MasterSecret(), LineMetrics(SystemClock()))
     line = Line(connection, LINE, given["BENCH_GROUP_ID"], "bench", DeliveryFactory(parts))
     run_worker(line, LINE, MetricsSettings(port=0))
 

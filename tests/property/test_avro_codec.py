@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from exchange.avro import Codec, Slicer
 from exchange.avro.compiled.checker import compile_check
+from exchange.avro.compiled.source import Module
 from exchange.avro.compiled.unions import has_ambiguous_union
-from exchange.avro.compiled.walk import Names, emit_skip
+from exchange.avro.compiled.walk import WALKING, skip
 from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Union, nodes, parse
 from exchange.errors import ExchangeError
 
@@ -279,10 +280,10 @@ def test_walking_ends_where_the_value_ends(data: Any) -> None:
     codec = Codec(schema)
     encoded = encoded_value(data.draw, codec)
     assume(code(codec.check, encoded) is None or not has_ambiguous_union(codec.schema))
-    names = Names(schema)
-    lines = emit_skip(names.schema.root, names, " ")
-    environment = names.finish()
-    exec("\n".join(["def walk(b, p):", *lines, " return p"]), environment)
+    module = Module(dict(WALKING))
+    lines = skip(codec.schema.root, module, " ", 0)
+    module.add(["def walk(b, p):", *lines, " return p"])
+    environment = module.compile("walk")
     assert environment["walk"](b"\7" + encoded + b"\7\7", 1) == len(encoded) + 1
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.avro.subset import subset_schema
+from exchange.delivery.cut import Holdings, compile_cut
 from exchange.delivery.cutting import masks
-from exchange.delivery.cutting.cut import Holdings, compile_cut
 from exchange.delivery.cutting.pseudonym import MasterSecret, pseudonym, pseudonymous_id
 from exchange.delivery.cutting.scopes import matches
 from exchange.delivery.permit import Share

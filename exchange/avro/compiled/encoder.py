@@ -56,7 +56,6 @@ class _EncodeWriter:
         self.module.add(
             [
                 "def located(r):",
-                " i = -1",
                 " try:",
                 *(body or ["  pass"]),
                 " except REFUSALS as error:",

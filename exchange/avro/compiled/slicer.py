@@ -10,17 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from exchange.avro.compatibility import text
+from exchange.avro.compiled.slices import Slices
 from exchange.avro.compiled.source import Module, stands_alone
 from exchange.avro.compiled.walk import WALKING, skip, skip_block, skip_items
-from exchange.avro.schema import Array, Enum, Field, Fixed, Map, Node, Primitive, Record, Schema, Union, parse
+from exchange.avro.resolution import branches_align, keeps_bytes, named_alike, writer_field
+from exchange.avro.schema import Array, Field, Map, Node, Record, Schema, Union, parse
 from exchange.errors import ExchangeError
-
-_SAME_BYTES = frozenset((("int", "long"), ("string", "bytes")))
-"""Promotions (written as, read as) that change no byte."""
-_PROMOTIONS = _SAME_BYTES | {
-    ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"), ("float", "double"),
-    ("bytes", "string"),
-}  # fmt: skip
 
 
 class Slicer:
@@ -37,90 +32,6 @@ class Slicer:
         self.slice: Callable[[bytes], bytes] = _SliceWriter().write(parse(writer).root, parse(reader).root)
 
 
-def _short(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _named_alike(writer: Record | Enum | Fixed, reader: Record | Enum | Fixed) -> bool:
-    return _short(writer.name) == _short(reader.name) or writer.name in reader.aliases
-
-
-def _source(writer: Record, item: Field) -> int | None:
-    """The number of the writer's field that a reader's field takes its value from."""
-    for name in (item.name, *item.aliases):
-        for number, one in enumerate(writer.fields):
-            if one.name == name:
-                return number
-    return None
-
-
-def _is_same(  # noqa: PLR0911 - a case a type
-    writer: Node, reader: Node, pairs: frozenset[tuple[int, int]] = frozenset()
-) -> bool:
-    """Whether every value of `writer` has the same bytes when it is resolved to `reader` and written again."""
-    key = (id(writer), id(reader))
-    if key in pairs:
-        return True
-    pairs |= {key}
-    match writer, reader:
-        case Primitive(), Primitive():
-            alike = writer.kind == reader.kind or (writer.kind, reader.kind) in _SAME_BYTES
-            return alike and reader.logical in (None, writer.logical)
-        case Fixed(), Fixed():
-            alike = _named_alike(writer, reader) and writer.size == reader.size
-            return alike and reader.logical in (None, writer.logical)
-        case Enum(), Enum():
-            return _named_alike(writer, reader) and reader.symbols[: len(writer.symbols)] == writer.symbols
-        case Array(), Array():
-            return _is_same(writer.items, reader.items, pairs)
-        case Map(), Map():
-            return _is_same(writer.values, reader.values, pairs)
-        case Union(), Union():
-            return _branches_align(writer, reader) and all(
-                _is_same(one, other, pairs) for one, other in zip(writer.branches, reader.branches, strict=False)
-            )
-        case Record(), Record():
-            return (
-                _named_alike(writer, reader)
-                and [_source(writer, item) for item in reader.fields] == list(range(len(writer.fields)))
-                and all(
-                    _is_same(one.type, other.type, pairs)
-                    for one, other in zip(writer.fields, reader.fields, strict=True)
-                )
-            )
-        case _:
-            return False
-
-
-def _branches_align(writer: Union, reader: Union) -> bool:
-    """Whether every branch of the writer resolves to the reader's branch of the same number.
-
-    The same type comes before a type of the same short name or a promotion, as in Java; the specification's "first that
-    matches" would turn an int into a long although the reader has int.
-    """
-    return all(_target(one, reader) == number for number, one in enumerate(writer.branches))
-
-
-def _target(writer: Node, reader: Union) -> int | None:
-    for matches in (_is_same_type, _is_alike):
-        for number, other in enumerate(reader.branches):
-            if matches(writer, other):
-                return number
-    return None
-
-
-def _is_same_type(writer: Node, reader: Node) -> bool:
-    if isinstance(writer, Record | Enum | Fixed) and isinstance(reader, Record | Enum | Fixed):
-        return writer.kind == reader.kind and writer.name == reader.name
-    return writer.kind == reader.kind
-
-
-def _is_alike(writer: Node, reader: Node) -> bool:
-    if isinstance(writer, Record | Enum | Fixed) and isinstance(reader, Record | Enum | Fixed):
-        return writer.kind == reader.kind and _named_alike(writer, reader)
-    return (writer.kind, reader.kind) in _PROMOTIONS
-
-
 class _SliceWriter:
     """Writes one slicer. In the generated code `s` is where kept bytes begin that are not yet appended by `w`."""
 
@@ -128,18 +39,18 @@ class _SliceWriter:
         self.module = Module(dict(WALKING))
 
     def write(self, writer: Node, reader: Node) -> Callable[[bytes], bytes]:
-        if _is_same(writer, reader):
+        if keeps_bytes(writer, reader):
             return bytes
         kept = _kept(writer, reader, "") if isinstance(writer, Record) and isinstance(reader, Record) else {}
         if (
             isinstance(writer, Record)
             and not writer.recursive
             and kept
-            and all(_is_same(writer.fields[number].type, item.type) for number, item in kept.items())
+            and all(keeps_bytes(writer.fields[number].type, item.type) for number, item in kept.items())
         ):
-            body = self._top(writer, sorted(kept))
+            body = self._flat(writer, sorted(kept))
         else:
-            body = self._whole(writer, reader)
+            body = self._nested(writer, reader)
         self.module.environment["refused"] = _refused
         self.module.add(
             [
@@ -153,25 +64,13 @@ class _SliceWriter:
         function: Callable[[bytes], bytes] = self.module.compile("slice")["slice"]
         return function
 
-    def _top(self, writer: Record, kept: list[int]) -> list[str]:
+    def _flat(self, writer: Record, kept: list[int]) -> list[str]:
         """Only top-level fields are dropped: walk as far as needed, join the runs between the dropped fields."""
-        runs: list[tuple[int, int]] = []
-        for number in kept:
-            if runs and runs[-1][1] == number:
-                runs[-1] = (runs[-1][0], number + 1)
-            else:
-                runs.append((number, number + 1))
-        size = len(writer.fields)
-        edges = {edge for run in runs for edge in run if edge < size}
-        lines = ["  p = 0"]
-        for number in range(max(edges, default=0)):
-            lines += [f"  o{number} = p"] if number in edges else []
-            lines += skip(writer.fields[number].type, self.module, "  ", 1)
-        lines += [f"  o{max(edges)} = p"] if edges else []
-        slices = [f"b[o{start}:{'' if end == size else f'o{end}'}]" for start, end in runs]
-        return [*lines, f"  return {slices[0]}" if len(slices) == 1 else f"  return b''.join(({', '.join(slices)}))"]
+        slices = Slices(writer, self.module)
+        value = slices.joined(kept)
+        return [*slices.walk("  "), f"  return {value}"]
 
-    def _whole(self, writer: Node, reader: Node) -> list[str]:
+    def _nested(self, writer: Node, reader: Node) -> list[str]:
         return [
             "  p = s = 0",
             "  k = []",
@@ -184,7 +83,7 @@ class _SliceWriter:
     def _emit(self, writer: Node, reader: Node, place: tuple[str, int], path: str) -> list[str]:
         """Lines for one value; `place` is (indent, nesting in the source)."""
         indent, level = place
-        if _is_same(writer, reader):
+        if keeps_bytes(writer, reader):
             return skip(writer, self.module, indent, level)
         if stands_alone(writer, level):
             purpose = f"slice_{id(reader)}"
@@ -199,7 +98,7 @@ class _SliceWriter:
             case Map(), Map():
                 body = self._emit(writer.values, reader.values, (indent + "  ", level + 1), f"{path}{{}}")
                 return skip_items(skip_block(indent + "  ") + body, self.module, indent)
-            case Union(), Union() if _branches_align(writer, reader):
+            case Union(), Union() if branches_align(writer, reader):
                 return self._union(writer, reader, place, path)
             case _:
                 raise _impossible(path, writer, reader)
@@ -238,11 +137,11 @@ class _SliceWriter:
 
 def _kept(writer: Record, reader: Record, path: str) -> dict[int, Field]:
     """The reader's field for the number of each writer's field that is kept."""
-    if not _named_alike(writer, reader):
+    if not named_alike(writer, reader):
         raise _impossible(path, writer, reader)
     kept: dict[int, Field] = {}
     for item in reader.fields:
-        number = _source(writer, item)
+        number = writer_field(item, writer)
         if number is None:
             raise ExchangeError("E_SCHEMA_INCOMPATIBLE", f"{path}.{item.name}: the writer has no such field")
         if kept and number <= max(kept):

@@ -93,9 +93,10 @@ class Choice:
         raise ExchangeError("E_ENCODE", "a pair names no branch of a union")
 
     def _first(self, value: Any) -> int:
-        best, most = -1, -1
+        best: int | None = None
+        most: int | None = None
         for number, branch in enumerate(self._branches):
-            if best >= 0 and self._branches[best].kind == "float":
+            if best is not None and self._branches[best].kind == "float":
                 if branch.kind == "double":
                     return number
                 continue
@@ -103,13 +104,13 @@ class Choice:
                 continue
             if isinstance(branch, Record):
                 fields = sum(item.name in value for item in branch.fields)
-                if fields > most:
+                if most is None or fields > most:
                     best, most = number, fields
                 continue
             best = number
             if branch.kind != "float":
                 return number
-        if best < 0:
+        if best is None:
             raise ExchangeError("E_ENCODE", "a value fits no branch of a union")
         return best
 

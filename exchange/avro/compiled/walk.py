@@ -1,14 +1,13 @@
 """Walking over Avro bytes without decoding them: generated code that moves `p` behind one value in `b`.
 
 For trusted bytes only (what admission has checked): nothing is verified, so a wrong byte leads anywhere in `b`, or to
-an IndexError. The slicer and the delivery line are built on this.
+an IndexError. `slices` is built on this, and with it the slicer and the delivery line.
 """
 
 from typing import Any
 
 from exchange.avro.compiled.source import Module, stands_alone
-from exchange.avro.schema import Array, Enum, Field, Fixed, Map, Node, Primitive, Record, Schema, Union, parse
-from exchange.errors import ExchangeError
+from exchange.avro.schema import Array, Enum, Fixed, Map, Node, Primitive, Record, Union
 
 _SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 
@@ -41,71 +40,12 @@ WALKING: dict[str, Any] = {"block_end": block_end, "block_count": block_count}
 """Globals of generated walking code."""
 
 
-class Names:
-    """What generated walking code needs of a schema: its named types, and the globals its lines refer to.
-
-    Lines of `emit_skip` run with the entries of `environment` among their globals; call `finish` after the last
-    `emit_skip` and before the first run.
-    """
-
-    def __init__(self, schema: Any) -> None:
-        self.schema: Schema = parse(schema)
-        self.module = Module(dict(WALKING))
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        """The globals of generated lines."""
-        return self.module.environment
-
-    def fields(self) -> list[Field]:
-        """The fields of the root record, in order. Raises ExchangeError(E_SCHEMA) when the root is no record."""
-        root = self.schema.root
-        if not isinstance(root, Record):
-            raise ExchangeError("E_SCHEMA", "the schema is no record")
-        return root.fields
-
-    def node(self, schema_type: Any) -> Node:
-        """The node of a type as it stands in the schema's JSON (or of a node: itself)."""
-        if not isinstance(schema_type, str | dict | list):
-            return schema_type  # type: ignore[no-any-return]
-        return _resolve(schema_type, self.schema)
-
-    def finish(self) -> dict[str, Any]:
-        """Compile the functions that lines refer to; the complete environment."""
-        return self.module.compile("walk")
-
-
-def _resolve(raw: Any, schema: Schema) -> Node:  # noqa: PLR0911 - a case a form
-    """The node of a JSON type that stands in `schema`'s root record."""
-    if isinstance(raw, str):
-        for name in (f"{schema.namespace}.{raw}", raw):
-            if name in schema.names:
-                return schema.names[name]
-        return Primitive(raw)
-    if isinstance(schema.root, Record):
-        for item in schema.root.fields:
-            if item.attributes.get("type") == raw:
-                return item.type
-    if isinstance(raw, list):
-        return Union(tuple(_resolve(branch, schema) for branch in raw))
-    if raw["type"] == "array":
-        return Array(_resolve(raw["items"], schema))
-    if raw["type"] == "map":
-        return Map(_resolve(raw["values"], schema))
-    return _resolve(raw.get("name") or raw["type"], schema)
-
-
-def emit_skip(schema_type: Any, names: Names, indent: str) -> list[str]:
-    """Lines that move local int `p` behind one value of `schema_type` in local bytes `b`.
-
-    `schema_type` is a type as it stands in the schema's JSON, or a node of `names.schema`. The lines use the locals
-    `n`, `m` and names that begin with `c_`; their globals are `names.environment`.
-    """
-    return skip(names.node(schema_type), names.module, indent, 0)
-
-
 def skip(node: Node, module: Module, indent: str, level: int) -> list[str]:  # noqa: PLR0911 - a case a type
-    """`emit_skip` within another generator: `level` is how deep in the source the lines stand."""
+    """Lines that move local int `p` behind one value of `node` in local bytes `b`, `level` deep in the source.
+
+    They use the locals `n`, `m` and names that begin with `c_`; their globals are what `module.compile` gives, a module
+    that was made with `WALKING`.
+    """
     if stands_alone(node, level):
         name = module.function(node, "skip", lambda name: _function(node, module, name))
         return [f"{indent}p = {name}(b, p)"]

@@ -5,10 +5,10 @@ from exchange.avro.lock import SchemaRepository
 from exchange.cli.process.worker import run_worker
 from exchange.clock import Deadline, SystemClock
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import writers_of
+from exchange.delivery.ledger_shares import LedgerShares
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
-from exchange.delivery.report import Report
-from exchange.delivery.wanted import LedgerShares
+from exchange.delivery.line_metrics import LineMetrics
+from exchange.delivery.writers import writers_of
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.line.line import Line
 from exchange.ledger.store.follower import LedgerFollower
@@ -31,7 +31,7 @@ def deliver() -> None:
     master = MasterSecret.read(configured.master_secret_file)
     ledger = LedgerFollower(connection, schemas)
     ledger.catch_up(Deadline.after(_CATCH_UP_SECONDS))
-    parts = Parts(connection, LedgerShares(ledger), writers_of(schemas), master, Report(SystemClock()))
+    parts = Parts(connection, LedgerShares(ledger), writers_of(schemas), master, LineMetrics(SystemClock()))
     line = Line(connection, LINE, names.DELIVERY_GROUP, configured.worker_id, DeliveryFactory(parts))
     try:
         run_worker(line, LINE, configured.metrics)

@@ -70,6 +70,9 @@ def pseudonymous_id(secret: bytes, event_id: bytes) -> bytes:
     return pseudonym(secret, _ID + event_id)
 
 
-def digest(secret: bytes, cut: bytes) -> bytes:
-    """A keyed hash of 64 bits that tells whether the last cut of a record was the same."""
+def keyed_digest(secret: bytes, cut: bytes) -> bytes:
+    """A keyed hash of 64 bits that tells whether the last cut of a record was the same.
+
+    It is stored, and what it is made of is personal: without the secret nobody can try out what a record said.
+    """
     return hashlib.blake2b(cut, digest_size=DIGEST_BYTES, key=secret).digest()

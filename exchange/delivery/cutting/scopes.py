@@ -4,9 +4,9 @@ A null, and a field that an old version of the schema does not have, is never in
 """
 
 from collections.abc import Iterable
-from typing import Any
 
-from exchange.delivery.cutting.layout import Choice, Layout, choice
+from exchange.avro.compiled.slices import Slices
+from exchange.delivery.cutting.field_type import FieldType, field_type
 from exchange.delivery.cutting.masks import encoded
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import Condition
@@ -25,31 +25,30 @@ def matches(condition: Condition, value: str | None) -> bool:
     return value in condition.values
 
 
-def emit_scope(scope: Iterable[Condition], layout: Layout, env: dict[str, Any]) -> str:
-    """The test of a whole scope as one expression over the offsets of `layout`; empty when every row is in scope.
+def emit_scope(scope: Iterable[Condition], slices: Slices) -> str:
+    """The test of a whole scope as one expression over the writer's `slices`; empty when every row is in scope.
 
-    Constants go into `env`. Raises ExchangeError(E_SHARE_TERMS) for a condition that cannot be tested.
+    Raises ExchangeError(E_SHARE_TERMS) for a condition that cannot be tested.
     """
-    tests = [_emit(condition, layout, env) for condition in scope]
+    tests = [_emit(condition, slices) for condition in scope]
     return NOWHERE if NOWHERE in tests else " and ".join(tests)
 
 
-def _emit(condition: Condition, layout: Layout, env: dict[str, Any]) -> str:
+def _emit(condition: Condition, slices: Slices) -> str:
     _refuse_wrong_form(condition)
-    index = layout.index(condition.field)
-    if index is None:
+    number = slices.number(condition.field)
+    if number is None:
         return NOWHERE
-    field = choice(layout.types[index])
-    if field.kind != "string":
+    type_ = field_type(slices.fields[number].type)
+    if type_.kind != "string":
         raise ExchangeError("E_SHARE_TERMS", f"a scope tests strings, and {condition.field} is none")
-    start, end = layout.start(index), layout.end(index)
     if condition.operator == "prefix":
-        return _emit_prefix(condition, field, (start, end), env)
-    branch = b"" if field.present is None else bytes([2 * field.present])
+        return _emit_prefix(condition, type_, number, slices)
+    branch = b"" if type_.present is None else bytes([2 * type_.present])
     wanted = [branch + encoded(value.encode()) for value in condition.values]
     if len(wanted) == 1:
-        return f"b[{start}:{end}] == {_constant(wanted[0], env)}"
-    return f"b[{start}:{end}] in {_constant(frozenset(wanted), env)}"
+        return f"{slices.run(number, number)} == {slices.module.constant(wanted[0], 'C')}"
+    return f"{slices.run(number, number)} in {slices.module.constant(frozenset(wanted), 'C')}"
 
 
 def _refuse_wrong_form(condition: Condition) -> None:
@@ -59,16 +58,8 @@ def _refuse_wrong_form(condition: Condition) -> None:
         raise ExchangeError("E_SHARE_TERMS", f"wrong number of values for {condition.operator}")
 
 
-def _emit_prefix(condition: Condition, field: Choice, ends: tuple[str, str], env: dict[str, Any]) -> str:
-    start, end = ends
-    prefix = _constant(condition.values[0].encode(), env)
-    at = start if field.present is None else f"{start} + 1"
-    content = f"{at} + (1 if b[{at}] < 128 else 2 if b[{at} + 1] < 128 else 3)"  # the length before it: at most 3 bytes
-    test = f"b.startswith({prefix}, {content}, {end or 'None'})"
-    return test if field.present is None else f"b[{start}] == {2 * field.present} and {test}"
-
-
-def _constant(value: Any, env: dict[str, Any]) -> str:
-    name = f"C{len(env)}"
-    env[name] = value
-    return name
+def _emit_prefix(condition: Condition, type_: FieldType, number: int, slices: Slices) -> str:
+    start, end = slices.start(number), slices.end(number)
+    prefix = slices.module.constant(condition.values[0].encode(), "C")
+    test = f"b.startswith({prefix}, {type_.content(start)}, {end or 'None'})"
+    return test if type_.present is None else f"b[{start}] == {2 * type_.present} and {test}"

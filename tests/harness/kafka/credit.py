@@ -31,10 +31,10 @@ from exchange.connect import sink, table
 from exchange.connect.declare import Source
 from exchange.connect.find import Connector, find
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import writers_of
+from exchange.delivery.ledger_shares import LedgerShares
 from exchange.delivery.line import DeliveryFactory, Parts
-from exchange.delivery.report import Report
-from exchange.delivery.wanted import LedgerShares
+from exchange.delivery.line_metrics import LineMetrics
+from exchange.delivery.writers import writers_of
 from exchange.demo.province.registers import Kind, generate
 from exchange.handover.start import Run, serve
 from exchange.intake.start import open_line
@@ -172,7 +172,7 @@ class CreditHarness:
         admission = AdmissionFactory(connection, Rules(self._repository, code_sets, ledger, self.clock))
         master = MasterSecret({1: bytes(range(32))})
         writers = writers_of(self._repository)
-        delivery = DeliveryFactory(Parts(connection, LedgerShares(ledger), writers, master, Report(SystemClock())))
+        delivery = DeliveryFactory(Parts(connection, LedgerShares(ledger), writers, master, LineMetrics(SystemClock())))
         for line, factory in (("admission", admission), ("delivery", delivery)):
             worker = Line(connection, line, f"{self.unique}.{line}", self.unique, factory)
             self._in_thread(lambda worker=worker: worker.run(self._stop))  # type: ignore[misc]

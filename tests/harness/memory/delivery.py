@@ -11,10 +11,10 @@ from exchange.avro.record_schema import RecordSchema
 from exchange.avro.subset import subset_schema
 from exchange.clock import SystemClock
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import Writers
 from exchange.delivery.line import DeliveryUnit, Parts
-from exchange.delivery.report import Report
+from exchange.delivery.line_metrics import LineMetrics
 from exchange.delivery.state import Counts, UnitState
+from exchange.delivery.writers import Writers
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.message import Message
 from exchange.kafka.line.unit import UnitId
@@ -154,7 +154,7 @@ class DeliveryMemory:
             self.plan,
             {TYPE: Writers(personal, IDS, rules)},
             master,
-            Report(SystemClock()),
+            LineMetrics(SystemClock()),
             lambda _connection, _topic, _partition, start: MemoryCursor(self, start),
         )
         self.registry: list[Consumed] = []

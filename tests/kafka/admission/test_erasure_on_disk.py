@@ -25,10 +25,10 @@ from exchange.catalogue.code_sets import FOLDER, load_code_sets
 from exchange.catalogue.load import load
 from exchange.clock import Deadline, SystemClock, format_time
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import writers_of
+from exchange.delivery.ledger_shares import LedgerShares
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
-from exchange.delivery.report import Report
-from exchange.delivery.wanted import LedgerShares
+from exchange.delivery.line_metrics import LineMetrics
+from exchange.delivery.writers import writers_of
 from exchange.demo.province.people import Population
 from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
 from exchange.embedded.postgres import EmbeddedPostgres
@@ -140,7 +140,8 @@ class Exchange:
         codes = load_code_sets(Settings().schemas / FOLDER)
         rules = Rules(self.schemas, codes, admission, SystemClock(), heartbeat_every=heartbeat)
         master = MasterSecret({1: b"m" * 32})
-        parts = Parts(self.connection, LedgerShares(delivery), writers_of(self.schemas), master, Report(SystemClock()))
+        writers, shown = writers_of(self.schemas), LineMetrics(SystemClock())
+        parts = Parts(self.connection, LedgerShares(delivery), writers, master, shown)
         lines = (
             Line(self.connection, "admission", names.ADMISSION_GROUP, "one", AdmissionFactory(self.connection, rules)),
             Line(self.connection, LINE, names.DELIVERY_GROUP, "one", DeliveryFactory(parts)),

@@ -19,8 +19,8 @@ from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import SuspendGrant
 from exchange.catalogue.load import load
+from exchange.delivery.ledger_shares import LedgerShares
 from exchange.delivery.state import Counts
-from exchange.delivery.wanted import LedgerShares
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
 from exchange.ledger.state.ledger_state import Condition, GrantEntry, Heritage, LedgerState, ShareEntry

@@ -107,8 +107,8 @@ def test_place_of_a_backfill_is_written_with_what_it_sent(monkeypatch):
     bus.send([])
     assert bus.state.backfills["s"] == Backfilling(1, 2, 5, 2)
     assert (bus.state.backfills["s"].remaining, bus.state.backfills["s"].percent) == (3, 40.0)
-    bus.parts.report._published = 0.0
-    bus.parts.report.publish()
+    bus.parts.metrics._published = None
+    bus.parts.metrics.publish()
     assert (metrics.BACKFILL.read()[("s",)], metrics.BACKFILL_REMAINING.read()[("s",)]) == (2, 3)
     bus.settle()
     assert len(bus.delivered()) == 5

@@ -4,30 +4,31 @@ from pathlib import Path
 
 import pytest
 
+from exchange.avro.compiled.slices import Slices
 from exchange.delivery.cutting import masks
-from exchange.delivery.cutting.layout import Layout
 from exchange.delivery.cutting.masks import encoded, masker
-from exchange.delivery.cutting.pseudonym import MasterSecret, digest, pseudonym, pseudonymous_id
+from exchange.delivery.cutting.pseudonym import MasterSecret, keyed_digest, pseudonym, pseudonymous_id
 from exchange.delivery.cutting.scopes import emit_scope
+from exchange.delivery.permit import Share
+from exchange.delivery.redact import emit_cut
 from exchange.delivery.state import (
-    NO_DIGEST,
     UNIT_KEY,
     Counts,
     Joined,
     Totals,
     UnitState,
+    decode_holders,
     encode_counts,
     encode_holders,
     encode_place,
     encode_totals,
 )
 from exchange.errors import ExchangeError
-from exchange.ledger.state.ledger_state import Condition
-from exchange.names import ShareName
+from exchange.ledger.state.ledger_state import Condition, Terms
+from exchange.names import Department, RecordType, SchemaId, ShareName
 
-LAYOUT = Layout.of(
-    {"fields": [{"name": "region", "type": "string"}, {"name": "days", "type": {"type": "int", "logicalType": "date"}}]}
-)
+DAYS = {"name": "days", "type": {"type": "int", "logicalType": "date"}}
+SLICES = Slices.of({"type": "record", "name": "Entity", "fields": [{"name": "region", "type": "string"}, DAYS]})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,25 @@ def test_long_text_is_encoded_with_a_long_length():
 )
 def test_condition_that_cannot_be_tested_is_refused(condition):
     with pytest.raises(ExchangeError, match="E_SHARE_TERMS"):
-        emit_scope((condition,), LAYOUT, {})
+        emit_scope((condition,), SLICES)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"name": "days", "type": "string"},
+        {"name": "region", "type": "long"},
+        {"name": "region", "type": ["null", "string"]},
+        {"name": "added", "type": "string"},
+        {"name": "region", "type": "NoSuchType"},
+    ],
+)
+def test_share_schema_that_is_no_cut_of_the_registry_is_refused(shown):
+    terms = Terms(RecordType("legal-entity.registration"), Department("health"), (shown["name"],))
+    schema = {"type": "record", "name": "Share", "fields": [shown]}
+    share = Share(ShareName("s"), 1, terms, SchemaId(100_001), schema, personal=False)
+    with pytest.raises(ExchangeError, match="E_SHARE_TERMS"):
+        emit_cut(share, SLICES)
 
 
 def test_pseudonyms_of_two_shares_or_versions_never_match():
@@ -84,7 +103,7 @@ def test_pseudonyms_of_two_shares_or_versions_never_match():
         master.of_share(ShareName("x"), 2),
     ]
     assert len({pseudonym(secret, b"key") for secret in secrets}) == 3
-    assert len({digest(secret, b"cut") for secret in secrets}) == 3
+    assert len({keyed_digest(secret, b"cut") for secret in secrets}) == 3
 
 
 def test_pseudonymous_id_is_no_pseudonym_of_a_value():
@@ -123,16 +142,28 @@ def test_state_is_what_its_records_say():
         encode_place(share, joined),
         encode_place(other, Joined(0, 0, 2)),
         encode_counts(share, Counts(5, 4, 1)),
-        encode_holders(b"k1", [(1, NO_DIGEST), (2, b"12345678")]),
+        encode_holders(b"k1", [(1, None), (2, b"12345678")]),
         encode_holders(b"k2", [(2, b"87654321")]),
-        encode_holders(b"k1", [(1, NO_DIGEST)]),
+        encode_holders(b"k1", [(1, None)]),
     ]:
         state.apply(key, value)
     assert state.totals == totals
     assert state.taken == 7
     assert state.joins[share] == joined
     assert state.counts[share].difference == 0
-    assert state.held == {1: {b"k1": NO_DIGEST}, 2: {b"k2": b"87654321"}}
+    assert state.held == {1: {b"k1": None}, 2: {b"k2": b"87654321"}}
+
+
+def test_books_with_an_entry_that_is_no_longer_kept_are_read():
+    state = UnitState()
+    state.apply(b"n|a", b'{"taken":5,"forwarded":4,"retracted":1,"out_of_scope":0,"unchanged":0,"quarantined":0}')
+    assert state.counts[ShareName("a")] == Counts(5, 4, 1)
+
+
+def test_who_holds_a_record_is_stored_in_twelve_bytes_a_share():
+    packed = b"\0\0\0\1" + bytes(8) + b"\0\0\0\2" + b"12345678"
+    assert encode_holders(b"k", [(1, None), (2, b"12345678")]) == (b"h|k", packed)
+    assert decode_holders(packed) == [(1, None), (2, b"12345678")]
 
 
 def test_share_that_was_let_go_holds_nothing():
@@ -140,9 +171,9 @@ def test_share_that_was_let_go_holds_nothing():
     records = [
         encode_place(ShareName("a"), Joined(0, 0, 1)),
         encode_counts(ShareName("a"), Counts(1, 1)),
-        encode_holders(b"k", [(1, NO_DIGEST)]),
+        encode_holders(b"k", [(1, None)]),
         encode_place(ShareName("a"), None),
-        encode_holders(b"late", [(1, NO_DIGEST)]),
+        encode_holders(b"late", [(1, None)]),
     ]
     for key, value in records:
         state.apply(key, value)

@@ -3,7 +3,7 @@
 import pytest
 
 from exchange.errors import InvalidIdentifier
-from exchange.identifiers import CHECKS, credit_code, organisation_code
+from exchange.identifiers import IDENTIFIERS, credit_code, organisation_code
 
 REAL = "91110000600037341L"
 """The code that python-stdnum documents."""
@@ -100,4 +100,4 @@ def test_mask_hides_the_middle() -> None:
 
 
 def test_schemas_find_the_check_by_its_name() -> None:
-    assert CHECKS["credit-code"](REAL) is None
+    assert IDENTIFIERS["credit-code"].error_code(REAL) is None

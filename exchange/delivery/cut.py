@@ -15,28 +15,27 @@ record once, tests each provider once, and joins the slices that each share keep
             p = 5
             o0 = p
             ...                                     # walk: o1, o2 … as far as needed
-            s0 = S0 in h
+            s0 = S_1 in h
             if s0:
-                v = b''.join((P3, b[o0:o2], ))
-                produce(T4, v, k, N, headers=h)
+                v = b''.join((P_3, b[o0:o2]))
+                produce(T_4, v, k, N, headers=h)
                 f0 += 1
         return ((f0, r0, u0),)
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import CodeType
 from typing import Any
 
-from exchange.avro.compiled.walk import Names, emit_skip
-from exchange.delivery.cutting.layout import Layout
-from exchange.delivery.cutting.pseudonym import digest
+from exchange.avro.compiled.slices import Slices
+from exchange.avro.compiled.source import Module
+from exchange.delivery.cutting.pseudonym import keyed_digest
 from exchange.delivery.forward import emit_forward
 from exchange.delivery.permit import Share, emit_permit, emit_providers
 from exchange.delivery.redact import emit_cut
-from exchange.delivery.state import NO_DIGEST
+from exchange.delivery.state import Held
 from exchange.names import SchemaId
 from exchange.record import FRAME_BYTES, frame
 
@@ -46,7 +45,6 @@ Cut = Callable[..., tuple[tuple[int, int, int], ...]]
 `other` is called with every message that is no record of this schema version; `again` with the arguments of a produce
 that found the client's queue full. Raises IndexError for bytes that are no record.
 """
-_OFFSET = re.compile(r"\bo(\d+)\b")
 _IN_FUNCTION, _IN_LOOP, _IN_TEST = " ", "  ", "   "
 
 
@@ -54,8 +52,8 @@ _IN_FUNCTION, _IN_LOOP, _IN_TEST = " ", "  ", "   "
 class Holdings:
     """Who holds what, in one unit: changed by the cuts, written by the unit."""
 
-    held: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
-    """Share number -> record key -> hash of the last cut."""
+    held: dict[int, Held] = field(default_factory=dict)
+    """By share number."""
     changed: set[bytes] = field(default_factory=set)
     """Keys whose holders changed since the state was written."""
 
@@ -64,16 +62,13 @@ def compile_cut(
     schema_id: SchemaId, schema: Mapping[str, Any], shares: Sequence[Share], holdings: Holdings, partition: int
 ) -> Cut:
     """The cut of records that were written with `schema_id`. Raises ExchangeError(E_SHARE_TERMS) for unfit terms."""
-    layout = Layout.of(schema)
-    names = Names(schema)
-    env = names.environment
-    env.update({"FRAME": frame(schema_id), "N": partition, "changed": holdings.changed})
-    tests, providers = emit_providers(shares, env)
+    slices = Slices.of(schema, FRAME_BYTES)
+    module = slices.module
+    module.environment.update({"FRAME": frame(schema_id), "N": partition, "changed": holdings.changed})
+    tests, providers = emit_providers(shares, module)
     steps = []
     for at, share in enumerate(shares):
-        permit = emit_permit(share, layout, providers[share.share], env)
-        steps += _emit_share(at, share, permit, (layout, holdings, env))
-    walk = _emit_walk(names, "\n".join(steps))
+        steps += _emit_share(at, share, emit_permit(share, providers[share.share], slices), slices, holdings)
     source = "\n".join(
         [
             "def cut(messages, produce, again, other):",
@@ -85,13 +80,13 @@ def compile_cut(
             f"{_IN_TEST}continue",
             f"{_IN_LOOP}k = message.key()",
             f"{_IN_LOOP}h = message.headers() or ()",
-            *walk,
+            *slices.walk(_IN_LOOP),
             *(_IN_LOOP + line for line in tests),
             *steps,
             f"{_IN_FUNCTION}return ({' '.join(f'(f{at}, r{at}, u{at}),' for at in range(len(shares)))})",
         ]
     )
-    names.finish()
+    env = module.compile("walk")
     exec(_code(source), env)  # noqa: S102 - generated from schemas and terms; constants travel in env, not in the source
     cut: Cut = env.pop("cut")  # the function keeps its globals; if they kept it too, only a collection could free them
     return cut
@@ -103,44 +98,28 @@ def _code(source: str) -> CodeType:
     return compile(source, "<cut>", "exec")
 
 
-def _emit_share(at: int, share: Share, permit: str, place: tuple[Layout, Holdings, dict[str, Any]]) -> list[str]:
-    layout, holdings, env = place
-    value = f"v = {emit_cut(share, layout, env)}"
-    forward = [*emit_forward(share, "v", env), f"f{at} += 1"]
+def _emit_share(at: int, share: Share, permit: str, slices: Slices, holdings: Holdings) -> list[str]:
+    module = slices.module
+    value = f"v = {emit_cut(share, slices)}"
+    forward = [*emit_forward(share, "v", module), f"f{at} += 1"]
     if not share.tracked:
         return [f"{_IN_LOOP}if {permit}:", *(_IN_TEST + line for line in (value, *forward))]
-    held = f"held{at}"
-    env[held] = holdings.held.setdefault(share.number, {})
-    leave = [f"del {held}[k]", "changed.add(k)", *emit_forward(share, "None", env), f"r{at} += 1"]
+    held = module.constant(holdings.held.setdefault(share.number, {}), "held")
+    leave = [f"del {held}[k]", "changed.add(k)", *emit_forward(share, "None", module), f"r{at} += 1"]
     return [
         f"{_IN_LOOP}if {permit}:",
         _IN_TEST + value,
-        *(_IN_TEST + line for line in _emit_hold(at, share, forward, env)),
+        *(_IN_TEST + line for line in _emit_hold(at, share, held, forward, module)),
         f"{_IN_LOOP}elif k in {held}:",
         *(_IN_TEST + line for line in leave),
     ]
 
 
-def _emit_hold(at: int, share: Share, forward: list[str], env: dict[str, Any]) -> list[str]:
+def _emit_hold(at: int, share: Share, held: str, forward: list[str], module: Module) -> list[str]:
     """Remember that the share holds the record; of personal records a cut equal to the last one stays here."""
-    held = f"held{at}"
     if not share.personal:
-        env["NO_DIGEST"] = NO_DIGEST
-        return [f"if k not in {held}:", f" {held}[k] = NO_DIGEST", " changed.add(k)", *forward]
+        return [f"if k not in {held}:", f" {held}[k] = None", " changed.add(k)", *forward]
     assert share.secret is not None, "a share of a personal type has a secret"
-    env[f"D{at}"] = partial(digest, share.secret)
+    digest = module.constant(partial(keyed_digest, share.secret), "D")
     keep = [f"{held}[k] = d", "changed.add(k)", *forward]
-    return [f"d = D{at}(v)", f"if {held}.get(k) == d: u{at} += 1", "else:", *(f" {line}" for line in keep)]
-
-
-def _emit_walk(names: Names, steps: str) -> list[str]:
-    """Lines that find the offsets that `steps` name, and no more."""
-    needed = {int(number) for number in _OFFSET.findall(steps)}
-    last = max(needed, default=0)
-    lines = [f"{_IN_LOOP}p = {FRAME_BYTES}"]
-    for index, item in enumerate(names.fields()[: last + 1]):
-        if index in needed:
-            lines.append(f"{_IN_LOOP}o{index} = p")
-        if index < last:
-            lines += emit_skip(item.type, names, _IN_LOOP)
-    return lines
+    return [f"d = {digest}(v)", f"if {held}.get(k) == d: u{at} += 1", "else:", *(f" {line}" for line in keep)]

@@ -12,13 +12,13 @@ from dataclasses import replace
 import structlog
 
 from exchange.delivery.backfill import Cursor, Pass
-from exchange.delivery.cutting.cut import Holdings
-from exchange.delivery.cutting.cutter import Cutter
+from exchange.delivery.cut import Holdings
+from exchange.delivery.cutter import Cutter
 from exchange.delivery.cutting.pseudonym import MasterSecret
-from exchange.delivery.cutting.writers import Writers
+from exchange.delivery.ledger_shares import Shares
 from exchange.delivery.permit import Inherited, Share
 from exchange.delivery.state import Backfilling, Counts, Joined, Place, UnitState
-from exchange.delivery.wanted import Shares
+from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
 from exchange.kafka.line.unit import Output, UnitId
 from exchange.ledger.state.ledger_state import ShareEntry
@@ -31,7 +31,7 @@ Open = Callable[[int], Cursor]
 """Opens a second way into the unit's registry partition, from an offset on."""
 
 
-class Flow:
+class UnitShares:
     """Changes the places and the books in `state`; `moved` names the shares whose place is to be written."""
 
     def __init__(self, unit: UnitId, writers: Writers, master: MasterSecret, state: UnitState, open_: Open) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from exchange.avro.lock import SchemaRepository
 from exchange.avro.record_schema import RecordSchema
-from exchange.delivery.cutting.cut import Holdings, compile_cut
+from exchange.delivery.cut import Holdings, compile_cut
 from exchange.delivery.permit import Share
 from exchange.errors import ExchangeError
 from exchange.names import RecordType, SchemaId, ShareName

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from exchange.delivery.cutting.cut import Cut, Holdings, compile_cut
-from exchange.delivery.cutting.writers import Writers
+from exchange.delivery.cut import Cut, Holdings, compile_cut
 from exchange.delivery.permit import Share
 from exchange.delivery.receive import is_heartbeat, version, version_of
 from exchange.delivery.retract import Retractor
 from exchange.delivery.state import Counts, UnitState
+from exchange.delivery.writers import Writers
 from exchange.errors import ExchangeError
 from exchange.kafka.client.message import Message
 from exchange.kafka.line.unit import Output

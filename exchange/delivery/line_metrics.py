@@ -17,7 +17,7 @@ _PUBLISH_SECONDS = 1.0
 _ENTRIES = ("taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined")
 
 
-class Report:
+class LineMetrics:
     """The metrics of one worker, over all its units."""
 
     def __init__(self, clock: Clock) -> None:
@@ -25,7 +25,8 @@ class Report:
         self._states: WeakValueDictionary[UnitId, UnitState] = WeakValueDictionary()
         """Of the units that are ours: a unit that another worker took over is shown there."""
         self._shown: set[tuple[RecordType, ShareName]] = set()
-        self._published = 0.0
+        self._published: float | None = None
+        """When the books were last shown, by the monotonic clock."""
 
     def committed(self, unit: UnitId, state: UnitState, moved: tuple[Counts, Counts], last: Message | None) -> None:
         """A transaction is durable: what it moved for all shares, live and in backfill, and the last live record."""
@@ -44,9 +45,10 @@ class Report:
 
     def publish(self) -> None:
         """Show the books, at most once a second."""
-        if time.monotonic() - self._published < _PUBLISH_SECONDS:
+        now = time.monotonic()
+        if self._published is not None and now - self._published < _PUBLISH_SECONDS:
             return
-        self._published = time.monotonic()
+        self._published = now
         books: dict[tuple[RecordType, ShareName], Counts] = {}
         for unit, state in list(self._states.items()):
             for share, counts in list(state.counts.items()):

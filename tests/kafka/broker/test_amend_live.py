@@ -19,7 +19,8 @@ from exchange.handover import receipt
 from exchange.handover.files.folder import DropFolder
 from exchange.handover.files.signing import SigningKey
 from exchange.handover.files.verify import accept, verify
-from exchange.handover.start import Run, serve
+from exchange.handover.granted import Run
+from exchange.handover.start import serve
 from exchange.kafka.client.reader import read_to_end
 from exchange.ledger.state.ledger_state import GrantEntry
 from exchange.names import Department, GrantId, SchemaId, ShareName, share_topic

@@ -162,7 +162,7 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "nothing to do: the sink reads the share again from its beginning and sweeps what it no longer holds"),
     ("E_FILES_UNREACHABLE", Stage.HANDOVER_APPLY, Action.RETRY, "the drop folder cannot be read or written",
      "check that it is mounted, has room, and that both sides have their rights in it"),
-    ("E_FILES_FOLDER", Stage.HANDOVER_APPLY, Action.STOP, "the drop folder is not as its file window left it",
+    ("E_FILES_FOLDER", Stage.HANDOVER_APPLY, Action.STOP, "the drop folder is not as its sink left it",
      "put back what is missing, or empty the folder: then everything is delivered again, in a new series"),
     ("E_FILES_REFUSED", Stage.HANDOVER_APPLY, Action.REFUSE, "a delivery in files is not what its signed manifest says",
      "do not use it; empty the folder to have everything delivered again, and find out who changed it"),

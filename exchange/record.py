@@ -1,6 +1,8 @@
 """What travels: the Confluent framing of a value and the CloudEvents headers of a record."""
 
 import struct
+from binascii import hexlify
+from hashlib import blake2b
 from typing import Final
 
 from exchange.names import Department, SchemaId
@@ -31,6 +33,7 @@ Headers = list[tuple[str, bytes]]
 """Headers as confluent-kafka takes and gives them."""
 
 _FRAME = struct.Struct(">bI")
+_ID_BYTES = 16
 
 
 def frame(schema_id: SchemaId) -> bytes:
@@ -43,6 +46,11 @@ def unframe(value: bytes) -> SchemaId | None:
     if len(value) < FRAME_BYTES or value[0] != MAGIC:
         return None
     return SchemaId(int.from_bytes(value[1:5], "big"))
+
+
+def identity_of(key: bytes, sequence: bytes) -> bytes:
+    """`ce_id` of a version: does not show the key. Shares that hide keys hash it again, with a secret."""
+    return hexlify(blake2b(key + b"\0" + sequence, digest_size=_ID_BYTES).digest())
 
 
 def source_of(provider: Department) -> bytes:

@@ -1,11 +1,9 @@
 """Step 4: is this version newer than what the registry holds of its key? If so, with which headers does it enter?"""
 
 import re
-from binascii import hexlify
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
-from hashlib import blake2b
 
 from exchange.admission.inboxes import Inbox
 from exchange.admission.memory import CONTENT, CONTENT_BITS, MAX_SEQUENCE, content_hash
@@ -22,6 +20,7 @@ from exchange.record import (
     TIME,
     TYPE,
     Headers,
+    identity_of,
 )
 
 
@@ -41,12 +40,6 @@ _SECONDS = re.compile(rb"[0-5]\d(\.\d{1,9})?Z").fullmatch
 """What follows the minute of a time in UTC."""
 _MAX_DIGITS = 19
 _ZERO = ord("0")
-_ID_BYTES = 16
-
-
-def identity_of(key: bytes, sequence: bytes) -> bytes:
-    """`ce_id` of a version: does not show the key. Shares that hide keys hash it again, with a secret."""
-    return hexlify(blake2b(key + b"\0" + sequence, digest_size=_ID_BYTES).digest())
 
 
 class Times:

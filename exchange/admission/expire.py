@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from exchange import record
-from exchange.admission.admit import Admitter, Dropped, identity_of
+from exchange.admission.admit import Admitter, Dropped
 from exchange.admission.memory import CONTENT, CONTENT_BITS
 from exchange.avro.compiled.slices import Slices
 from exchange.avro.record_schema import EXPIRES_AT
@@ -214,7 +214,7 @@ class Sweeper:
                 key,
                 [
                     (record.SPECVERSION, record.CLOUDEVENTS_VERSION),
-                    (record.ID, identity_of(key, digits + _ENDED)),
+                    (record.ID, record.identity_of(key, digits + _ENDED)),
                     (record.SOURCE, source),
                     (record.TYPE, self._type),
                     (record.TIME, time),

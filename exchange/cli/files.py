@@ -19,7 +19,7 @@ _COLUMNS = ("number", "state", "created", "written", "withdrawn", "reading", "cu
 @app.command("verify")
 def verify_files(
     folder: Annotated[Path, typer.Argument(help="the drop folder")],
-    key: Annotated[Path, typer.Option(help="public key of the file window, handed over on another way")],
+    key: Annotated[Path, typer.Option(help="public key of the drop folder, handed over on another way")],
     take: Annotated[bool, typer.Option("--accept", help="Write the receipt for the delivery that waits.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
@@ -50,7 +50,7 @@ def new_key(file: Annotated[Path, typer.Argument(help="where to write the privat
 
 @app.command("key")
 def show_key(
-    file: Annotated[Path, typer.Argument(help="the private key of the file window")],
+    file: Annotated[Path, typer.Argument(help="the private key of the drop folder")],
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """The public half of a key, and its fingerprint, which two people compare.

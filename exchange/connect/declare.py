@@ -7,7 +7,7 @@ from typing import Any
 from exchange import names
 from exchange.connect.folders import Folder
 from exchange.connect.reading import Readable
-from exchange.connect.tables import Table
+from exchange.connect.tables import Query, Table
 from exchange.errors import ExchangeError
 from exchange.names import RecordType
 
@@ -64,12 +64,12 @@ def source(record_type: str, reads: Readable) -> Callable[[Mapper], Source]:
     return lambda mapper: Source(name, reads, mapper)
 
 
-def sink(record_type: str, into: Table | Folder, provider: str | None = None) -> Sink:
+def sink(record_type: str, into: Table | Query | Folder, provider: str | None = None) -> Sink:
     """A table that holds what the department's grant of `record_type` delivers, or a folder for it as signed files.
 
     The table is made when it is missing: a column for each granted field, the natural key as primary key. Raises
     ExchangeError(E_NAME_INVALID) for a wrong record type, E_CONNECTOR for a query in place of a table.
     """
-    if isinstance(into, Table) and into.statement is not None:
+    if isinstance(into, Query):
         raise ExchangeError("E_CONNECTOR", "a sink writes into a table, not into a query")
     return Sink(names.record_type(record_type), into, provider)

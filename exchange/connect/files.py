@@ -48,10 +48,12 @@ class FileReader:
         self._path = path
         self._file: IO[str] | None = None
         self._rows: Iterator[dict[str, str]] = iter(())
-        self._version = -1
+        self._version: int | None = None
+        """The version of the file that is open."""
         self._next_row = 0
         self.waiting = False
-        self._finished = -1  # the version that this process has read to its end
+        self._finished: int | None = None
+        """The version that this process has read to its end."""
 
     def page(self, cursor: Cursor | None, limit: int) -> Page | None:
         """The next rows, or None when the file as it is now has been read to its end."""

@@ -1,4 +1,4 @@
-"""Declaration of a drop folder as a sink: deliveries in signed files. What is in them, `exchange.connect.drop` says."""
+"""Declaration of a drop folder as a sink: deliveries in signed files, which `exchange.handover.files` writes."""
 
 import re
 from dataclasses import dataclass

@@ -39,6 +39,22 @@ class Page:
     cursor: Cursor
 
 
+@dataclass(frozen=True, slots=True)
+class SourceColumns:
+    """The columns of a table or query that the exchange needs to know to read it."""
+
+    key: tuple[str, ...]
+    """Columns that identify a row; they order rows of equal cursor."""
+    cursor: str | None
+    """Column that grows with every change of a row: a time, or a number from one counter. None: no such column."""
+    version: str | None
+    """Column for the sequence, when that is not the cursor."""
+    withdrawn: str | None
+    """Column that is true for a row that the department withdraws."""
+    settle_seconds: float
+    """Rows with a younger cursor time wait: a longer transaction may still commit an older time behind the cursor."""
+
+
 class Reader(Protocol):
     """Reads one source. Not safe for several threads."""
 
@@ -65,21 +81,25 @@ class Readable(Protocol):
         ...
 
 
-def sequence_of(value: object) -> int:
+def sequence_of_cursor(value: object) -> int:
     """A version or time column as the sequence of its row: an integer as it is, a time in microseconds since 1970.
 
     Microseconds, because databases keep them, and two versions of a row in one millisecond must not have one sequence.
     A time without zone is China Standard Time. Raises ExchangeError(E_ROW_UNMAPPED) for anything else, also for a date
     (a row may change twice a day), and for less than 0.
     """
-    number = -1
-    if isinstance(value, int):
-        number = value
-    elif isinstance(value, Decimal) and value == value.to_integral_value():
-        number = int(value)
-    elif isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=CHINA)
-        number = (moment - _EPOCH) // _MICROSECOND
-    if number < 0:
+    number = _number_of(value)
+    if number is None or number < 0:
         raise ExchangeError("E_ROW_UNMAPPED", "the cursor or version column holds neither a number nor a time")
     return number
+
+
+def _number_of(value: object) -> int | None:
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=CHINA)
+        return (moment - _EPOCH) // _MICROSECOND
+    return None

@@ -1,4 +1,4 @@
-"""Reading tables and queries of any database that SQLAlchemy speaks to, page by page along (cursor, key)."""
+"""Reading rows of any database that SQLAlchemy speaks to, page by page along (cursor, key)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    create_engine,
     func,
     literal_column,
     or_,
@@ -21,43 +20,38 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import table as named_table
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.expression import FromClause
 
-from exchange.connect.reading import CHINA, Cursor, Page, SourceRow, sequence_of
-from exchange.connect.tables import Table
+from exchange.connect.engine import open_engine, reason
+from exchange.connect.reading import CHINA, Cursor, Page, SourceColumns, SourceRow, sequence_of_cursor
 from exchange.errors import ExchangeError
 
 _NUMBER, _TEXT, _DECIMAL, _TIME, _DATE = "n", "s", "d", "t", "date"
 
 
-def open_engine(address: str) -> Engine:
-    """An engine that keeps at most two connections and never puts values into errors or logs.
-
-    Raises ExchangeError(E_SETTINGS) for an address that is none.
-    """
-    if address.startswith("postgresql://"):
-        address = address.replace("postgresql://", "postgresql+psycopg://", 1)
-    try:
-        return create_engine(address, hide_parameters=True, pool_size=1, max_overflow=1, pool_pre_ping=True)
-    except (SQLAlchemyError, ImportError, TypeError) as error:
-        raise ExchangeError("E_SETTINGS", f"the address of the database: {type(error).__name__}") from None
+def rows_of_table(name: str) -> FromClause:
+    """The rows of a table, named `name` or `schema.name`."""
+    schema, _, table = name.rpartition(".")
+    return named_table(table, schema=schema or None)
 
 
-def reason(error: SQLAlchemyError) -> str:
-    """What went wrong, without statement and values: the kinds of the errors."""
-    original = getattr(error, "orig", None)
-    return type(error).__name__ if original is None else f"{type(error).__name__} ({type(original).__name__})"
+def rows_of_query(statement: str) -> FromClause:
+    """The rows that a SELECT statement gives."""
+    return text(statement).columns().subquery("source_rows")
 
 
-class TableReader:
-    """Reads a declared table. With a cursor column: what is new since the cursor; without: all rows, once a start."""
+class SqlReader:
+    """Reads rows. With a cursor column: what is new since the cursor; without: all rows, once a start."""
 
-    def __init__(self, declared: Table, address: str) -> None:
-        self._declared = declared
+    def __init__(self, what: str, rows: FromClause, columns: SourceColumns, address: str) -> None:
+        """what: how errors call the table or query."""
+        self._what = what
+        self._rows = rows
+        self._columns = columns
         self._engine = open_engine(address)
-        self._order = ((declared.cursor,) if declared.cursor else ()) + declared.key
+        self._order = ((columns.cursor,) if columns.cursor else ()) + columns.key
         self._cursor_is_time: bool | None = None
         self._zoned = True
         self._started: int | None = None
@@ -74,14 +68,14 @@ class TableReader:
         try:
             with self._connected() as connection:
                 now = _moment(connection.execute(select(func.current_timestamp())).scalar_one())
-                self._started = self._started or sequence_of(now)
+                self._started = self._started or sequence_of_cursor(now)
                 self._look_at_cursor(connection)
                 rows = connection.execute(self._statement(cursor, self._settled(now), limit)).mappings().all()
                 self.waiting = not rows and self._is_waiting(connection, cursor, now)
         except SQLAlchemyError as error:
-            raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._declared.name}: {reason(error)}") from None
+            raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._what}: {reason(error)}") from None
         if not rows:
-            self._finished = self._declared.cursor is None
+            self._finished = self._columns.cursor is None
             return None
         at = [pack(rows[-1][name]) for name in self._order]
         return Page([self._row(row) for row in rows], {"at": at, "snapshot": self._snapshot()})
@@ -99,21 +93,19 @@ class TableReader:
 
     def _look_at_cursor(self, connection: Connection) -> None:
         """Learn once whether the cursor is a time; refuse what would lose rows."""
-        name = self._declared.cursor
+        name = self._columns.cursor
         if name is None or self._cursor_is_time is not None:
             return
-        first: Select[Any] = select(column(name)).select_from(self._from()).order_by(column(name)).limit(1)
+        first: Select[Any] = select(column(name)).select_from(self._rows).order_by(column(name)).limit(1)
         found = connection.execute(first).first()
         if found is None:
             return
-        nulls: Select[Any] = (
-            select(literal_column("1")).select_from(self._from()).where(column(name).is_(None)).limit(1)
-        )
+        nulls: Select[Any] = select(literal_column("1")).select_from(self._rows).where(column(name).is_(None)).limit(1)
         if connection.execute(nulls).first() is not None:
-            raise ExchangeError("E_CONNECTOR", f"{self._declared.name}: the cursor column {name} holds nulls")
+            raise ExchangeError("E_CONNECTOR", f"{self._what}: the cursor column {name} holds nulls")
         value: object = found[0]
         if not isinstance(value, int | Decimal | datetime):
-            raise ExchangeError("E_CONNECTOR", f"{self._declared.name}: {name} is neither a number nor a time")
+            raise ExchangeError("E_CONNECTOR", f"{self._what}: {name} is neither a number nor a time")
         self._cursor_is_time = isinstance(value, datetime)
         self._zoned = isinstance(value, datetime) and value.tzinfo is not None
 
@@ -122,7 +114,7 @@ class TableReader:
         return moment if self._zoned else moment.astimezone(CHINA).replace(tzinfo=None)
 
     def _snapshot(self) -> int | None:
-        return None if self._declared.cursor else self._started
+        return None if self._columns.cursor else self._started
 
     def _after(self, cursor: Cursor | None) -> tuple[Any, ...] | None:
         """The place to go on from. A snapshot that an earlier process began is begun again."""
@@ -130,20 +122,14 @@ class TableReader:
             return None
         return tuple(unpack(part) for part in cursor["at"])
 
-    def _from(self) -> FromClause:
-        if self._declared.statement is not None:
-            return text(self._declared.statement).columns().subquery("source_rows")
-        schema, _, name = self._declared.name.rpartition(".")
-        return named_table(name, schema=schema or None)
-
     def _settled(self, now: datetime) -> datetime:
-        return now - timedelta(seconds=self._declared.settle_seconds)
+        return now - timedelta(seconds=self._columns.settle_seconds)
 
     def _is_waiting(self, connection: Connection, cursor: Cursor | None, now: datetime) -> bool:
         return bool(self._cursor_is_time) and connection.execute(self._statement(cursor, now, 1)).first() is not None
 
     def _statement(self, cursor: Cursor | None, until: datetime, limit: int) -> Select[Any]:
-        statement: Select[Any] = select(literal_column("*")).select_from(self._from())
+        statement: Select[Any] = select(literal_column("*")).select_from(self._rows)
         after = self._after(cursor)
         if after is not None:
             statement = statement.where(_behind(self._order, after))
@@ -152,16 +138,16 @@ class TableReader:
         return statement.order_by(*(column(name) for name in self._order)).limit(limit)
 
     def _row(self, row: RowMapping) -> SourceRow:
-        version = self._declared.version or self._declared.cursor
+        version = self._columns.version or self._columns.cursor
         sequence = (self._started or 0) if version is None else _sequence(row[version])
-        withdrawn = self._declared.withdrawn is not None and bool(row[self._declared.withdrawn])
+        withdrawn = self._columns.withdrawn is not None and bool(row[self._columns.withdrawn])
         return SourceRow(dict(row), sequence, withdrawn)
 
 
 def _sequence(value: object) -> int | None:
     """The sequence of one row; None sets this row aside later, where the others go on."""
     try:
-        return sequence_of(value)
+        return sequence_of_cursor(value)
     except ExchangeError:
         return None
 

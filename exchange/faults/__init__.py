@@ -1,4 +1,4 @@
 """The faults log of a department: rows of its connectors that did not map, records that did not apply.
 
-Written by intake and handover; nothing of the lines is imported here.
+Written by intake and by handover, which share this form. May import the vocabulary only: clock, errors, names.
 """

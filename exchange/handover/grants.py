@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 
@@ -22,6 +22,7 @@ _TIMEOUT_SECONDS = 15.0
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _LOOK_SECONDS = 60.0
+_KINDS = {"http": HTTPConnection, "https": HTTPSConnection}
 _log = structlog.get_logger("exchange.handover")
 
 
@@ -35,6 +36,17 @@ class ActiveGrant:
     group: str
     schema_id: SchemaId
     pseudonymous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where the broker service is."""
+
+    kind: type[HTTPConnection]
+    host: str
+    port: int | None
+    path: str
+    """What stands before every path, without a slash at its end."""
 
 
 class GrantFinder:
@@ -95,7 +107,7 @@ class GrantFinder:
         return schema
 
     def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
-        target = self._address.path.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
+        target = self._address.path + path + (f"?{urlencode(params)}" if params else "")
         status, document = self._ask(target)
         if status == HTTPStatus.UNAUTHORIZED and self._has_new_token():
             status, document = self._ask(target)
@@ -127,8 +139,7 @@ class GrantFinder:
         return self._token != before
 
     def _connection(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._address.scheme == "https" else HTTPConnection
-        return kind(self._address.hostname or "", self._address.port, timeout=_TIMEOUT_SECONDS)
+        return self._address.kind(self._address.host, self._address.port, timeout=_TIMEOUT_SECONDS)
 
 
 class Watch:
@@ -152,11 +163,12 @@ class Watch:
         return self.moved
 
 
-def _address(url: str) -> SplitResult:
+def _address(url: str) -> _Address:
     try:
         found = urlsplit(url)
-        if found.scheme in ("http", "https") and found.hostname and found.port != 0:
-            return found
+        kind = _KINDS.get(found.scheme)
+        if kind is not None and found.hostname and found.port != 0:
+            return _Address(kind, found.hostname, found.port, found.path.rstrip("/"))
     except ValueError:
         pass
     raise ExchangeError("E_SETTINGS", "api.url is no address of the form http(s)://host:port")

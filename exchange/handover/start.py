@@ -2,26 +2,25 @@
 
 import threading
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
-from exchange.avro.lock import SchemaRepository
-from exchange.clock import Clock, SystemClock
 from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
 from exchange.connect.tables import Table, database
 from exchange.errors import ExchangeError
 from exchange.faults.log import Faults
 from exchange.handover.decode import Decoder
+from exchange.handover.granted import GrantedSink, Run
 from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
-from exchange.handover.layout import Layout
-from exchange.handover.line import Begin, HandoverLine, Owner, Steps
+from exchange.handover.line import HandoverLine, Steps
 from exchange.handover.receive import judge
+from exchange.handover.report import Reporter
 from exchange.handover.table.target import SqlTarget
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
-from exchange.kafka.client.share_reader import ShareReader, is_refusal
+from exchange.kafka.client.share_reader import is_refusal
 from exchange.settings import Settings
 
 _PAUSE_SECONDS = 1.0
@@ -31,16 +30,6 @@ _LONGEST_PAUSE_SECONDS = 15.0
 _PREPARING = threading.Lock()
 """Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """How long to work, and by which clock."""
-
-    stop: threading.Event
-    once: bool = False
-    """Only until the share has been read to its end."""
-    clock: Clock = field(default_factory=SystemClock)
 
 
 def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> None:
@@ -57,7 +46,7 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
             return
         _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
         try:
-            moved = _serve_grant(connector, sink, settings, (grant, finder), run)
+            moved = _serve_grant(GrantedSink(connector, sink, settings, grant, finder), run)
         except ExchangeError as error:
             judged = judge(error, grant, finder)
             if not is_refusal(judged) or not patience or stop.is_set():
@@ -70,46 +59,34 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
         patience = _PATIENCE
 
 
-def _serve_grant(
-    connector: Connector, sink: Sink, settings: Settings, granted: tuple[ActiveGrant, GrantFinder], run: Run
-) -> bool:
+def _serve_grant(granted: GrantedSink, run: Run) -> bool:
     """Hand over until told to stop (False), or until the grant goes on in another share (True)."""
-    if isinstance(sink.into, Table):
-        return _hand_over((connector, sink.into.name), sink, settings, granted, run)
+    into = granted.sink.into
+    if isinstance(into, Table):
+        return _serve_table(granted, into, run)
     from exchange.handover.files.start import serve_files  # noqa: PLC0415 - a sink with a table needs no signatures
 
-    return serve_files(connector, sink, settings, (*granted, _natural_key(sink, settings)), run)
+    return serve_files(granted, into, run)
 
 
-def _hand_over(
-    into: tuple[Connector, str],
-    sink: Sink,
-    settings: Settings,
-    granted: tuple[ActiveGrant, GrantFinder],
-    run: Run,
-) -> bool:
-    """The same for a table. into: the connector and the table's name."""
-    (connector, table), (grant, finder) = into, granted
-    connection = Connection.of(settings.kafka)
+def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
+    """The same for a sink with a table."""
+    connector, owner = granted.connector, granted.owner
+    connection = Connection.of(granted.settings.kafka)
     with ExitStack() as stack:
-        layout = Layout.of(finder.schema(grant.schema_id), _natural_key(sink, settings), grant.pseudonymous)
-        target = stack.enter_context(closing(SqlTarget(table, database(settings.connector), layout)))
+        layout = granted.layout()
+        target = stack.enter_context(closing(SqlTarget(into.name, database(granted.settings.connector), layout)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
-        _prepare(target, grant, run.stop)
-
-        def open_reader(begin: Begin) -> ShareReader:
-            return ShareReader(connection, grant.topic, grant.group, settings.worker_id, begin)
-
+        _prepare(target, granted.grant, run.stop)
         steps = Steps(
-            open_reader,
-            Decoder(finder.schema),
+            partial(granted.open_reader, connection),
+            Decoder(granted.finder.schema),
             target,
-            producer,
-            Faults(connector.name, sink.record_type),
+            Reporter(owner, Faults(connector.name, owner.record_type), producer),
             run.clock,
-            Watch(grant, finder),
+            Watch(granted.grant, granted.finder),
         )
-        HandoverLine(Owner(connector.department, sink.record_type, grant), steps).run(run.stop, run.once)
+        HandoverLine(owner, steps).run(run.stop, run.once)
         return steps.moved()
 
 
@@ -126,10 +103,3 @@ def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> No
             _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
         stop.wait(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def _natural_key(sink: Sink, settings: Settings) -> tuple[str, ...]:
-    schema = SchemaRepository.load(settings.schemas).latest(sink.record_type)
-    if schema.record is None:
-        raise ExchangeError("E_SCHEMA", f"{sink.record_type} is no record type")
-    return schema.record.natural_key

@@ -6,14 +6,11 @@ The file is replaced in one step after Kafka has taken the rows it counts. A cra
 
 import json
 import os
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from exchange.connect.reading import Cursor
 from exchange.errors import ExchangeError
-
-_SECRET_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -31,11 +28,10 @@ class Books:
 
 
 class StateFolder:
-    """Where connectors keep their state: `<connector>.json` and, for its owner only, `<connector>.secret`."""
+    """Where connectors keep their state: `<connector>.json`, for its owner only."""
 
     def __init__(self, folder: Path, connector: str) -> None:
         self._books = folder / f"{connector}.json"
-        self._secret = folder / f"{connector}.secret"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -53,12 +49,6 @@ class StateFolder:
     def save(self, books: Books) -> None:
         """Replace the file in one step."""
         _replace(self._books, json.dumps(asdict(books), indent=1).encode())
-
-    def secret(self) -> bytes:
-        """The connector's own random secret, made at its first start."""
-        if not self._secret.exists():
-            _replace(self._secret, secrets.token_bytes(_SECRET_BYTES))
-        return self._secret.read_bytes()
 
 
 def _replace(path: Path, content: bytes) -> None:

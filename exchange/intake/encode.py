@@ -1,7 +1,6 @@
 """Step three: the record as framed Avro under its natural key."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
 
 from exchange.avro import Codec
 from exchange.avro.lock import LockedSchema
@@ -11,7 +10,6 @@ from exchange.errors import ExchangeError
 from exchange.record import MAX_VALUE_BYTES, frame
 
 _ROOM_FOR_HEADERS = 2048
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,4 @@ class Encoder:
         value = record.get(name)
         if value is None or value == "":
             raise ExchangeError("E_ROW_UNMAPPED", f"{name}: a part of the key is empty")
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return str((value - _EPOCH).days)
         return str(value)

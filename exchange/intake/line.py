@@ -51,7 +51,8 @@ class IntakeLine:
         self._pace = pace
         self._record_type = record_type
         self._books = state.load()
-        self._signed = float("-inf")
+        self._sent_at: float | None = None
+        """When Kafka last took something, on the clock of `time.monotonic`; None before it has."""
 
     @property
     def books(self) -> Books:
@@ -105,7 +106,7 @@ class IntakeLine:
         books.submitted += submitted
         books.unmapped += unmapped
         self._state.save(books)
-        self._signed = time.monotonic()
+        self._sent_at = time.monotonic()
         self._count(Stage.INTAKE_COLLECT, "collected", len(page.rows))
         self._count(Stage.INTAKE_SUBMIT, "submitted", submitted)
         _log.info(
@@ -113,9 +114,9 @@ class IntakeLine:
         )
 
     def _idle(self, stop: threading.Event) -> None:
-        if time.monotonic() - self._signed >= self._pace.heartbeat_seconds:
+        if self._sent_at is None or time.monotonic() - self._sent_at >= self._pace.heartbeat_seconds:
             self._steps.submitter.heartbeat()
-            self._signed = time.monotonic()
+            self._sent_at = time.monotonic()
         stop.wait(self._pace.poll_seconds)
 
     def _count(self, stage: Stage, outcome: str, records: int) -> None:

@@ -33,7 +33,7 @@ def open_line(connector: Connector, source: Source, settings: Settings) -> Intak
             lambda: IdempotentProducer(connection),
             inbox_topic(source.record_type, connector.department),
             faults_topic(connector.department),
-            Envelope(source.record_type, state.secret(), clock),
+            Envelope(source.record_type, clock),
         ),
         Faults(connector.name, source.record_type),
         clock,

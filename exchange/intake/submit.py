@@ -1,7 +1,5 @@
 """Step four: send records to the department's inbox, and wait until Kafka has them."""
 
-import hashlib
-import hmac
 import threading
 from collections.abc import Callable
 
@@ -18,32 +16,29 @@ from exchange.record import Headers
 _FLUSH_SECONDS = 30.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0
-_ID_CHARACTERS = 32
+_WITHDRAWN = b"-withdrawn"
+"""Part of the `ce_id` of a withdrawal: a record of the same sequence is another event."""
 _log = structlog.get_logger("exchange.intake")
 
 
 class Envelope:
     """Makes the CloudEvents headers of records.
 
-    `ce_id` is a keyed hash of type, key and sequence: the same source row version always has the same id, and nobody
-    without the connector's own secret can guess a resident's number from it. `ce_source` is left to admission, which
-    knows it from the inbox.
+    `ce_id` is a hash of key and sequence: the same source row version always has the same id. `ce_source` is left to
+    admission, which knows it from the inbox.
     """
 
-    def __init__(self, record_type: RecordType, secret: bytes, clock: Clock) -> None:
+    def __init__(self, record_type: RecordType, clock: Clock) -> None:
         self._type = record_type.encode()
-        self._secret = secret
         self._clock = clock
 
     def headers(self, outgoing: Outgoing) -> Headers:
         """The headers of one record."""
         sequence = b"%d" % outgoing.sequence
-        kind = b"withdrawn" if outgoing.value is None else b"record"
-        identity = b"\0".join((self._type, kind, sequence, outgoing.key))
-        digest = hmac.new(self._secret, identity, hashlib.sha256).hexdigest()[:_ID_CHARACTERS]
+        version = sequence + _WITHDRAWN if outgoing.value is None else sequence
         return [
             (wire.SPECVERSION, wire.CLOUDEVENTS_VERSION),
-            (wire.ID, digest.encode()),
+            (wire.ID, wire.identity_of(outgoing.key, version)),
             (wire.TYPE, self._type),
             (wire.TIME, format_time(self._clock.now()).encode()),
             (wire.CONTENT_TYPE, wire.AVRO),

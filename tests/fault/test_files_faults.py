@@ -1,4 +1,4 @@
-"""A file window killed again and again, as a process of its own: what was dropped and taken is what the share holds."""
+"""A sink with a drop folder, killed again and again: what was dropped and taken is what the share holds."""
 
 import os
 import random
@@ -42,7 +42,7 @@ def desk(
         yield desk
 
 
-def window(desk: Desk, folder: Path, kafka: KafkaSettings, *more: str) -> ChildProcess:
+def start_sink(desk: Desk, folder: Path, kafka: KafkaSettings, *more: str) -> ChildProcess:
     """The command itself, as the department's own process."""
     own = {
         "EXCHANGE_CONNECTOR__DROP_FOLDER": str(folder / "drop"),
@@ -51,9 +51,7 @@ def window(desk: Desk, folder: Path, kafka: KafkaSettings, *more: str) -> ChildP
         "EXCHANGE_CONNECTOR__DELIVERY_SECONDS": "0",
     }
     environment = desk.environment(kafka, str(folder / "token")) | own
-    child = ChildProcess(
-        Command("window", exchange_command("run", CONNECTOR, *more), folder / "window.log", environment)
-    )
+    child = ChildProcess(Command("sink", exchange_command("run", CONNECTOR, *more), folder / "sink.log", environment))
     child.start()
     return child
 
@@ -77,7 +75,7 @@ class Hand:
         return taken is not None
 
 
-def test_a_window_killed_again_and_again_drops_what_the_share_holds_and_no_number_twice(
+def test_a_drop_folder_sink_killed_again_and_again_drops_what_the_share_holds_and_no_number_twice(
     desk: Desk, admin: Admin, kafka_settings_for: Callable[[str], KafkaSettings], tmp_path: Path
 ) -> None:
     drawn = random.Random(SEED)
@@ -89,7 +87,7 @@ def test_a_window_killed_again_and_again_drops_what_the_share_holds_and_no_numbe
     held: dict[str, str] = {}
     most = sent = 0
     for attempt in range(KILLS):
-        child = window(desk, tmp_path, kafka)
+        child = start_sink(desk, tmp_path, kafka)
         deadline, least = Deadline.after(drawn.uniform(2, 5)), len(hand.meant)
         while not deadline.passed or (attempt == 0 and not hand.meant):
             send(desk, held, drawn, sent)
@@ -101,7 +99,7 @@ def test_a_window_killed_again_and_again_drops_what_the_share_holds_and_no_numbe
         print(f"kill {attempt + 1}: {len(hand.meant) - least} deliveries more")
     done = False
     while not done:
-        child = window(desk, tmp_path, kafka, "--once")
+        child = start_sink(desk, tmp_path, kafka, "--once")
         try:
             assert child.wait(Deadline.after(60)) == 0, child.log_tail()
         finally:
@@ -114,7 +112,7 @@ def test_a_window_killed_again_and_again_drops_what_the_share_holds_and_no_numbe
     assert sum(one.handed_over for one in receipts) == sent * VERSIONS
     committed = admin.committed(grant_group(desk.grant))
     assert committed == {(desk.topic, one.partition): one.next_offset for one in receipts if one.next_offset}
-    assert b"version 1" not in (tmp_path / "window.log").read_bytes()
+    assert b"version 1" not in (tmp_path / "sink.log").read_bytes()
 
 
 def send(desk: Desk, held: dict[str, str], drawn: random.Random, turn: int) -> None:

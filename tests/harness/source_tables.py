@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import column, insert, table, text
 
-from exchange.connect.sql import open_engine
+from exchange.connect.engine import open_engine
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -81,7 +81,8 @@ def work(connector: Connector, settings: Settings, stop: threading.Event, once: 
         finally:
             line.close()
     else:
-        from exchange.handover.start import Run, serve  # noqa: PLC0415
+        from exchange.handover.granted import Run  # noqa: PLC0415
+        from exchange.handover.start import serve  # noqa: PLC0415
 
         serve(connector, declared, settings, Run(stop, once))
 

@@ -1,4 +1,4 @@
-"""The deliveries of one folder as their window sees them: where it stands after a start, and what it publishes next.
+"""The deliveries of one folder as its sink sees them: where it stands after a start, and what it publishes next.
 
 The folder is the memory: the last manifest says where reading goes on. What the grantee could change there is found
 out: the manifest bears our signature, and a small file outside of the folder knows the last number and its hash. So no
@@ -49,7 +49,7 @@ class Served:
 
 @dataclass(slots=True)
 class Standing:
-    """Where the window stands."""
+    """Where the sink stands."""
 
     reading: int = 1
     starts: dict[int, int] = field(default_factory=dict)
@@ -89,41 +89,54 @@ class Remembered:
             raise ExchangeError("E_FILES_UNREACHABLE", f"{self._file.name}: {error.strerror}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A manifest that bears our signature, and the bytes of its file: hashes are over them."""
+
+    manifest: Manifest
+    content: bytes
+
+
 class Chain:
     """The deliveries of a folder. Used by one thread."""
 
     def __init__(self, folder: DropFolder, key: SigningKey, remembered: Remembered) -> None:
         self.folder = folder
-        self.head: Manifest | None = None
         self._key = key
         self._remembered = remembered
-        self._content = b""
+        self._last: _Signed | None = None
         self._series = secrets.token_hex(16)
+
+    @property
+    def head(self) -> Manifest | None:
+        """The last manifest."""
+        return None if self._last is None else self._last.manifest
 
     def open(self) -> None:
         """Read the last manifest. Raises ExchangeError(E_FILES_FOLDER) when it is not what was left there."""
         numbers = self.folder.numbers(MANIFEST)
         self.folder.clear_unfinished(max(numbers, default=0))
         if not numbers:
-            self.head, self._content, self._series = None, b"", secrets.token_hex(16)
+            self._last, self._series = None, secrets.token_hex(16)
             return
-        self.head, self._content = self._read(numbers[-1])
-        self._series = self.head.series
+        last = self._last = self._read(numbers[-1])
+        head = last.manifest
+        self._series = head.series
         said = self._remembered.said
-        if said.get("series") != self.head.series:
+        if said.get("series") != head.series:
             return
-        known, number = int(said["number"]), self.head.number
+        known, number = int(said["number"]), head.number
         if number not in (known, known + 1):
             raise ExchangeError("E_FILES_FOLDER", f"delivery {known} was the last one, not {number}")
-        if said["manifest"] != (sha256_of(self._content) if number == known else self.head.before):
+        if said["manifest"] != (sha256_of(last.content) if number == known else head.before):
             raise ExchangeError("E_FILES_FOLDER", f"delivery {known} was another one")
 
-    def _read(self, number: int) -> tuple[Manifest, bytes]:
+    def _read(self, number: int) -> _Signed:
         content = self.folder.read(name_of(number, MANIFEST), MOST_BYTES)
         signature = self.folder.read(name_of(number, SIGNATURE), SIGNATURE_BYTES)
         if content is None or signature is None or not self._key.public.signed(content, signature):
             raise ExchangeError("E_FILES_FOLDER", f"the manifest of delivery {number} does not bear our signature")
-        return read_manifest(content), content
+        return _Signed(read_manifest(content), content)
 
     def standing(self, served: Served, now: datetime) -> Standing:
         """Where to go on, now, for what is served. `open` comes before."""
@@ -157,9 +170,10 @@ class Chain:
 
     def receipted(self) -> bool:
         """Whether the grantee says that it has taken the last delivery."""
-        if self.head is None:
+        last = self._last
+        if last is None:
             return False
-        return is_receipt(self.folder.read(name_of(self.head.number, RECEIPT), RECEIPT_BYTES), self._content)
+        return is_receipt(self.folder.read(name_of(last.manifest.number, RECEIPT), RECEIPT_BYTES), last.content)
 
     def _intact(self) -> bool:
         """Whether the files of the last delivery are there."""
@@ -184,7 +198,7 @@ class Chain:
     @property
     def links(self) -> dict[str, Any]:
         """What the next manifest says of its place in the chain."""
-        before = None if self.head is None else sha256_of(self._content)
+        before = None if self._last is None else sha256_of(self._last.content)
         return {
             "series": self._series,
             "number": self.next_number,
@@ -200,7 +214,7 @@ class Chain:
         self.folder.put(name_of(manifest.number, SIGNATURE), signature)
         self.folder.put(name_of(manifest.number, MANIFEST), content)
         began = self.head is None or self.head.reading != manifest.reading
-        self.head, self._content = manifest, content
+        self._last = _Signed(manifest, content)
         # Before a reading has come to the end, its beginning counts: else it would begin again for ever.
         current = {"current_at": format_time(now)} if manifest.current or began else {}
         said: dict[str, str | int] = {"series": manifest.series, "number": manifest.number}
@@ -221,8 +235,7 @@ class Chain:
             return
         last = self.head.number if self.receipted() else self.head.number - 1
         for number in [number for number in self.folder.numbers(CSV) if number <= last]:
-            manifest, _ = self._read(number)
-            if now - parse_time(manifest.created) > KEPT:
+            if now - parse_time(self._read(number).manifest.created) > KEPT:
                 self.folder.clear(number)
 
 

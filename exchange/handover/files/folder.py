@@ -107,14 +107,14 @@ class DropFolder:
         self._lock = None
 
     def lock(self) -> None:
-        """Be the only window that writes here. Raises ExchangeError(E_FILES_FOLDER) when there is another."""
+        """Be the only sink that writes here. Raises ExchangeError(E_FILES_FOLDER) when there is another."""
         with _reached():
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._lock = os.open(_LOCK, flags, 0o600, dir_fd=self._folder)
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ExchangeError("E_FILES_FOLDER", "another window writes into it") from None
+                raise ExchangeError("E_FILES_FOLDER", "another sink writes into it") from None
 
     # looking
 
@@ -218,7 +218,7 @@ class DropFolder:
             self.remove(name_of(number, what))
 
     def clear_unfinished(self, last: int) -> None:
-        """Remove what a window that was killed left behind the last delivery."""
+        """Remove what a sink that was killed left behind the last delivery."""
         for name in self._listed():
             found = _NAME.fullmatch(name)
             if name.endswith(_PART) or (found and int(found[1]) > last):

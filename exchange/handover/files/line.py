@@ -1,4 +1,4 @@
-"""The file window: a grant's share as numbered, signed deliveries in a drop folder, one after the other.
+"""The handover line into a drop folder: a grant's share as numbered, signed deliveries, one after the other.
 
     receive ▸ collect ▸ decode ▸ write ▸ sign ▸ wait for the receipt ▸ tell the group
 
@@ -9,39 +9,33 @@
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
-from exchange.clock import Clock, Deadline, format_time, parse_time
-from exchange.errors import Action, ExchangeError
-from exchange.faults.log import Faults
+from exchange.clock import Clock, format_time, parse_time
+from exchange.errors import ExchangeError
 from exchange.handover.decode import Decoder
 from exchange.handover.files.chain import Chain, Served, Standing
-from exchange.handover.files.manifest import Manifest, Range, Records, Totals
+from exchange.handover.files.collect import Collected
+from exchange.handover.files.manifest import FileEntry, Manifest, Range, Records
 from exchange.handover.files.write import write_files
+from exchange.handover.granted import Begin, Owner
 from exchange.handover.layout import Change, Layout
-from exchange.handover.line import Begin, Owner
-from exchange.handover.receipt import Receipt, encode
+from exchange.handover.receipt import Receipt
 from exchange.handover.receive import receive
-from exchange.kafka.client.message import Message
-from exchange.kafka.client.producer import IdempotentProducer
+from exchange.handover.report import Reporter
 from exchange.kafka.client.share_reader import ShareReader, passes
-from exchange.names import HEARTBEAT_KEY, faults_topic, receipt_topic
 from exchange.observe import metrics
 from exchange.stages import Stage
 
-_FLUSH_SECONDS = 15.0
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
 """Between two looks for a receipt."""
 _SWEEP_EVERY = timedelta(hours=1)
 _log = structlog.get_logger("exchange.handover")
-
-_Place = tuple[int, int]
-"""Partition and offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +51,14 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the window is made of."""
+class Steps:
+    """The parts that the line is made of."""
 
     open_reader: Callable[[Begin], ShareReader]
     chain: Chain
     layout: Layout
     decoder: Decoder
-    producer: IdempotentProducer
-    faults: Faults
+    reporter: Reporter
     clock: Clock
     pace: Pace
     moved: Callable[[], bool]
@@ -74,43 +67,16 @@ class Parts:
     """Asked while a delivery waits, cheap. Raises ExchangeError(E_GRANT_REFUSED) when the grant is not active."""
 
 
-@dataclass(slots=True)
-class _Collected:
-    """Records of the next delivery, by partition, each in its order; and how far each partition was read."""
-
-    messages: dict[int, list[Message]] = field(default_factory=dict)
-    read_to: dict[int, int] = field(default_factory=dict)
-    records: int = 0
-    bytes: int = 0
-    since: datetime | None = None
-    """When the first record was read."""
-
-    def add(self, partition: int, messages: list[Message], now: datetime) -> None:
-        """Take in what was read."""
-        kept = [message for message in messages if message.key() != HEARTBEAT_KEY]
-        self.messages.setdefault(partition, []).extend(kept)
-        self.read_to[partition] = messages[-1].offset() + 1
-        self.since = self.since or (now if kept else None)
-        self.records += len(kept)
-        self.bytes += sum(len(message.value() or b"") for message in kept)
-
-    def newest(self) -> Iterator[Message]:
-        """Of each record the last version."""
-        for messages in self.messages.values():
-            last = {message.key(): message for message in messages}
-            yield from last.values()
-
-
 class DropFolderLine:
     """One grant of one department, into one folder."""
 
-    def __init__(self, owner: Owner, parts: Parts, schema_id: int) -> None:
+    def __init__(self, owner: Owner, steps: Steps) -> None:
         self._owner = owner
-        self._parts = parts
+        self._steps = steps
         grant = owner.grant
-        self._served = Served(owner.department, owner.record_type, grant.grant, grant.topic, schema_id)
+        self._served = Served(owner.department, owner.record_type, grant.grant, grant.topic, grant.schema_id)
         self._at = Standing()
-        self._next = _Collected()
+        self._next = Collected()
         self._assigned: set[int] = set()
         self._moves = 0
         """How often the group has given us partitions since the reader was opened."""
@@ -128,12 +94,12 @@ class DropFolderLine:
             reader: ShareReader | None = None
             try:
                 self._stand()
-                reader = self._parts.open_reader(self._begin)
+                reader = self._steps.open_reader(self._begin)
                 self._read(reader, stop, once)
                 return
             except ExchangeError as error:
                 if error.code == "E_GRANT_REFUSED":
-                    self._parts.chain.recall()
+                    self._steps.chain.recall()
                 served = served or (reader is not None and reader.served)
                 if not passes(error, served):
                     raise
@@ -145,7 +111,7 @@ class DropFolderLine:
 
     def _stand(self) -> None:
         """Find out from the folder where to go on."""
-        chain, now = self._parts.chain, self._parts.clock.now()
+        chain, now = self._steps.chain, self._steps.clock.now()
         chain.open()
         self._at = chain.standing(self._served, now)
         if self._again is not None:
@@ -154,7 +120,7 @@ class DropFolderLine:
         if self._at.void is not None:
             chain.folder.clear(self._at.void)
             _log.warning("handover.delivery_void", stage=Stage.HANDOVER_APPLY, number=self._at.void)
-        self._next = _Collected()
+        self._next = Collected()
         self._assigned.clear()
         self._moves = 0
 
@@ -167,47 +133,50 @@ class DropFolderLine:
     def _read(self, reader: ShareReader, stop: threading.Event, once: bool) -> None:
         while not stop.is_set():
             if not self._at.waiting:
-                for partition, messages in receive(reader).items():
-                    self._next.add(partition, messages, self._parts.clock.now())
-                self._refuse_lost(reader)
+                self._collect(reader)
             elif not self._received(reader) and once:
                 return
             if self._moves > 1:  # what was collected may lack what another member has read meanwhile
                 raise ExchangeError("E_KAFKA_MEMBERSHIP", "the group has moved: on from the last delivery")
             if self._at.taken and self._assigned:
-                self._settle(reader)
+                self._tell_group(reader)
             if not self._at.waiting and self._due(reader, once):
                 self._publish(reader)
             self._sweep(reader)
-            if self._parts.moved():
+            if self._steps.moved():
                 return
             idle = not self._at.waiting and not self._at.taken
             if once and idle and not self._next.records and self._assigned and reader.caught_up:
                 return
 
+    def _collect(self, reader: ShareReader) -> None:
+        """receive ▸ collect"""
+        for partition, messages in receive(reader).items():
+            self._next.add(partition, messages, self._steps.clock.now())
+        self._refuse_lost(reader)
+
     def _received(self, reader: ShareReader) -> bool:
-        """Whether the delivery that waits has been taken; lets a moment pass if not."""
-        chain = self._parts.chain
+        """3. Whether the delivery that waits has been taken; lets a moment pass if not."""
+        chain = self._steps.chain
         if chain.receipted():
             self._at.waiting, self._at.taken = False, True
             return True
-        self._parts.granted()
-        if chain.overdue(self._parts.clock.now()):
+        self._steps.granted()
+        if chain.overdue(self._steps.clock.now()):
             raise ExchangeError("E_SHARE_POSITION", "a delivery was not taken in time and is made anew")
         reader.rest(_LOOK_SECONDS)
         return False
 
-    def _settle(self, reader: ShareReader) -> None:
+    def _tell_group(self, reader: ShareReader) -> None:
         """2. The delivery was taken: tell the group, give the receipt. Done again after a crash, it says the same."""
-        head = self._parts.chain.head
+        head = self._steps.chain.head
         assert head is not None
         reader.commit({number: end for number, end in head.ends().items() if number in self._assigned and end > 0})
-        at = self._parts.clock.now()
-        for one in head.ranges:
-            totals = one.totals
-            key, value = encode(Receipt(one.partition, one.end, totals.upserted, totals.deleted, totals.faulty, at))
-            self._parts.producer.send(receipt_topic(self._owner.grant.grant), key, value)
-        self._parts.producer.flush(Deadline.after(_FLUSH_SECONDS))
+        at = self._steps.clock.now()
+        self._steps.reporter.receipts(
+            Receipt(one.partition, one.end, one.totals.upserted, one.totals.deleted, one.totals.faulty, at)
+            for one in head.ranges
+        )
         self._at.taken = False
         _log.info(
             "handover.delivery_taken", stage=Stage.HANDOVER_APPLY, grant=self._owner.grant.grant, number=head.number
@@ -221,7 +190,7 @@ class DropFolderLine:
             raise ExchangeError("E_SHARE_POSITION", f"{self._owner.grant.topic}: partitions {sorted(lost)}")
 
     def _due(self, reader: ShareReader, once: bool) -> bool:
-        pace, head, now = self._parts.pace, self._parts.chain.head, self._parts.clock.now()
+        pace, head, now = self._steps.pace, self._steps.chain.head, self._steps.clock.now()
         if self._next.records >= pace.records or self._next.bytes >= pace.bytes:
             return True
         if not self._next.records:
@@ -231,93 +200,54 @@ class DropFolderLine:
         return whole and (once or head is None or now - parse_time(head.created) >= pace.every)
 
     def _publish(self, reader: ShareReader) -> None:
-        """Write a delivery: its files, then its signature and manifest."""
-        chain, now, links = self._parts.chain, self._parts.clock.now(), self._parts.chain.links
+        """1. Write a delivery: its files, then its signature and manifest."""
+        steps, chain, now = self._steps, self._steps.chain, self._steps.clock.now()
         current = reader.caught_up
-        faulty = self._faulty()
-        self._report(list(faulty.values()))
+        faulty = self._next.faulty(steps.decoder, steps.layout)
+        steps.reporter.faults(faulty, now)
+        places = {(one.partition, one.offset) for one in faulty}
 
         def changes() -> Iterator[Change]:
             for message in self._next.newest():
-                if (message.partition(), message.offset()) not in faulty:
-                    yield self._parts.decoder.decode(message)
+                if (message.partition(), message.offset()) not in places:
+                    yield steps.decoder.decode(message)
 
-        files = write_files(chain.folder, chain.next_number, self._parts.layout, changes)
-        ranges = [self._range(partition, faulty.keys()) for partition in self._partitions()]
-        written, withdrawn = files[0].records, files[-1].records
-        replaced = self._next.records - written - withdrawn - len(faulty)
-        manifest = Manifest(
-            **links,
-            void=self._at.void,
-            created=format_time(now),
-            department=self._served.department,
-            record_type=self._served.record_type,
-            grant=self._served.grant,
-            topic=self._served.topic,
-            schema_id=self._served.schema_id,
-            key=list(self._parts.layout.key),
-            reading=self._at.reading,
-            current=current,
-            records=Records(
-                taken=self._next.records, written=written, withdrawn=withdrawn, replaced=replaced, faulty=len(faulty)
-            ),
-            ranges=ranges,
-            files=files,
-        )
+        files = write_files(chain.folder, chain.next_number, steps.layout, changes)
+        ranges = self._next.ranges(self._at, faulty)
+        manifest = self._manifest(ranges, files, len(faulty), current, now)
         chain.publish(manifest, now)
         self._count(manifest)
         after = {one.partition: one.totals for one in ranges}
         self._at = Standing(self._at.reading, dict(manifest.ends()), after, waiting=True, complete=current)
-        self._next = _Collected()
+        self._next = Collected()
 
-    def _partitions(self) -> list[int]:
-        return sorted({*self._at.starts, *self._next.read_to})
-
-    def _range(self, partition: int, faulty: Collection[_Place]) -> Range:
-        start, before = self._at.starts.get(partition, 0), self._at.totals.get(partition, Totals())
-        end = self._next.read_to.get(partition, start)
-        new = [one for one in self._next.messages.get(partition, ()) if one.offset() >= before.counted_to]
-        right = [one for one in new if (partition, one.offset()) not in faulty]
-        gone, wrong = sum(one.value() is None for one in right), len(new) - len(right)
-        totals = Totals(
-            upserted=before.upserted + len(right) - gone,
-            deleted=before.deleted + gone,
-            faulty=before.faulty + wrong,
-            counted_to=max(before.counted_to, end),
+    def _manifest(
+        self, ranges: list[Range], files: list[FileEntry], faulty: int, current: bool, now: datetime
+    ) -> Manifest:
+        taken, written, withdrawn = self._next.records, files[0].records, files[-1].records
+        replaced = taken - written - withdrawn - faulty
+        return Manifest(
+            **self._steps.chain.links,
+            **asdict(self._served),
+            void=self._at.void,
+            created=format_time(now),
+            key=list(self._steps.layout.key),
+            reading=self._at.reading,
+            current=current,
+            records=Records(taken=taken, written=written, withdrawn=withdrawn, replaced=replaced, faulty=faulty),
+            ranges=ranges,
+            files=files,
         )
-        return Range(partition=partition, start=start, end=end, before=before, totals=totals)
-
-    def _faulty(self) -> dict[_Place, bytes]:
-        """The records that do not decode, or whose key does not fit, by place: the fault to report of each."""
-        found: dict[_Place, bytes] = {}
-        for message in self._next.newest():
-            try:
-                change = self._parts.decoder.decode(message)
-                self._parts.layout.key_values(change.key)
-            except ExchangeError as error:
-                if error.entry.action is not Action.QUARANTINE:
-                    raise
-                place = (message.topic(), message.partition(), message.offset())
-                found[(message.partition(), message.offset())] = self._parts.faults.of_record(
-                    error, self._parts.clock.now(), place
-                )
-        return found
-
-    def _report(self, faults: list[bytes]) -> None:
-        for fault in faults:
-            self._parts.producer.send(faults_topic(self._owner.department), None, fault)
-        if faults:
-            self._parts.producer.flush(Deadline.after(_FLUSH_SECONDS))
 
     def _sweep(self, reader: ShareReader) -> None:
         """Now and then: remove files that have lain there long enough, and note that all has been read."""
-        now = self._parts.clock.now()
+        now = self._steps.clock.now()
         if self._swept is not None and now - self._swept < _SWEEP_EVERY:
             return
         self._swept = now
-        self._parts.chain.sweep(now)
+        self._steps.chain.sweep(now)
         if self._at.complete and not self._next.records and self._assigned and reader.caught_up:
-            self._parts.chain.note_current(now)
+            self._steps.chain.note_current(now)
 
     def _count(self, manifest: Manifest) -> None:
         record_type, records = self._owner.record_type, manifest.records

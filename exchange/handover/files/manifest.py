@@ -1,7 +1,7 @@
 """What a delivery in files consists of: the manifest, as both sides read it, and the grantee's receipt for it.
 
 The manifest is JSON in UTF-8; its signature and every hash of it are over the bytes of the file as they are. `series`
-and `number` together name a delivery for ever: a window that finds an emptied folder begins a new series.
+and `number` together name a delivery for ever: a sink that finds an emptied folder begins a new series.
 """
 
 import hashlib

@@ -87,8 +87,8 @@ def accept(folder: DropFolder, finding: Finding, now: datetime) -> Manifest | No
         raise ExchangeError("E_FILES_REFUSED", "; ".join(f"{name}: {what}" for name, what in finding.faults[:3]))
     manifest = finding.waiting
     if manifest is not None:
-        content = folder.read(name_of(manifest.number, MANIFEST), MOST_BYTES) or b""
-        if read_manifest(content) != manifest:
+        content = folder.read(name_of(manifest.number, MANIFEST), MOST_BYTES)
+        if content is None or read_manifest(content) != manifest:
             raise ExchangeError("E_FILES_REFUSED", "the manifest has changed since it was checked")
         receipt = ReceiptFile(manifest=sha256_of(content), taken_at=format_time(now)).encode()
         folder.put(name_of(manifest.number, RECEIPT), receipt)

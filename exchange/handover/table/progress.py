@@ -34,6 +34,8 @@ from exchange.names import GrantId
 
 PROGRESS_TABLE = "exchange_progress"
 ROWS_TABLE = "exchange_rows"
+_NO_TOPIC = ""
+"""Of a share that is not known: the column may not be null."""
 
 
 @dataclass(slots=True)
@@ -51,8 +53,8 @@ class Progress:
     """How often the share has been read from its beginning, the present time included."""
     resyncing: bool = False
     """Whether rows of former readings are still to be swept."""
-    topic: str = field(default="", compare=False)
-    """Which share it is about: a grant that is amended goes on in another one."""
+    topic: str | None = field(default=None, compare=False)
+    """Which share it is about: a grant that is amended goes on in another one. None before one was read."""
     current_at: datetime | None = field(default=None, compare=False)
     """When all that stood in the partition had last been applied; before that, when the present reading began."""
 
@@ -105,7 +107,8 @@ class ProgressTable:
         self, connection: Connection, place: tuple[GrantId, int], progress: Progress, at: datetime, known: bool
     ) -> None:
         """Store a progress; `known`: the row is there already."""
-        values: dict[str, Any] = {**asdict(progress), "current_at": progress.current_at or at, "updated_at": at}
+        there = {"topic": progress.topic or _NO_TOPIC, "current_at": progress.current_at or at, "updated_at": at}
+        values: dict[str, Any] = {**asdict(progress), **there}
         if known:
             connection.execute(update(self.table).where(self._of(*place)).values(**values))
         else:
@@ -118,6 +121,7 @@ class ProgressTable:
 
 def _progress(row: Row[Any]) -> Progress:
     found = Progress(**{name: getattr(row, name) for name in Progress.__dataclass_fields__})
+    found.topic = found.topic or None
     if found.current_at is not None and found.current_at.tzinfo is None:  # a database without time zones
         found.current_at = found.current_at.replace(tzinfo=UTC)
     return found

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.types import JSON, TypeEngine
 
-from exchange.connect.sql import open_engine, reason
+from exchange.connect.engine import open_engine, reason
 from exchange.errors import ExchangeError
 from exchange.handover.layout import RECORD_KEY, Change, Layout, not_null
 from exchange.handover.table.columns import FollowedTable

@@ -36,7 +36,8 @@ from exchange.delivery.line import DeliveryFactory, Parts
 from exchange.delivery.line_metrics import LineMetrics
 from exchange.delivery.writers import writers_of
 from exchange.demo.province.registers import Kind, generate
-from exchange.handover.start import Run, serve
+from exchange.handover.granted import Run
+from exchange.handover.start import serve
 from exchange.intake.start import open_line
 from exchange.kafka.admin.admin import Acl, Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config

@@ -18,8 +18,9 @@ from exchange.connect import Sink, sink, table
 from exchange.connect.find import Connector
 from exchange.errors import ExchangeError
 from exchange.handover import receipt
+from exchange.handover.granted import Run
 from exchange.handover.receipt import Receipt
-from exchange.handover.start import Run, serve
+from exchange.handover.start import serve
 from exchange.kafka.admin.admin import Acl, Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection

@@ -1,4 +1,4 @@
-"""A file window over a share in memory, killed wherever a test says; and a grantee that only reads what is dropped."""
+"""A sink with a drop folder over a share in memory, killed wherever a test says; and a grantee that reads there."""
 
 import os
 import threading
@@ -20,14 +20,15 @@ from exchange.handover.decode import Decoder
 from exchange.handover.files.chain import Chain, Remembered
 from exchange.handover.files.csv_text import read_rows
 from exchange.handover.files.folder import AVRO, CSV, MANIFEST, RECEIPT, WITHDRAWN, DropFolder, name_of
-from exchange.handover.files.line import DropFolderLine, Pace, Parts
+from exchange.handover.files.line import DropFolderLine, Pace, Steps
 from exchange.handover.files.manifest import MOST_BYTES, Manifest, is_receipt, read_manifest, sha256_of
 from exchange.handover.files.signing import PublicKey, SigningKey
 from exchange.handover.files.verify import Finding, accept, verify
+from exchange.handover.granted import Begin, Owner
 from exchange.handover.grants import ActiveGrant
 from exchange.handover.layout import Layout
-from exchange.handover.line import Begin, Owner
 from exchange.handover.receipt import Receipt
+from exchange.handover.report import Reporter
 from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName, grant_group, receipt_topic
 from exchange.record import frame
 from tests.harness.kafka.sink import SCHEMA, SHARE_SCHEMA_ID
@@ -41,7 +42,7 @@ PARTITIONS = 2
 _POLL = 3
 """Records that a reader gives at once."""
 _STEPS = ((os, "replace"), (os, "unlink"), (os, "fsync"), (Path, "replace"))
-"""Calls of the operating system before which a window may be killed."""
+"""Calls of the operating system before which a sink may be killed."""
 
 
 class Killed(BaseException):
@@ -115,7 +116,7 @@ class MemoryShare:
 
 
 class _Reader:
-    """What the window needs of a reader."""
+    """What the line needs of a reader."""
 
     def __init__(self, share: MemoryShare, begin: Begin, step: Callable[[], None]) -> None:
         self._share, self._step = share, step
@@ -141,7 +142,7 @@ class _Reader:
     @property
     def caught_up(self) -> bool:
         """Whether all has been given."""
-        reached = all(self._at.get(number, -1) >= end for number, end in self._share.ends.items())
+        reached = all(number in self._at and self._at[number] >= end for number, end in self._share.ends.items())
         if reached:
             self._share.told()
         return reached and not self._share.restless
@@ -163,7 +164,7 @@ class _Reader:
 
 
 class _Letters:
-    """What the window sends."""
+    """What the line sends."""
 
     def __init__(self, step: Callable[[], None]) -> None:
         self.sent: list[tuple[str, bytes]] = []
@@ -227,7 +228,7 @@ class Taker:
 
 
 class Dropped(Taker):
-    """A share, a folder, a window and a grantee."""
+    """A share, a folder, a sink and a grantee."""
 
     def __init__(self, root: Path, pace: Pace | None = None) -> None:
         self.key, self.clock = SigningKey.make(root / "key.pem"), SetClock()
@@ -239,38 +240,38 @@ class Dropped(Taker):
         self._state, self._pace = root / "state" / "c.files.json", pace or Pace(every=timedelta())
         self._left: int | None = None
 
-    # the window
+    # the sink
 
     def run(self, killed_at: int | None = None, stop: threading.Event | None = None) -> bool:
-        """Let the window do what there is to do, or work until `stop`; whether it was killed at that step before."""
+        """Let the sink do what there is to do, or work until `stop`; whether it was killed at that step before."""
         self._left = killed_at
         with closing(DropFolder(self.path, make=True)) as folder, self._counted():
             folder.lock()
             try:
-                self._window(folder).run(stop or threading.Event(), once=stop is None)
+                self._line(folder).run(stop or threading.Event(), once=stop is None)
             except Killed:
                 return True
             finally:
                 self._left = None
         return False
 
-    def _window(self, folder: DropFolder) -> DropFolderLine:
+    def _line(self, folder: DropFolder) -> DropFolderLine:
         grant = ActiveGrant(
             self.grant, PROVIDER, self.share.topic, grant_group(self.grant), SchemaId(SHARE_SCHEMA_ID), False
         )
-        parts: Any = Parts(
+        owner = Owner(DEPARTMENT, TYPE, grant)
+        steps = Steps(
             lambda begin: _Reader(self.share, begin, self._step),  # type: ignore[arg-type, return-value]
             Chain(folder, self.key, Remembered(self._state)),
             Layout.of(SCHEMA, ("credit_code",), pseudonymous=False),
             Decoder(lambda _id: SCHEMA),
-            self.letters,  # type: ignore[arg-type]
-            Faults("taxation.companies", TYPE),
+            Reporter(owner, Faults("taxation.companies", TYPE), self.letters),  # type: ignore[arg-type]
             self.clock,
             self._pace,
             lambda: False,
             self._granted,
         )
-        return DropFolderLine(Owner(DEPARTMENT, TYPE, grant), parts, SHARE_SCHEMA_ID)
+        return DropFolderLine(owner, steps)
 
     def _granted(self) -> None:
         if not self.active:

@@ -19,7 +19,8 @@ from exchange.handover import receipt
 from exchange.handover.files.folder import DropFolder
 from exchange.handover.files.signing import SigningKey
 from exchange.handover.files.verify import accept, verify
-from exchange.handover.start import Run, serve
+from exchange.handover.granted import Run
+from exchange.handover.start import serve
 from exchange.kafka.client.reader import read_to_end
 from exchange.ledger.state.ledger_state import GrantEntry
 from exchange.names import Department, GrantId, SchemaId, ShareName, share_topic
@@ -147,8 +148,8 @@ def test_an_amended_grant_gets_the_present_then_the_future_and_loses_the_share_b
     assert office.state(grant) == "serving"
 
 
-def window(office: Office, grant: GrantId, folder_path: Path, stop: threading.Event) -> threading.Thread:
-    """The file window of a grant, at work."""
+def drop_folder_sink(office: Office, grant: GrantId, folder_path: Path, stop: threading.Event) -> threading.Thread:
+    """The sink of a grant into a drop folder, at work."""
     entry, now = office.entry(grant), shown(office, grant)
     schema = office.service.ledger.read(lambda state: state.shares[entry.share or ShareName("")].schema)
     department = now["demander"]
@@ -200,7 +201,7 @@ def test_a_grant_that_is_served_by_files_is_serving_only_when_the_receipt_is_the
     share = office.entry(grant).share or ShareName("")
     office.until(lambda: len(office.content(share)) >= 20, "the share is filled")
     stop = threading.Event()
-    worker = window(office, grant, tmp_path, stop)
+    worker = drop_folder_sink(office, grant, tmp_path, stop)
     try:
         drop = tmp_path / "drop" / "companies"
         office.until((drop / "000001.manifest.json").exists, "the first delivery is there")

@@ -9,7 +9,7 @@ import pytest
 
 from exchange.connect import Sink, Source, csv_file, folder, query, sink, source, table, text
 from exchange.connect.find import find
-from exchange.connect.reading import sequence_of
+from exchange.connect.reading import sequence_of_cursor
 from exchange.errors import ExchangeError
 from exchange.settings import ConnectorSettings
 
@@ -83,7 +83,7 @@ def test_a_source_table_without_key_is_refused() -> None:
 @pytest.mark.parametrize("value", ["2026", None, -1, 1.5])
 def test_a_version_that_is_neither_number_nor_time_is_refused(value: object) -> None:
     with pytest.raises(ExchangeError) as caught:
-        sequence_of(value)
+        sequence_of_cursor(value)
     assert caught.value.code == "E_ROW_UNMAPPED"
 
 

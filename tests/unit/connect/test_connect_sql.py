@@ -8,7 +8,7 @@ import pytest
 from exchange.clock import Deadline
 from exchange.connect import query, table
 from exchange.connect.reading import Cursor, Reader, SourceRow
-from exchange.connect.tables import Table
+from exchange.connect.tables import Query, Table
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 from exchange.settings import ConnectorSettings
@@ -40,7 +40,7 @@ def opened() -> Iterator[list[Reader]]:
 class Reading:
     """Reads a declared table to its end, page by page, as one process does."""
 
-    def __init__(self, declared: Table, address: str, opened: list[Reader]) -> None:
+    def __init__(self, declared: Table | Query, address: str, opened: list[Reader]) -> None:
         self.reader = declared.reader(ConnectorSettings(database=address))  # type: ignore[arg-type]
         opened.append(self.reader)
 
@@ -172,7 +172,7 @@ def test_a_query_is_read_like_a_table(address: str, opened: list[Reader]) -> Non
 )
 def test_what_would_lose_rows_is_refused(address: str, opened: list[Reader], declared: Table, code: str) -> None:
     add(address, "a", 1, None, day=YESTERDAY.date())
-    if declared.cursor == "changed":
+    if declared.columns is not None and declared.columns.cursor == "changed":
         add(address, "a", 2)
     with pytest.raises(ExchangeError) as caught:
         Reading(declared, address, opened).all()

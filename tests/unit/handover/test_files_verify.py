@@ -162,7 +162,7 @@ def test_a_manifest_that_breaks_the_form_is_none(dropped: Dropped, change: dict[
     assert error.value.code == "E_FILES_REFUSED"
 
 
-def test_the_key_of_another_window_signs_nothing_here(dropped: Dropped, tmp_path: Path) -> None:
+def test_the_key_of_another_drop_folder_signs_nothing_here(dropped: Dropped, tmp_path: Path) -> None:
     dropped.public = SigningKey.make(tmp_path / "other.pem").public
     assert refused(dropped)
 
@@ -267,7 +267,7 @@ def test_a_folder_that_is_not_there_cannot_be_reached(public: str, tmp_path: Pat
 
 
 def test_the_key_is_made_once_and_shown(tmp_path: Path) -> None:
-    file = tmp_path / "window.pem"
+    file = tmp_path / "drop-folder.pem"
     made = run("new-key", str(file))
     assert made.exit_code == 0 and "BEGIN PUBLIC KEY" in made.stdout and "PRIVATE" not in made.stdout
     assert file.stat().st_mode & 0o077 == 0

@@ -30,7 +30,30 @@ WRONG = {
     "confluent_kafka lives in exchange.kafka": ("exchange/intake/books.py", "confluent_kafka"),
     "fastavro lives in exchange.avro": ("exchange/intake/books.py", "fastavro"),
     "prometheus_client lives in exchange.observe": ("exchange/intake/books.py", "prometheus_client"),
-    "sqlalchemy lives in exchange.connect": ("exchange/intake/books.py", "sqlalchemy"),
+    "sqlalchemy lives in exchange.connect and exchange.handover.table": (
+        "exchange/intake/books.py",
+        "sqlalchemy",
+    ),
+    "Delivery: the line over its steps over what a cut is made of": (
+        "exchange/delivery/permit.py",
+        "exchange.delivery.line",
+    ),
+    "Avro: generated functions over the rules of schemas": ("exchange/avro/schema.py", "exchange.avro.lock"),
+    "Avro: the functions of a schema over lines of source": (
+        "exchange/avro/compiled/values.py",
+        "exchange.avro.compiled.encoder",
+    ),
+    "Connect: a declaration knows its reader, a reader no declaration": (
+        "exchange/connect/reading.py",
+        "exchange.connect.tables",
+    ),
+    "Intake: a line of steps": ("exchange/intake/map.py", "exchange.intake.submit"),
+    "Handover: one line into a table, one into files, and the steps they share": (
+        "exchange/handover/grants.py",
+        "exchange.handover.apply",
+    ),
+    "Handover into a table": ("exchange/handover/table/upsert.py", "exchange.handover.table.target"),
+    "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),
 }
 """For each contract a module, and what it must not import."""
 

@@ -257,7 +257,7 @@ def test_an_emptied_folder_is_filled_again_in_another_series(dropped: Dropped) -
 
 
 @pytest.mark.parametrize("gone", [1, 2])
-def test_a_folder_that_lost_or_changed_a_manifest_stops_the_window(dropped: Dropped, gone: int) -> None:
+def test_a_folder_that_lost_or_changed_a_manifest_stops_the_sink(dropped: Dropped, gone: int) -> None:
     for code in "AB":
         dropped.share.company(code, "n")
         dropped.run()
@@ -272,7 +272,7 @@ def test_a_folder_that_lost_or_changed_a_manifest_stops_the_window(dropped: Drop
     assert refused.value.code == "E_FILES_FOLDER"
 
 
-def test_a_full_series_stops_the_window(dropped: Dropped, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_series_stops_the_sink(dropped: Dropped, monkeypatch: pytest.MonkeyPatch) -> None:
     dropped.share.company("A", "one")
     dropped.run()
     dropped.take()
@@ -292,7 +292,7 @@ def test_another_grant_goes_on_in_the_same_folder(dropped: Dropped) -> None:
     assert dropped.check().faults == []
 
 
-def test_what_a_window_left_half_made_is_gone_when_the_next_one_starts(dropped: Dropped) -> None:
+def test_what_a_sink_left_half_made_is_gone_when_the_next_one_starts(dropped: Dropped) -> None:
     dropped.share.company("A", "one")
     dropped.run()
     dropped.take()
@@ -354,7 +354,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(dropped: Dro
     assert not (dropped.path / "000001.csv").is_symlink()
 
 
-def test_two_windows_do_not_share_a_folder(dropped: Dropped) -> None:
+def test_two_sinks_do_not_share_a_folder(dropped: Dropped) -> None:
     other = DropFolder(dropped.path, make=True)
     other.lock()
     with pytest.raises(ExchangeError) as refused:
@@ -364,7 +364,7 @@ def test_two_windows_do_not_share_a_folder(dropped: Dropped) -> None:
 
 
 def story(dropped: Dropped, killed_at: int | None) -> tuple[Grantee, int]:
-    """Two deliveries with everything in them; whether at some step the window is killed, and how often it was."""
+    """Two deliveries with everything in them; whether at some step the sink is killed, and how often it was."""
     grantee, kills = Grantee(), 0
     meant: dict[tuple[str, int], str] = {}
 

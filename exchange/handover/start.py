@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from exchange.avro.lock import SchemaRepository
+from exchange.backoff import Backoff
 from exchange.clock import Clock, SystemClock
 from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
@@ -27,7 +28,7 @@ from exchange.settings import Settings
 _PAUSE_SECONDS = 1.0
 _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
-_LONGEST_PAUSE_SECONDS = 15.0
+_BACKOFF = Backoff(first=1.0, longest=15.0)
 _PREPARING = threading.Lock()
 """Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
@@ -114,8 +115,7 @@ def _hand_over(
 
 
 def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> None:
-    pause = _PAUSE_SECONDS
-    while not stop.is_set():
+    for _ in _BACKOFF.attempts(stop):
         try:
             with _PREPARING:
                 target.prepare(grant.grant)
@@ -124,8 +124,6 @@ def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> No
             if error.code != "E_SINK_UNREACHABLE":
                 raise
             _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
-        stop.wait(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _natural_key(sink: Sink, settings: Settings) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection, log_client_error
-from exchange.kafka.client.errors import error_of
+from exchange.kafka.client.errors import ends_membership, error_of
 
 _log = structlog.get_logger("exchange.kafka")
 _CONSUMER = {
@@ -24,7 +24,6 @@ _CONSUMER = {
 }
 _OUTAGE_SECONDS = 120.0
 """How long after Kafka was away a lost membership is taken for a consequence of that."""
-_TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 """Also a single broker that went: it may have been the one that coordinated our group."""
 
@@ -57,7 +56,7 @@ class Leadership:
             error = message.error() if message is not None else None
         except KafkaException as raised:
             error = error_of(raised)
-        if error is not None and (error.fatal() or error.code() in _TWIN):
+        if error is not None and ends_membership(error):
             self._fatal = error
         elif error is not None:
             _log.warning("kafka.leadership", error=error.name())
@@ -99,7 +98,7 @@ class Leadership:
             raise ExchangeError("E_INTERNAL", f"closing twice: {type(error).__name__}") from None
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in _TWIN:
+        if ends_membership(error):
             self._fatal = error
         elif error.code() in _AWAY:
             self._troubled = time.monotonic()

@@ -20,8 +20,8 @@ from confluent_kafka import KafkaException
 from exchange.errors import Action, ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.errors import translate
-from exchange.kafka.client.message import Message
-from exchange.kafka.line.membership import Membership, Place
+from exchange.kafka.client.message import Message, Place
+from exchange.kafka.line.membership import Membership
 from exchange.kafka.line.slot import Slot, SlotState
 from exchange.kafka.line.unit import UnitFactory, UnitId, record_type_of
 from exchange.names import RecordType, TopicName

@@ -12,9 +12,8 @@ from exchange import names
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
-from exchange.kafka.client.message import Message
+from exchange.kafka.client.message import Message, Place
 from exchange.kafka.client.producer import TransactionalProducer
-from exchange.kafka.line.membership import Place
 from exchange.kafka.line.unit import Unit, UnitFactory, UnitId
 
 TRANSACTION_TIMEOUT_MS = 30_000

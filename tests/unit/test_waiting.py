@@ -3,6 +3,7 @@
 import threading
 
 from exchange.backoff import Backoff
+from exchange.clock import Every
 
 BACKOFF = Backoff(first=0.5, longest=3.0)
 
@@ -24,3 +25,11 @@ def test_a_stop_in_a_pause_leads_to_no_further_attempt() -> None:
     threading.Timer(0.05, stop.set).start()
     assert list(Backoff(first=60.0, longest=60.0).attempts(stop)) == [1]
     assert list(BACKOFF.attempts(stop)) == []
+
+
+def test_what_is_done_now_and_then_is_due_at_first_and_not_again_too_soon() -> None:
+    often, rarely = Every(0.0), Every(60.0)
+    assert often.due and rarely.due
+    often.done()
+    rarely.done()
+    assert often.due and not rarely.due

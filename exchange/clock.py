@@ -56,3 +56,20 @@ class Deadline:
     def passed(self) -> bool:
         """Whether nothing is left."""
         return time.monotonic() >= self.at
+
+
+class Every:
+    """Something that is done now and then: due at first, and again some seconds after it was done."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = Deadline.after(0)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time."""
+        return self._next.passed
+
+    def done(self) -> None:
+        """It was done now, on whatever occasion."""
+        self._next = Deadline.after(self._seconds)

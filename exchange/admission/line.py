@@ -20,8 +20,8 @@ from exchange.admission.rules import Rules
 from exchange.admission.state import Books
 from exchange.admission.unseal import Unsealer
 from exchange.errors import ExchangeError
-from exchange.kafka.client.batch_partitioner import partitions_of_keys
 from exchange.kafka.client.message import Message
+from exchange.kafka.client.partitioner import partitions_of_keys
 from exchange.kafka.line.unit import Output
 from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.observe import metrics

@@ -107,12 +107,12 @@ class Offsets(Protocol):
         """The last stable offset of each partition."""
         ...
 
-    def offsets_for_time(self, partitions: Places, time_ms: int) -> dict[tuple[str, int], int]:
-        """The first offset at or after a time; -1 when there is none."""
+    def offsets_for_time(self, partitions: Places, time_ms: int) -> dict[tuple[str, int], int | None]:
+        """The first offset at or after a time; None when there is none."""
         ...
 
     def newest(self, partitions: Places) -> dict[tuple[str, int], OffsetAt]:
-        """The newest record of each partition."""
+        """The newest record of each partition; an empty one is absent."""
         ...
 
     def committed(self, group: str, partitions: Places | None = None) -> dict[tuple[str, int], int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from exchange.backoff import Backoff
 from exchange.clock import Deadline
 from exchange.embedded.child import ChildProcess, Command
 from exchange.errors import ExchangeError
@@ -16,6 +17,7 @@ from exchange.errors import ExchangeError
 __all__ = ["ChildProcess", "Command", "RestartRule", "Supervisor", "exchange_command"]
 
 _GRACE_SECONDS = 15.0
+_BACKOFF = Backoff(first=0.5, longest=8.0)
 _USAGE = 2
 """Exit status of our commands for wrong usage or settings, which no restart mends."""
 
@@ -27,14 +29,13 @@ class RestartRule:
     most: int = 5
     """Restarts in `within` seconds after which a child is given up."""
     within: float = 60.0
-    first_pause: float = 0.5
-    longest_pause: float = 8.0
+    backoff: Backoff = _BACKOFF
 
     def pause(self, recent: int) -> float | None:
         """Seconds to wait before the next start after `recent` restarts within the period; None gives up."""
         if recent >= self.most:
             return None
-        return 0.0 if recent == 0 else min(self.first_pause * 2.0 ** (recent - 1), self.longest_pause)
+        return 0.0 if recent == 0 else self.backoff.pause(recent)
 
 
 def exchange_command(*arguments: str) -> tuple[str, ...]:

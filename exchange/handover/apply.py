@@ -6,12 +6,12 @@ from typing import TypeVar
 
 import structlog
 
+from exchange.backoff import Backoff
 from exchange.errors import Action, ExchangeError
 from exchange.handover.table.progress import Progress
 from exchange.handover.table.target import Batch, Report, SqlTarget
 
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 15.0
+_BACKOFF = Backoff(first=0.5, longest=15.0)
 _Result = TypeVar("_Result")
 _log = structlog.get_logger("exchange.handover")
 
@@ -29,14 +29,11 @@ def apply(
 
 def patiently(act: Callable[[], _Result], rest: Callable[[float], object], stop: threading.Event) -> _Result | None:
     """What `act` gives as soon as the sink can be reached; None when `stop` is set before."""
-    pause = _FIRST_PAUSE_SECONDS
-    while not stop.is_set():
+    for _ in _BACKOFF.attempts(stop, rest):
         try:
             return act()
         except ExchangeError as error:
             if error.entry.action is not Action.RETRY or error.code == "E_SHARE_POSITION":
                 raise
             _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
-        rest(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     return None

@@ -14,13 +14,13 @@ from urllib.parse import urlencode, urlsplit
 import structlog
 
 from exchange import settings as settings_module
+from exchange.backoff import Backoff
 from exchange.errors import TABLE, ExchangeError
 from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName
 from exchange.settings import ApiSettings
 
 _TIMEOUT_SECONDS = 15.0
-_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
+_BACKOFF = Backoff(first=1.0, longest=30.0)
 _LOOK_SECONDS = 60.0
 _KINDS = {"http": HTTPConnection, "https": HTTPSConnection}
 _log = structlog.get_logger("exchange.handover")
@@ -83,22 +83,22 @@ class GrantFinder:
         self, demander: Department, record_type: RecordType, provider: str | None, stop: threading.Event
     ) -> ActiveGrant | None:
         """The active grant as soon as there is one; None when `stop` is set before."""
-        pause = _PAUSE_SECONDS
+        attempts = 1
         told = False
         while not stop.is_set():
             try:
                 found = self.active(demander, record_type, provider)
                 if found is not None:
                     return found
-                pause = _PAUSE_SECONDS
+                attempts = 1
             except ExchangeError as error:
                 if error.code != "E_API_UNREACHABLE":
                     raise
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                attempts += 1
             if not told:
                 _log.info("handover.waiting_for_grant", stage="handover.receive", record_type=record_type)
                 told = True
-            stop.wait(pause)
+            stop.wait(_BACKOFF.pause(attempts))
         return None
 
     def schema(self, schema_id: SchemaId) -> dict[str, Any]:

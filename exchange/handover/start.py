@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from exchange.backoff import Backoff
 from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
 from exchange.connect.tables import Table, database
@@ -26,7 +27,7 @@ from exchange.settings import Settings
 _PAUSE_SECONDS = 1.0
 _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
-_LONGEST_PAUSE_SECONDS = 15.0
+_BACKOFF = Backoff(first=1.0, longest=15.0)
 _PREPARING = threading.Lock()
 """Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
@@ -91,8 +92,7 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
 
 
 def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> None:
-    pause = _PAUSE_SECONDS
-    while not stop.is_set():
+    for _ in _BACKOFF.attempts(stop):
         try:
             with _PREPARING:
                 target.prepare(grant.grant)
@@ -101,5 +101,3 @@ def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> No
             if error.code != "E_SINK_UNREACHABLE":
                 raise
             _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
-        stop.wait(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

@@ -4,13 +4,13 @@ import threading
 
 import structlog
 
+from exchange.backoff import Backoff
 from exchange.connect.reading import Cursor, Page, Reader
 from exchange.errors import Action, ExchangeError
 
 PAGE_ROWS = 500
 """Rows that are collected, submitted and booked together."""
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
+_BACKOFF = Backoff(first=0.5, longest=30.0)
 _log = structlog.get_logger("exchange.intake")
 
 
@@ -19,14 +19,11 @@ def collect(reader: Reader, cursor: Cursor | None, stop: threading.Event) -> Pag
 
     A source that cannot be read is tried again, with growing pauses. Raises ExchangeError for what waiting won't mend.
     """
-    pause = _FIRST_PAUSE_SECONDS
-    while not stop.is_set():
+    for _ in _BACKOFF.attempts(stop):
         try:
             return reader.page(cursor, PAGE_ROWS)
         except ExchangeError as error:
             if error.entry.action is not Action.RETRY:
                 raise
             _log.warning("intake.source_away", stage=error.entry.stage, code=error.code, detail=error.detail)
-        stop.wait(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     return None

@@ -1,12 +1,11 @@
 """The intake line: collect ▸ map ▸ encode ▸ submit, page by page, with the books behind each page."""
 
 import threading
-import time
 from dataclasses import dataclass
 
 import structlog
 
-from exchange.clock import Clock
+from exchange.clock import Clock, Every
 from exchange.connect.reading import Page, Reader, SourceRow
 from exchange.errors import Action, ExchangeError
 from exchange.faults.log import Faults
@@ -51,8 +50,7 @@ class IntakeLine:
         self._pace = pace
         self._record_type = record_type
         self._books = state.load()
-        self._sent_at: float | None = None
-        """When Kafka last took something, on the clock of `time.monotonic`; None before it has."""
+        self._signing = Every(pace.heartbeat_seconds)
 
     @property
     def books(self) -> Books:
@@ -106,7 +104,7 @@ class IntakeLine:
         books.submitted += submitted
         books.unmapped += unmapped
         self._state.save(books)
-        self._sent_at = time.monotonic()
+        self._signing.done()
         self._count(Stage.INTAKE_COLLECT, "collected", len(page.rows))
         self._count(Stage.INTAKE_SUBMIT, "submitted", submitted)
         _log.info(
@@ -114,9 +112,9 @@ class IntakeLine:
         )
 
     def _idle(self, stop: threading.Event) -> None:
-        if self._sent_at is None or time.monotonic() - self._sent_at >= self._pace.heartbeat_seconds:
+        if self._signing.due:
             self._steps.submitter.heartbeat()
-            self._sent_at = time.monotonic()
+            self._signing.done()
         stop.wait(self._pace.poll_seconds)
 
     def _count(self, stage: Stage, outcome: str, records: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from exchange import record as wire
+from exchange.backoff import Backoff
 from exchange.clock import Clock, Deadline, format_time
 from exchange.errors import Action, ExchangeError
 from exchange.intake.encode import Outgoing
@@ -14,8 +15,7 @@ from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.record import Headers
 
 _FLUSH_SECONDS = 30.0
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 15.0
+_BACKOFF = Backoff(first=0.5, longest=15.0)
 _WITHDRAWN = b"-withdrawn"
 """Part of the `ce_id` of a withdrawal: a record of the same sequence is another event."""
 _log = structlog.get_logger("exchange.intake")
@@ -63,37 +63,36 @@ class Submitter:
 
         Raises ExchangeError for what trying again won't mend.
         """
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                self._send(records, faults)
-                return True
-            except ExchangeError as error:
-                if error.entry.action is not Action.RETRY:
-                    raise
-                _log.warning("intake.kafka_away", stage="intake.submit", code=error.code, detail=error.detail)
-            if stop.wait(pause):
+        failures = 0
+        while not self._arrived(lambda: self._send(records, faults)):
+            failures += 1
+            if stop.wait(_BACKOFF.pause(failures)):
                 return False
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             self._producer.close()  # what is still on its way must not arrive behind the repetition
             self._producer = self._connect()
+        return True
 
     def _send(self, records: list[Outgoing], faults: list[bytes]) -> None:
         for outgoing in records:
             self._producer.send(self._inbox, outgoing.key, outgoing.value, self._envelope.headers(outgoing))
         for fault in faults:
             self._producer.send(self._faults, None, fault)
-        self._producer.flush(Deadline.after(_FLUSH_SECONDS))
 
-    def heartbeat(self) -> None:
-        """Send a sign of life. One that fails is not repeated: the next one follows."""
+    def _arrived(self, send: Callable[[], None]) -> bool:
+        """Whether Kafka took what `send` sends. Raises ExchangeError for what trying again won't mend."""
         try:
-            self._producer.send(self._inbox, HEARTBEAT_KEY, None)
+            send()
             self._producer.flush(Deadline.after(_FLUSH_SECONDS))
         except ExchangeError as error:
             if error.entry.action is not Action.RETRY:
                 raise
             _log.warning("intake.kafka_away", stage="intake.submit", code=error.code, detail=error.detail)
+            return False
+        return True
+
+    def heartbeat(self) -> None:
+        """Send a sign of life. One that fails is not repeated: the next one follows."""
+        self._arrived(lambda: self._producer.send(self._inbox, HEARTBEAT_KEY, None))
 
     def close(self) -> None:
         """Let go of Kafka."""

@@ -75,7 +75,7 @@ class KafkaQuarantineStore:
         return [
             Stretch(places[place], place[1], first, ends[place])
             for place, first in firsts.items()
-            if 0 <= first < ends[place]
+            if first is not None and first < ends[place]
         ]
 
     def read(self, stretch: Stretch, deadline: Deadline) -> Entries:

@@ -152,7 +152,7 @@ class KafkaCorrections:
         place = (str(correction_topic(entry.kept_by)), 0)
         moment = int((since - _SLACK).timestamp() * 1000)
         near = self._admin.offsets_for_time([place], moment)[place]
-        for start in dict.fromkeys((max(near, 0), 0)):
+        for start in dict.fromkeys((near or 0, 0)):
             with self._peeking:
                 found = self._peeker.first_at({place: start}, lambda one: _is(one, entry.correction, kind), deadline)
             if found:

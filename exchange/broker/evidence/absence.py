@@ -37,7 +37,7 @@ def absent(
     if not behind:
         return frozenset()
     found = kafka.offsets_for_time(behind, int((now - kept).timestamp() * 1000))
-    kept_from = {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+    kept_from = {place: ends[place] if offset is None else offset for place, offset in found.items()}
     return frozenset(
         grant
         for grant, offsets in committed.items()

@@ -56,7 +56,7 @@ def oldest(kafka: Offsets, waiting: Mapping[Place, int], now: datetime) -> timed
 
     def waits_longer(seconds: int) -> bool:
         firsts = kafka.offsets_for_time(waiting, at_ms - seconds * 1000)
-        return any(firsts[place] < 0 or firsts[place] > position for place, position in waiting.items())
+        return any(first is None or first > waiting[place] for place, first in firsts.items())
 
     return timedelta(seconds=_greatest(waits_longer, _OLDEST_SECONDS))
 

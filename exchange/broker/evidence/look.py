@@ -178,7 +178,7 @@ class Evidence:
         """What stood in the share at `moment`: told from times, so that a restarted broker sees the same."""
         places = [(grant.topic, number) for number in ends]
         after = self._kafka.offsets_for_time(places, int((moment + _JOIN_SLACK).timestamp() * 1000))
-        return {place[1]: after[place] if after[place] >= 0 else ends[place[1]] for place in places}
+        return {number: ends[number] if first is None else first for (_, number), first in after.items()}
 
     def _empty(self, grant: Watched, stood: Mapping[int, int], deadline: Deadline) -> bool:
         firsts = self._firsts.find(
@@ -217,10 +217,9 @@ class Evidence:
         newest = self._kafka.newest(_partitions(inboxes, counts))
         seen: dict[tuple[RecordType, Department], datetime] = {}
         for (topic, _), at in newest.items():
-            if at.timestamp >= 0:
-                line = names.split_inbox(topic)
-                moment = datetime.fromtimestamp(at.timestamp / 1000, UTC)
-                seen[line] = max(moment, seen.get(line, moment))
+            line = names.split_inbox(topic)
+            moment = datetime.fromtimestamp(at.timestamp / 1000, UTC)
+            seen[line] = max(moment, seen.get(line, moment))
         now = self._clock.now()
         metrics.SOURCE_SILENCE.replace({line: max(0.0, (now - at).total_seconds()) for line, at in seen.items()})
         return Sources(seen, self._behind(inboxes, counts, now))

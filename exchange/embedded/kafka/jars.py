@@ -12,13 +12,14 @@ import httpx
 import platformdirs
 
 from exchange import settings
+from exchange.backoff import Backoff
 from exchange.embedded.kafka import maven_address
 from exchange.embedded.kafka.jar_lock import LockedJar, read_lock
 from exchange.errors import ExchangeError
 
 _CONNECTIONS = 4
 _FRUITLESS_ATTEMPTS = 4
-_FIRST_PAUSE_SECONDS = 0.5
+_BACKOFF = Backoff(first=0.5, longest=2.0)
 _CHUNK_BYTES = 1 << 16
 _WRONG_BYTES = "its SHA-256 is not the one of the lock file"
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -133,7 +134,7 @@ class _Download:
         problem = ""
         fruitless = 0
         while fruitless < _FRUITLESS_ATTEMPTS:
-            if fruitless and self.stop.wait(_FIRST_PAUSE_SECONDS * 2 ** (fruitless - 1)):
+            if fruitless and self.stop.wait(_BACKOFF.pause(fruitless)):
                 return
             before = _size(part)
             problem = self._attempt(jar, part)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import (
+    OFFSET_INVALID,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -25,7 +26,6 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
-    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 
@@ -42,7 +42,6 @@ _PAUSE_SECONDS = 0.1
 _TOPICS_PER_CALL = 150
 _ACLS_PER_CALL = 500
 _SCRAM_ITERATIONS = 8192
-_OFFSET_ABSENT = -1001
 _Result = TypeVar("_Result")
 _UNSEEN = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 
@@ -74,7 +73,7 @@ class NewTopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class OffsetAt:
-    """An offset and the time (milliseconds) of the record there; time -1 = there is none."""
+    """An offset and the time (milliseconds) of the record there."""
 
     offset: int
     timestamp: int
@@ -204,47 +203,45 @@ class Admin:
         for future in self._client.alter_user_scram_credentials([change]).values():
             _wait(future, f"setting the secret of {principal}")
 
-    def drop_secret(self, principal: str) -> None:
-        """Take a principal's secret away; without one it cannot log in again."""
-        change = UserScramCredentialDeletion(principal, ScramMechanism.SCRAM_SHA_512)
-        for future in self._client.alter_user_scram_credentials([change]).values():
-            self._unless(KafkaError.RESOURCE_NOT_FOUND, future, f"dropping the secret of {principal}")
-
     # offsets
 
     def end_offsets(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """The last stable offset of each partition: what a `read_committed` reader can reach."""
         found = self._offsets(dict.fromkeys(partitions, OffsetSpec.latest()), "reading end offsets")
-        return {place: at.offset for place, at in found.items()}
+        return {place: info.offset for place, info in found.items()}
 
-    def offsets_for_time(self, partitions: Iterable[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
-        """The first offset at or after a time in each partition; -1 when there is none."""
+    def offsets_for_time(
+        self, partitions: Iterable[tuple[str, int]], time_ms: int
+    ) -> dict[tuple[str, int], int | None]:
+        """The first offset at or after a time in each partition; None when there is none."""
         found = self._offsets(dict.fromkeys(partitions, OffsetSpec.for_timestamp(time_ms)), "reading offsets by time")
-        return {place: at.offset for place, at in found.items()}
+        return {place: info.offset if info.offset >= 0 else None for place, info in found.items()}
 
     def newest(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], OffsetAt]:
-        """The record with the greatest timestamp in each partition; offset and time -1 when it is empty."""
-        return self._offsets(dict.fromkeys(partitions, OffsetSpec.max_timestamp()), "reading newest records")
+        """The record with the greatest timestamp in each partition; an empty partition is absent."""
+        found = self._offsets(dict.fromkeys(partitions, OffsetSpec.max_timestamp()), "reading newest records")
+        return {place: OffsetAt(info.offset, info.timestamp) for place, info in found.items() if info.offset >= 0}
 
     def committed(self, group: str, partitions: Iterable[tuple[str, int]] | None = None) -> dict[tuple[str, int], int]:
         """The committed offsets of a group; partitions without a commit are absent."""
         return self._groups.committed(group, partitions, Deadline.after(_REQUEST_SECONDS))
 
-    def _offsets(self, specs: Mapping[tuple[str, int], OffsetSpec], doing: str) -> dict[tuple[str, int], OffsetAt]:
+    def _offsets(self, specs: Mapping[tuple[str, int], OffsetSpec], doing: str) -> dict[tuple[str, int], Any]:
+        """What Kafka says of each partition; where there is no such record, of the offset -1."""
         if not specs:
             return {}
         request = {TopicPartition(topic, number): spec for (topic, number), spec in specs.items()}
 
-        def ask() -> dict[tuple[str, int], OffsetAt]:
+        def ask() -> dict[tuple[str, int], Any]:
             futures = self._client.list_offsets(
                 request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_try_seconds()
             )
             found = {}
             for place, future in futures.items():
                 info = _wait(future, doing)
-                if info.offset == _OFFSET_ABSENT:  # the client's word, without an error, for a leader that is gone
+                if info.offset == OFFSET_INVALID:  # the client's word, without an error, for a leader that is gone
                     raise ExchangeError("E_KAFKA_UNREACHABLE", f"{doing}: a partition has no leader")
-                found[(place.topic, place.partition)] = OffsetAt(info.offset, info.timestamp)
+                found[(place.topic, place.partition)] = info
             return found
 
         return self._again(ask)

@@ -1,13 +1,12 @@
 """Reading one partition again beside a line: no group, no waiting, and it tells how far it has come."""
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from exchange.kafka.client.connection import Connection
-from exchange.kafka.client.errors import translate
+from exchange.kafka.client.errors import raise_lasting, translate
+from exchange.kafka.client.groupless import groupless_consumer
 from exchange.kafka.client.message import Message
-from exchange.names import TopicName, tail_group
-
-_PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)
+from exchange.names import TopicName
 
 
 class PartitionCursor:
@@ -20,21 +19,12 @@ class PartitionCursor:
         """Whether the end of the partition came after the last record that was given."""
         self._topic = topic
         self._partition = partition
-        self._consumer = Consumer(
-            connection.config(
-                group_id=tail_group(connection.username),  # the client wants one; nothing is ever committed
-                enable_auto_commit=False,
-                enable_auto_offset_store=False,
-                enable_partition_eof=True,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",  # what was below the first offset that is left is not there any more
-                allow_auto_create_topics=False,
-                check_crcs=False,
-                fetch_wait_max_ms=50,
-                fetch_queue_backoff_ms=5,
-                queued_min_messages=5000,
-                queued_max_messages_kbytes=8192,
-            )
+        self._consumer = groupless_consumer(
+            connection,
+            auto_offset_reset="earliest",  # what was below the first offset that is left is not there any more
+            check_crcs=False,
+            queued_min_messages=5000,
+            queued_max_messages_kbytes=8192,
         )
         self.seek(start)
 
@@ -57,8 +47,8 @@ class PartitionCursor:
                 self.reached, self.at_end = message.offset() + 1, False
             elif problem.code() == KafkaError._PARTITION_EOF:
                 self.reached, self.at_end = max(self.reached, message.offset()), True
-            elif not problem.retriable() and problem.code() not in _PASSING:
-                raise translate(problem, f"reading {self._topic}")
+            else:
+                raise_lasting(problem, f"reading {self._topic}")
         return records
 
     def close(self) -> None:

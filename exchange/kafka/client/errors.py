@@ -58,6 +58,20 @@ _CODES: dict[int, str] = {
     KafkaError.MSG_SIZE_TOO_LARGE: "E_KAFKA_TOO_LARGE",
 }
 
+_TRANSIENT = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+_MEMBER_GONE = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL})
+_POSITION_LOST = frozenset(
+    {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION},
+)
+
 
 def error_of(cause: KafkaError | KafkaException) -> KafkaError:
     """The client's error inside its exception."""
@@ -71,6 +85,31 @@ def translate(cause: KafkaError | KafkaException, doing: str = "") -> ExchangeEr
     """Our error for one of the client's. `doing` says what was tried; the client's name of the error is added."""
     error = error_of(cause)
     return ExchangeError(_CODES.get(error.code(), "E_KAFKA"), f"{doing + ': ' if doing else ''}{error.name()}")
+
+
+def is_transient(problem: KafkaError) -> bool:
+    """Whether what a consumer reports passes by itself, so that its owner just goes on reading.
+
+    It is the same for every reader. One without a group is never told of coordinators, and one that hears nothing but
+    "no answer in time" for long is stopped by its own deadline, so a wider set than it needs hides nothing from it.
+    """
+    return bool(problem.retriable()) or problem.code() in _TRANSIENT
+
+
+def raise_lasting(problem: KafkaError, doing: str) -> None:
+    """Raises ExchangeError for what a consumer reports, unless it passes by itself."""
+    if not is_transient(problem):
+        raise translate(problem, doing)
+
+
+def ends_membership(problem: KafkaError) -> bool:
+    """Whether a static member is none any more: another has its id, or the client has given itself up."""
+    return bool(problem.fatal()) or problem.code() in _MEMBER_GONE
+
+
+def is_position_lost(problem: KafkaError) -> bool:
+    """Whether a partition is read no further because its log does not have the offset to read, or not as it was."""
+    return problem.code() in _POSITION_LOST
 
 
 def recovery(cause: KafkaError | KafkaException) -> Recovery:

@@ -1,14 +1,14 @@
 """Leadership by a consumer group: whoever owns the only partition of a topic leads. Kafka does the election."""
 
-import time
 from typing import Any
 
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
+from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection, log_client_error
-from exchange.kafka.client.errors import error_of
+from exchange.kafka.client.errors import ends_membership, error_of
 
 _log = structlog.get_logger("exchange.kafka")
 _CONSUMER = {
@@ -24,7 +24,6 @@ _CONSUMER = {
 }
 _OUTAGE_SECONDS = 120.0
 """How long after Kafka was away a lost membership is taken for a consequence of that."""
-_TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 """Also a single broker that went: it may have been the one that coordinated our group."""
 
@@ -39,7 +38,8 @@ class Leadership:
         """Whether the partition is ours, as far as the last poll knew."""
         self._topic = topic
         self._fatal: KafkaError | None = None
-        self._troubled = -_OUTAGE_SECONDS
+        self._excused: Deadline | None = None
+        """Until when an outage of Kafka explains that we are refused."""
         self._config = connection.config(group_id=group, group_instance_id=worker_id, error_cb=self._on_error)
         self._join()
 
@@ -57,7 +57,7 @@ class Leadership:
             error = message.error() if message is not None else None
         except KafkaException as raised:
             error = error_of(raised)
-        if error is not None and (error.fatal() or error.code() in _TWIN):
+        if error is not None and ends_membership(error):
             self._fatal = error
         elif error is not None:
             _log.warning("kafka.leadership", error=error.name())
@@ -71,10 +71,10 @@ class Leadership:
         Shortly after an outage we may have fenced ourselves: a request to join whose answer was lost gave our id to a
         member that nobody is. A real twin fences the one that came back once more, with no outage to excuse it.
         """
-        if time.monotonic() - self._troubled > _OUTAGE_SECONDS:
+        if self._excused is None or self._excused.passed:
             raise ExchangeError("E_WORKER_TWIN", error.name())
         _log.warning("kafka.join_again", error=error.name())
-        self._troubled, self._fatal, self.owned = -_OUTAGE_SECONDS, None, False
+        self._excused, self._fatal, self.owned = None, None, False
         self._consumer.close()
         self._join()
 
@@ -99,10 +99,10 @@ class Leadership:
             raise ExchangeError("E_INTERNAL", f"closing twice: {type(error).__name__}") from None
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in _TWIN:
+        if ends_membership(error):
             self._fatal = error
         elif error.code() in _AWAY:
-            self._troubled = time.monotonic()
+            self._excused = Deadline.after(_OUTAGE_SECONDS)
         log_client_error(error)
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:

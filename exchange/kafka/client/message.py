@@ -4,6 +4,9 @@ from typing import Protocol
 
 from exchange.record import Headers
 
+Place = tuple[str, int]
+"""(topic, partition)."""
+
 
 class Message(Protocol):
     """One consumed record. A tombstone is falsy: test with `is not None`, never by truth."""

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
-from exchange.kafka.client.errors import translate
-from exchange.kafka.client.message import Message
-from exchange.names import tail_group
+from exchange.kafka.client.errors import raise_lasting, translate
+from exchange.kafka.client.groupless import groupless_consumer
+from exchange.kafka.client.message import Message, Place
 
-Place = tuple[str, int]
 _WAIT_SECONDS = 0.2
 _FETCH_BYTES = 100_000
 """Of a partition at a time: a broker gives a batch that is larger to the first partition of its answer only, and each
@@ -26,19 +25,7 @@ class Peeker:
     """One client for many looks. Not safe for several threads."""
 
     def __init__(self, connection: Connection) -> None:
-        self._config = connection.config(
-            group_id=tail_group(connection.username),
-            enable_auto_commit=False,
-            enable_auto_offset_store=False,
-            enable_partition_eof=True,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            allow_auto_create_topics=False,
-            fetch_wait_max_ms=50,
-            fetch_message_max_bytes=_FETCH_BYTES,
-            fetch_queue_backoff_ms=5,
-            queued_min_messages=1,
-        )
+        self._connection = connection
         self._client: Any = None
 
     def first_at(
@@ -69,7 +56,12 @@ class Peeker:
         found: dict[Place, Message],
     ) -> None:
         if self._client is None:
-            self._client = Consumer(self._config)
+            self._client = groupless_consumer(
+                self._connection,
+                auto_offset_reset="earliest",
+                fetch_message_max_bytes=_FETCH_BYTES,
+                queued_min_messages=1,
+            )
         self._client.assign([TopicPartition(topic, number, start) for (topic, number), start in starts.items()])
         waiting = set(starts)
         try:
@@ -93,9 +85,8 @@ class Peeker:
             if place not in waiting or not wanted(message):
                 return
             found[place] = message
-        elif problem.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN) or problem.retriable():
-            return
         elif problem.code() != KafkaError._PARTITION_EOF:
-            raise translate(problem, f"looking at {message.topic()}")
+            raise_lasting(problem, f"looking at {message.topic()}")
+            return
         waiting.discard(place)
         self._client.incremental_unassign([TopicPartition(*place)])

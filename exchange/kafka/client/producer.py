@@ -25,14 +25,14 @@ _FOR_GOOD = frozenset(
     }
 )
 _CALL_SECONDS = 2.0
-"""After this a call is made again, if there is hope."""
+"""After this a call is made again, unless a topic is unwritable."""
 _FLUSH_SECONDS = 1.0
 """After this a flush looks whether it waits because of a secret that has changed."""
 _BATCH_BYTES = 200_000
 """Below the inbox's limit for a batch (record.MAX_VALUE_BYTES): Kafka refuses a larger batch as a whole."""
 
 Unwritable = Callable[[], bool]
-"""Whether it is in vain to make a call again that Kafka did not answer in time."""
+"""Whether a topic of the transaction cannot be written: a call that Kafka did not answer in time is in vain then."""
 
 
 def _never() -> bool:
@@ -101,8 +101,8 @@ class TransactionalProducer:
     """One transactional id, held by one instance: a newer one fences the older.
 
     Every method raises KafkaException for an error that the owner must recover from (`errors.recovery`); errors that
-    only ask to call again are called again here, until the deadline passes, or there is no hope, which raises the last
-    of them.
+    only ask to call again are called again here, until the deadline passes or a topic proves unwritable, which raises
+    the last of them.
     """
 
     def __init__(self, connection: Connection, transactional_id: str, timeout_ms: int, **options: Any) -> None:

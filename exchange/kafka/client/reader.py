@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection, Login
-from exchange.kafka.client.errors import translate
+from exchange.kafka.client.errors import raise_lasting, translate
+from exchange.kafka.client.groupless import groupless_consumer
 from exchange.kafka.client.message import Message
-from exchange.names import tail_group
 
 _BATCH = 1000
 _WAIT_SECONDS = 0.5
@@ -22,20 +22,8 @@ class PartitionTail:
         self, connection: Connection, partitions: list[tuple[str, int]], start: int = OFFSET_BEGINNING
     ) -> None:
         self._login = Login(connection)
-        self._consumer = Consumer(
-            connection.config(
-                error_cb=self._login,
-                group_id=tail_group(connection.username),  # the client wants one; nothing is ever committed
-                enable_auto_commit=False,
-                enable_auto_offset_store=False,
-                enable_partition_eof=True,
-                isolation_level="read_committed",
-                auto_offset_reset="error",
-                allow_auto_create_topics=False,
-                fetch_wait_max_ms=50,
-                fetch_queue_backoff_ms=5,
-                queued_min_messages=5000,
-            )
+        self._consumer = groupless_consumer(
+            connection, error_cb=self._login, auto_offset_reset="error", queued_min_messages=5000
         )
         self._behind = set(partitions)
         self._consumer.assign([TopicPartition(topic, partition, start) for topic, partition in partitions])
@@ -64,11 +52,8 @@ class PartitionTail:
             elif problem.code() == KafkaError._PARTITION_EOF:
                 self._login.answered()
                 self._behind.discard(place)
-            elif not problem.retriable() and problem.code() not in (
-                KafkaError._TRANSPORT,
-                KafkaError._ALL_BROKERS_DOWN,
-            ):
-                raise translate(problem, f"reading {message.topic()}")
+            else:
+                raise_lasting(problem, f"reading {message.topic()}")
         if records:
             self._login.answered()
         return records

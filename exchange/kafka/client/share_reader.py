@@ -6,19 +6,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from exchange.errors import Action, ExchangeError
 from exchange.kafka.client.connection import Connection, Login
-from exchange.kafka.client.errors import error_of, translate
+from exchange.kafka.client.errors import error_of, is_position_lost, raise_lasting, translate
 from exchange.kafka.client.message import Message
 
-_PASSING = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
-_LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION})
 _CALL_SECONDS = 10.0
 _AWAY = ("E_KAFKA_REFUSED", "E_KAFKA_UNREACHABLE")
 """What a commit meets while Kafka lets its client in no more."""
@@ -203,10 +193,10 @@ class ShareReader:
         if problem.code() == KafkaError._PARTITION_EOF:
             self._at_end.add(message.partition())
             self._ended.add(message.partition())
-        elif problem.code() in _LOST:
+        elif is_position_lost(problem):
             self._lost.add(message.partition())
-        elif not problem.retriable() and problem.code() not in _PASSING:
-            raise translate(problem, f"reading {self._topic}")
+        else:
+            raise_lasting(problem, f"reading {self._topic}")
         return False
 
 

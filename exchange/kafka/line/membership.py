@@ -9,14 +9,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection, log_client_error
-from exchange.kafka.client.errors import error_of, translate
-from exchange.kafka.client.message import Message
+from exchange.kafka.client.errors import ends_membership, error_of, is_position_lost, translate
+from exchange.kafka.client.message import Message, Place
 from exchange.names import TopicName
 
 _log = structlog.get_logger("exchange.kafka")
-
-Place = tuple[str, int]
-"""(topic, partition)."""
 
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 60_000
@@ -45,8 +42,6 @@ _CONSUMER = {
 """Measured values; `fetch.queue.backoff.ms` alone is worth a factor of three."""
 _EARLIEST = -2
 """Kafka's time of the first record of a partition, whatever its time is."""
-_TWIN = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL)
-_OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
 class Membership:
@@ -74,7 +69,7 @@ class Membership:
         self._consumer = Consumer(self._config)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in _TWIN:
+        if ends_membership(error):
             self._refused(error)
         log_client_error(error)
 
@@ -146,7 +141,7 @@ class Membership:
                 return []
             return [first, *self._consumer.consume(limit - 1, 0.003)]
         except KafkaException as error:
-            if not error_of(error).fatal() and error_of(error).code() not in _TWIN:
+            if not ends_membership(error_of(error)):
                 raise translate(error, "reading") from None
             self._refused(error_of(error))
             return []
@@ -154,7 +149,7 @@ class Membership:
     def _is_refusal(self, message: Any) -> bool:
         """Noted before the next call of the client, which may serve the revocation that follows a twin's coming."""
         error = message.error()
-        if error is not None and (error.fatal() or error.code() in _TWIN):
+        if error is not None and ends_membership(error):
             self._refused(error)
         return self._fatal is not None
 
@@ -165,14 +160,14 @@ class Membership:
     def _look_at(self, wrong: list[Any]) -> None:
         for message in wrong:
             error = message.error()
-            if error.fatal() or error.code() in _TWIN:
+            if ends_membership(error):
                 self._held = False  # or not: among many messages the order of a revocation and of this is lost
                 self._come_back(error)
                 return
             if error.code() == KafkaError._PARTITION_EOF:
                 self.ended.add((message.topic(), message.partition()))
                 continue
-            if error.code() in _OUT_OF_RANGE:
+            if is_position_lost(error):
                 self.lost.add((message.topic(), message.partition()))
             _log.warning("kafka.read", topic=message.topic(), partition=message.partition(), error=error.name())
 

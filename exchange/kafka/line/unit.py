@@ -54,7 +54,7 @@ class Unit(Protocol):
         ...
 
     def unwritable(self) -> bool:
-        """Whether the transaction will never be answered: Kafka is silent while one of its topics is gone.
+        """Whether a topic of the transaction cannot be written. It is never answered then: Kafka is silent about it.
 
         Asked every few seconds while it is not answered, in a thread of its own; the line's thread waits meanwhile.
         """

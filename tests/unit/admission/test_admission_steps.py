@@ -18,8 +18,7 @@ from exchange.avro.record_schema import RecordSchema
 from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
-from exchange.kafka.client.batch_partitioner import partitions_of_keys
-from exchange.kafka.client.partitioner import partition_of
+from exchange.kafka.client.partitioner import partition_of, partitions_of_keys
 from exchange.kafka.line.unit import record_type_of
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import Department, RecordType, inbox_topic

@@ -25,12 +25,12 @@ class Log:
     def ends(self) -> dict[tuple[str, int], int]:
         return {place: len(days) for place, days in self._days.items()}
 
-    def offsets_for_time(self, partitions: Any, time_ms: int) -> dict[tuple[str, int], int]:
+    def offsets_for_time(self, partitions: Any, time_ms: int) -> dict[tuple[str, int], int | None]:
         self.asked |= set(partitions)
         found = {}
         for place in partitions:
             times = [(NOW - timedelta(days=days)).timestamp() * 1000 for days in self._days[place]]
-            found[place] = next((offset for offset, at in enumerate(times) if at >= time_ms), -1)
+            found[place] = next((offset for offset, at in enumerate(times) if at >= time_ms), None)
         return found
 
 

@@ -92,10 +92,10 @@ class Times:
     def end_offsets(self, partitions: Iterable[Place]) -> dict[Place, int]:
         return {place: len(self.times[place]) for place in partitions}
 
-    def offsets_for_time(self, partitions: Iterable[Place], time_ms: int) -> dict[Place, int]:
+    def offsets_for_time(self, partitions: Iterable[Place], time_ms: int) -> dict[Place, int | None]:
         self.asked += 1
         return {
-            place: next((number for number, at in enumerate(self.times[place]) if at >= time_ms), -1)
+            place: next((number for number, at in enumerate(self.times[place]) if at >= time_ms), None)
             for place in partitions
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exchange.backoff import Backoff
 from exchange.embedded.kafka import jars as jars_module
 from exchange.embedded.kafka.jar_lock import LOCK_FILE, LockedJar, kafka_version, read_lock, write_lock
 from exchange.embedded.kafka.jars import JarCache
@@ -73,7 +74,7 @@ def repository() -> Iterator[Repository]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jars_module, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(jars_module, "_BACKOFF", Backoff(first=0.01, longest=0.04))
 
 
 def test_an_empty_cache_is_filled_and_nothing_is_fetched_twice(repository: Repository, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from exchange.backoff import Backoff
 from exchange.clock import Deadline
 from exchange.embedded.processes import ChildProcess, Command, RestartRule, Supervisor
 from exchange.errors import ExchangeError
@@ -156,7 +157,7 @@ def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_again_and_again_is_given_up_and_its_log_is_shown(tmp_path: Path) -> None:
-    rule = RestartRule(most=3, within=60, first_pause=0.01, longest_pause=0.02)
+    rule = RestartRule(most=3, within=60, backoff=Backoff(first=0.01, longest=0.02))
     with Supervisor(tmp_path, rule) as supervisor:
         supervisor.start("sick", (sys.executable, "-c", "raise SystemExit('E_KAFKA_REFUSED: wrong secret')"))
 
@@ -214,5 +215,5 @@ def test_all_are_stopped_the_latest_first(tmp_path: Path) -> None:
 
 
 def test_pauses_grow_and_end() -> None:
-    rule = RestartRule(most=6, first_pause=0.5, longest_pause=4.0)
+    rule = RestartRule(most=6, backoff=Backoff(first=0.5, longest=4.0))
     assert [rule.pause(recent) for recent in range(7)] == [0.0, 0.5, 1.0, 2.0, 4.0, 4.0, None]

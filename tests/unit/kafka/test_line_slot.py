@@ -1,27 +1,94 @@
 """When a unit that failed is built again."""
 
-import time
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+from structlog.testing import capture_logs
+
+from exchange.clock import Deadline
+from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
+from exchange.kafka.line.builder import Builder
 from exchange.kafka.line.slot import Slot, SlotState
-from exchange.kafka.line.unit import UnitId
-from exchange.names import RecordType
+from exchange.kafka.line.unit import Unit, UnitId
+from exchange.names import RecordType, TopicName
+
+OURS = UnitId(RecordType("population.resident"), 0)
 
 
-def slot() -> Slot:
-    nowhere = Connection("127.0.0.1:1", "PLAINTEXT", "", "somebody", None, "")
-    return Slot(UnitId(RecordType("population.resident"), 0), "admission", nowhere)
+class Factory:
+    """Makes nothing."""
+
+    def topics(self) -> list[TopicName]:
+        return []
+
+    def unit(self, record_type: RecordType, partition: int) -> Unit:
+        raise ValueError("a value of a record")
+
+    def refused(self, record_type: RecordType, partition: int, topics: frozenset[str]) -> None:
+        assert (record_type, partition, topics) == (*OURS, frozenset())
 
 
-def test_a_unit_that_fails_again_and_again_is_left_alone_for_longer_and_longer() -> None:
-    one = slot()
-    pauses = [one.fail(away=False) for _ in range(2_000)]
+@pytest.fixture
+def one() -> Iterator[Slot]:
+    without_secret = Connection("127.0.0.1:1", "SASL_PLAINTEXT", "SCRAM-SHA-512", "somebody", None, "")
+    builder = Builder(without_secret, "admission", Factory())
+    yield Slot(OURS, builder)
+    builder.close()
+
+
+def told(slot: Slot, error: Exception, times: int = 1) -> list[Any]:
+    """What is told of failures in a row."""
+    with capture_logs() as lines:
+        for _ in range(times):
+            slot.fail(error)
+    return lines
+
+
+def test_a_unit_that_fails_again_and_again_is_left_alone_for_longer_and_longer(one: Slot) -> None:
+    pauses = [line["again_in_seconds"] for line in told(one, ExchangeError("E_KAFKA"), 2_000)]
     assert pauses[:4] == [0.2, 0.4, 0.8, 1.6]
     assert max(pauses) == pauses[-1] == 30
     assert one.state is SlotState.WAITING
-    assert 29 < one.since - time.monotonic() <= 30
+    one.advance(lambda _: set())
+    assert one.state is SlotState.WAITING
 
 
-def test_a_unit_is_built_soon_after_an_outage_however_long_it_was() -> None:
-    one = slot()
-    assert max(one.fail(away=True) for _ in range(2_000)) == 2
+def test_a_unit_is_built_soon_after_an_outage_however_long_it_was(one: Slot) -> None:
+    lines = told(one, ExchangeError("E_KAFKA_UNREACHABLE"), 2_000)
+    assert max(line["again_in_seconds"] for line in lines) == 2
+
+
+def test_a_fault_of_ours_is_told_by_kind_and_place_and_never_by_its_text(one: Slot) -> None:
+    def act() -> None:
+        raise ValueError("a value of a record")
+
+    with capture_logs() as lines:
+        assert not one.guarded(act)
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["code"]) == ("line.unit_rebuilt", "error", "E_INTERNAL")
+    assert line["detail"].startswith("ValueError in act:")
+
+
+def test_a_twin_is_not_judged_by_a_transaction(one: Slot) -> None:
+    (line,) = told(one, ExchangeError("E_WORKER_TWIN"))
+    assert (line["code"], line["log_level"]) == ("E_KAFKA_MEMBERSHIP", "warning")
+
+
+def test_a_held_unit_is_built_at_once_when_no_other_worker_reads_a_part_of_it(one: Slot) -> None:
+    one.keep(frozenset({"inbox.population.resident.civil-affairs"}))
+    one.advance(lambda unit: {"inbox.population.resident.civil-affairs", "inbox.population.resident.health"})
+    assert one.state is SlotState.HELD
+    one.keep(frozenset({"inbox.population.resident.civil-affairs", "inbox.population.resident.health"}))
+    one.advance(lambda unit: {"inbox.population.resident.civil-affairs", "inbox.population.resident.health"})
+    assert one.state is SlotState.BUILDING
+
+
+def test_a_build_that_fails_is_told_and_tried_again_later(one: Slot) -> None:
+    one.keep(frozenset())
+    with capture_logs() as lines:
+        deadline = Deadline.after(15)
+        while not lines and not deadline.passed:
+            one.advance(lambda _: set())
+    assert (lines[0]["code"], one.state) == ("E_KAFKA_REFUSED", SlotState.WAITING)

@@ -53,7 +53,7 @@ class EmbeddedPostgres:
         self._port_file = self.folder / "port.json"
         self._lock = RunningLock(self.folder)
         self._child: ChildProcess | None = None
-        self._port = 0
+        self._port: int | None = None
 
     @property
     def running(self) -> bool:
@@ -208,8 +208,8 @@ class EmbeddedPostgres:
         try:
             kept = int(json.loads(self._port_file.read_text(encoding="ascii")))
         except (OSError, ValueError):
-            kept = 0
-        port = kept if kept and is_free(kept) else free_port()
+            kept = None
+        port = kept if kept is not None and is_free(kept) else free_port()
         write_private(self._port_file, f"{port}\n")
         return port
 

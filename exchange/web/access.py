@@ -48,7 +48,7 @@ class Caller:
     role: str
     department: Department | None
     """Of the role `department` only."""
-    token: str = ""
+    token: str
     """Which token it showed: its requests are counted under it."""
 
     @property

@@ -106,7 +106,7 @@ class SeqMark:
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seq = await run_in_threadpool(self._service.ledger.wait, -1, 0)
+                seq = await run_in_threadpool(self._service.ledger.read, lambda state: state.seq)
                 message["headers"] = [*message.get("headers", ()), (SEQ.encode(), str(seq).encode())]
             await send(message)
 

@@ -105,7 +105,7 @@ class EmbeddedKafka:
     @property
     def log(self) -> Path:
         """What the (first) node writes; `nodes` tells of each."""
-        return self.folder.log(self._kept_nodes()[0])
+        return self.folder.log(self._kept_nodes()[0].id)
 
     @property
     def running(self) -> bool:
@@ -127,7 +127,7 @@ class EmbeddedKafka:
     def nodes(self) -> list[NodeState]:
         """Every node of the folder. Raises ExchangeError(E_EMBEDDED) when nothing was ever started there."""
         return [
-            NodeState(node.id, bootstrap_servers([node]), self._process(node.id).pid, self.folder.log(node))
+            NodeState(node.id, bootstrap_servers([node]), self._process(node.id).pid, self.folder.log(node.id))
             for node in self._kept_nodes()
         ]
 
@@ -256,8 +256,7 @@ class EmbeddedKafka:
 
     def _process(self, number: int) -> NodeProcess:
         if number not in self._processes:
-            node = Node(number, 0, 0)
-            self._processes[number] = NodeProcess(number, self.folder.node(node), self.folder.log(node))
+            self._processes[number] = NodeProcess(number, self.folder.node(number), self.folder.log(number))
         return self._processes[number]
 
     def _all(self) -> list[NodeProcess]:
@@ -282,7 +281,7 @@ class EmbeddedKafka:
         several = len(self._kept_nodes()) > 1
         heap = self._options.heap_megabytes or (_HEAP_MEGABYTES_OF_SEVERAL if several else _HEAP_MEGABYTES)
         options = (f"-Xms{heap}m", f"-Xmx{heap}m", *_QUICK_JAVA, *(_QUIET if several else ()))
-        main = ("kafka.Kafka", str(self.folder.properties(node)))
+        main = ("kafka.Kafka", str(self.folder.properties(node.id)))
         arguments = java.command(self._options.jars.class_path(), self.folder.temporary, options, main)
         self._process(node.id).launch(arguments, lock, detached)
 
@@ -299,7 +298,7 @@ class EmbeddedKafka:
         ended = [node for node in nodes if not self._process(node.id).running]
         if waiting or ended:
             what = "ended at once" if ended else "did not answer in time"
-            log = self.folder.log((ended or waiting)[0])
+            log = self.folder.log((ended or waiting)[0].id)
             raise ExchangeError("E_EMBEDDED", f"Kafka {what}; its log {log} ends with:\n{tail(log)}")
 
     def _admin_of(self, node: Node) -> Admin:

@@ -131,14 +131,14 @@ class _Download:
         """Bring one jar, going on as long as attempts bring bytes. Raises ExchangeError(E_JARS)."""
         part = self._folder / (jar.file_name + ".part")
         self._counter.add(min(_size(part), jar.size))
-        problem = ""
+        problem: str | None = None
         fruitless = 0
         while fruitless < _FRUITLESS_ATTEMPTS:
             if fruitless and self.stop.wait(_BACKOFF.pause(fruitless)):
                 return
             before = _size(part)
             problem = self._attempt(jar, part)
-            if not problem:
+            if problem is None:
                 part.replace(self._folder / jar.file_name)
                 return
             if problem == _WRONG_BYTES and before == 0:
@@ -146,8 +146,8 @@ class _Download:
             fruitless = 0 if _size(part) > before else fruitless + 1
         raise ExchangeError("E_JARS", f"{jar.file_name} from {self._address}: {problem}")
 
-    def _attempt(self, jar: LockedJar, part: Path) -> str:
-        """Go on with `part`; what went wrong, or an empty text when it is whole."""
+    def _attempt(self, jar: LockedJar, part: Path) -> str | None:
+        """Go on with `part`; what went wrong, or None when it is whole."""
         try:
             self._receive(jar, part)
         except (httpx.TransportError, httpx.HTTPStatusError) as error:
@@ -155,7 +155,7 @@ class _Download:
         except OSError as error:
             raise ExchangeError("E_JARS", f"{part} cannot be written: {error.strerror}") from None
         if _is_whole(part, jar):
-            return ""
+            return None
         if _size(part) >= jar.size:
             self._forget(part)
             return _WRONG_BYTES

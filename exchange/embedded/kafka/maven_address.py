@@ -27,17 +27,17 @@ def _central() -> str:
     return str(MAVEN_CENTRAL_URL)
 
 
-def _mirror(file: Path) -> str:
+def _mirror(file: Path) -> str | None:
     try:
         # The user's own file on the user's own machine, as trusted as the user.
         root = ElementTree.parse(file).getroot()  # noqa: S314
     except (OSError, ElementTree.ParseError):
-        return ""
+        return None
     for mirror in root.iterfind(".//{*}mirrors/{*}mirror"):
         url = (mirror.findtext("{*}url") or "").strip()
         if _covers_central((mirror.findtext("{*}mirrorOf") or "").strip()) and url.startswith(("http://", "https://")):
             return url
-    return ""
+    return None
 
 
 def _covers_central(mirror_of: str) -> bool:

@@ -53,21 +53,21 @@ class KafkaFolder:
         """What Java unpacks and leaves behind."""
         return self.root / "tmp"
 
-    def node(self, node: Node) -> Path:
+    def node(self, number: int) -> Path:
         """Everything of one node."""
-        return self.root / f"node-{node.id}"
+        return self.root / f"node-{number}"
 
-    def data(self, node: Node) -> Path:
+    def data(self, number: int) -> Path:
         """The log directory of one node."""
-        return self.node(node) / "data"
+        return self.node(number) / "data"
 
-    def properties(self, node: Node) -> Path:
+    def properties(self, number: int) -> Path:
         """The settings of one node. They hold secrets."""
-        return self.node(node) / "server.properties"
+        return self.node(number) / "server.properties"
 
-    def log(self, node: Node) -> Path:
+    def log(self, number: int) -> Path:
         """What the broker writes while it runs."""
-        return self.node(node) / "kafka.log"
+        return self.node(number) / "kafka.log"
 
     def secrets(self) -> Secrets:
         """The kept secrets, made at the first call."""
@@ -107,12 +107,12 @@ def choose_nodes(folder: KafkaFolder, count: int) -> tuple[Node, ...]:
     taken: set[int] = set()
     nodes = []
     for number in range(1, count + 1):
-        old = kept.get(number, Node(number, 0, 0))
-        ports = [port if port and is_free(port) else 0 for port in (old.port, old.controller_port)]
-        for at, port in enumerate(ports):
-            ports[at] = port or free_port(frozenset(taken))
-            taken.add(ports[at])
-        nodes.append(Node(number, ports[0], ports[1]))
+        old = kept.get(number)
+        ports = []
+        for kept_port in (None, None) if old is None else (old.port, old.controller_port):
+            ports.append(kept_port if kept_port is not None and is_free(kept_port) else free_port(frozenset(taken)))
+            taken.add(ports[-1])
+        nodes.append(Node(number, *ports))
     kept_controllers = {one.controller_port for one in kept.values()}
     if count > 1 and _formatted(folder) and not kept_controllers & {node.controller_port for node in nodes}:
         raise ExchangeError("E_EMBEDDED", f"others took the controller ports of all nodes, see {folder.ports_file}")
@@ -123,9 +123,9 @@ def choose_nodes(folder: KafkaFolder, count: int) -> tuple[Node, ...]:
 def write_properties(folder: KafkaFolder, nodes: Sequence[Node], extra: Mapping[str, str]) -> None:
     """Write `server.properties` of every node."""
     for node in nodes:
-        folder.node(node).mkdir(parents=True, exist_ok=True)
-        text = server_properties(node, nodes, folder.data(node), folder.secrets(), extra)
-        write_private(folder.properties(node), text)
+        folder.node(node.id).mkdir(parents=True, exist_ok=True)
+        text = server_properties(node, nodes, folder.data(node.id), folder.secrets(), extra)
+        write_private(folder.properties(node.id), text)
 
 
 def format_storage(folder: KafkaFolder, nodes: Sequence[Node], class_path: str) -> None:
@@ -143,11 +143,11 @@ def format_storage(folder: KafkaFolder, nodes: Sequence[Node], class_path: str) 
 
     def format_one(node: Node) -> None:
         # Whatever an interrupted formatting left is worth nothing: no broker ever ran on it.
-        shutil.rmtree(folder.data(node), ignore_errors=True)
-        arguments = folder.node(node) / "format.arguments"
+        shutil.rmtree(folder.data(node.id), ignore_errors=True)
+        arguments = folder.node(node.id) / "format.arguments"
         # The secret goes by a file, because a command line is readable for everybody on the machine.
         write_private(arguments, f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={folder.secrets().admin}]\n")
-        main = (*tool, *quorum, "--config", str(folder.properties(node)), f"@{arguments}")
+        main = (*tool, *quorum, "--config", str(folder.properties(node.id)), f"@{arguments}")
         try:
             _run(java.command(class_path, folder.temporary, _SHORT_LIVED, main))
         finally:
@@ -158,12 +158,12 @@ def format_storage(folder: KafkaFolder, nodes: Sequence[Node], class_path: str) 
     write_private(folder.formatted_file, f"{len(nodes)}\n")
 
 
-def _formatted(folder: KafkaFolder) -> int:
-    """For how many nodes the folder was formatted; 0 = not yet."""
+def _formatted(folder: KafkaFolder) -> int | None:
+    """For how many nodes the folder was formatted; None before that is done."""
     try:
         return int(folder.formatted_file.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return 0
+        return None
 
 
 def _run(command: Sequence[str]) -> None:

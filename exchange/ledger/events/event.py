@@ -14,7 +14,14 @@ from typing import Any, NamedTuple, NoReturn
 
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
-from exchange.ledger.events.canonical import canonical, is_settled, quote, read_as_written, read_strictly, write_plain
+from exchange.ledger.events.canonical import (
+    canonical,
+    has_canonical_numbers,
+    quote,
+    read_as_written,
+    read_strictly,
+    write_sorted,
+)
 from exchange.record import Headers
 
 FIRST_HASH = "0" * 64
@@ -162,7 +169,7 @@ def _as_written(line: str) -> LedgerEvent | None:
         bare = line.rstrip("\r\n")
         value = read_as_written(bare)
         at, data = value["at"], value["data"]
-        text = write_plain(data)
+        text = write_sorted(data)
         event = LedgerEvent(
             seq=value["seq"],
             event=intern(value["event"]),
@@ -176,7 +183,7 @@ def _as_written(line: str) -> LedgerEvent | None:
             text=text,
         )
         parse_time(at)
-        same = _line(event) == bare and is_settled(text) and event.seq >= 0 and (event.offset or 0) >= 0
+        same = _line(event) == bare and has_canonical_numbers(text) and event.seq >= 0 and (event.offset or 0) >= 0
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return event if same and isinstance(data, dict) else None

@@ -31,8 +31,8 @@ class Problem:
     meaning: str
     detail: str
     advice: str
-    retry_seconds: str = ""
-    """When to try again; empty when nobody can tell."""
+    retry_seconds: str | None = None
+    """When to try again; None when nobody can tell."""
 
     @property
     def demands(self) -> list[str]:
@@ -42,7 +42,7 @@ class Problem:
     @classmethod
     def of(cls, error: ExchangeError) -> "Problem":
         """What an error of ours says."""
-        seconds = str(error.seconds) if isinstance(error, RateLimitError) else ""
+        seconds = str(error.seconds) if isinstance(error, RateLimitError) else None
         entry = error.entry
         return cls(status_of(error), error.code, entry.meaning, error.detail, entry.advice, seconds)
 
@@ -50,7 +50,7 @@ class Problem:
     def told(cls, answer: httpx.Response) -> "Problem":
         """What a problem document of the API says."""
         said = answer.json()
-        seconds = answer.headers.get("retry-after", "")
+        seconds = answer.headers.get("retry-after")
         return cls(answer.status_code, said["code"], said["title"], said["detail"], said["advice"], seconds)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from exchange.calendar import day_in_shanghai
 from exchange.errors import TABLE, ExchangeError
-from exchange.ledger.state.ledger_state import DemandState
+from exchange.ledger.state.ledger_state import DemandState, LedgerState
 from exchange.web.console import overview as counted
 from exchange.web.console.client import path_of
 from exchange.web.console.entrance import Signed, api_of, names_of
@@ -159,7 +159,7 @@ def _reports(pages: APIRouter, service: Service) -> None:
             raise ExchangeError("E_ROLE")
         present = day_in_shanghai(service.clock.now()).year
         first = await run_in_threadpool(service.ledger.read, _first_year)
-        years = list(range(present, min(first, present) - 1, -1))
+        years = list(range(present, (present if first is None else min(first, present)) - 1, -1))
         return show(request, look, "report", names=await names_of(request), years=years)
 
     @pages.get("/report/{year}.{form}")
@@ -201,7 +201,7 @@ def _next_due(demand: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
     return next(iter(waiting or running[-1:]), ("", None))
 
 
-def _first_year(state: Any) -> int:
-    """The year of the first demand."""
+def _first_year(state: LedgerState) -> int | None:
+    """The year of the first demand; None before there is one."""
     first = next(iter(state.demands.values()), None)
-    return 9999 if first is None else day_in_shanghai(first.submitted).year
+    return None if first is None else day_in_shanghai(first.submitted).year

@@ -42,7 +42,7 @@ class Input:
     choices: tuple[str, ...] = ()
     masked: bool = False
     """Whether fields are chosen with masks."""
-    sent_as: str = ""
+    sent_as: str | None = None
     """Member of the command, when it has another name."""
 
 
@@ -236,7 +236,7 @@ def _named(*forms: Form) -> Mapping[str, Form]:
     return {form.name: form for form in forms}
 
 
-def _demand(name: str, *inputs: Input, like: str = "", **more: Any) -> Form:
+def _demand(name: str, *inputs: Input, like: str | None = None, **more: Any) -> Form:
     """The form of a step on a demand; `like` names its row of the table when that has another name."""
     return Form(name, inputs, DEMAND_STEPS[like or name], **{"path": (like or name,), **more})
 

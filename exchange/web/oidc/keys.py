@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 from joserfc.errors import JoseError
@@ -59,6 +60,13 @@ class FileKeys:
             return self._read[1]
 
 
+class _Fetched(NamedTuple):
+    """Keys that were fetched, and when, by the monotonic clock."""
+
+    keys: KeySet
+    at: float
+
+
 class FetchedKeys:
     """Keys at an address, fetched when they are needed, when they have aged, and when a token names an unknown one."""
 
@@ -69,25 +77,26 @@ class FetchedKeys:
         self._pause = pause_seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._keys: KeySet | None = None
-        self._fetched = self._looked = float("-inf")
+        self._last: _Fetched | None = None
+        self._looked: float | None = None
 
     def current(self, unknown: bool = False) -> KeySet:
         """The keys at the address, or those that were there last. Raises ExchangeError(E_ISSUER)."""
         with self._lock:
             now = self._monotonic()
-            aged = now - self._fetched > _FRESH_SECONDS
-            if (aged or unknown) and now - self._looked >= self._pause:
+            aged = self._last is None or now - self._last.at > _FRESH_SECONDS
+            pausing = self._looked is not None and now - self._looked < self._pause
+            if (aged or unknown) and not pausing:
                 self._look(now)
-            if self._keys is None or now - self._fetched > _KEPT_SECONDS:
+            if self._last is None or now - self._last.at > _KEPT_SECONDS:
                 raise ExchangeError("E_ISSUER")
-            return self._keys
+            return self._last.keys
 
     def _look(self, now: float) -> None:
         self._looked = now
         try:
             answer = httpx.get(self._url, timeout=_ANSWER_SECONDS, trust_env=False).raise_for_status()
-            self._keys, self._fetched = _parsed(answer.content), now
+            self._last = _Fetched(_parsed(answer.content), now)
         except (httpx.HTTPError, ExchangeError) as error:
             _log.warning("web.issuer-keys", fault=type(error).__name__)
 

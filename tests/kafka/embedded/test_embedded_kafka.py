@@ -100,11 +100,11 @@ def test_secrets_are_private_and_on_no_command_line(kafka: EmbeddedKafka) -> Non
         if file.stat().st_mode & 0o077 == 0
     ]
     assert len(secrets) == 2
-    assert kafka.folder.properties(node).stat().st_mode & 0o077 == 0
+    assert kafka.folder.properties(node.id).stat().st_mode & 0o077 == 0
     process = psutil.Process(kafka.pid)
     shown = " ".join([*process.cmdline(), *process.parent().cmdline(), *process.environ().values()])
     assert not any(secret in shown or secret in kafka.log.read_text() for secret in secrets)
-    assert not any(file.suffix == ".arguments" for file in kafka.folder.node(node).iterdir())
+    assert not any(file.suffix == ".arguments" for file in kafka.folder.node(node.id).iterdir())
 
 
 def test_everything_it_writes_lies_in_its_folder(kafka: EmbeddedKafka) -> None:

@@ -240,6 +240,6 @@ def test_every_node_listens_on_loopback_only_and_shows_no_secret(three_nodes: Em
         listening = [one.laddr for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
         assert {one.port for one in listening} == {node.port, node.controller_port}
         assert {one.ip.removeprefix("::ffff:") for one in listening} == {"127.0.0.1"}
-        assert three_nodes.folder.properties(node).stat().st_mode & 0o077 == 0
-        shown = " ".join([*process.cmdline(), *process.environ().values(), three_nodes.folder.log(node).read_text()])
+        assert three_nodes.folder.properties(node.id).stat().st_mode & 0o077 == 0
+        shown = " ".join([*process.cmdline(), *process.environ().values(), three_nodes.folder.log(node.id).read_text()])
         assert not any(secret in shown for secret in secrets)

@@ -12,12 +12,12 @@ from starlette.types import ASGIApp
 from exchange.errors import ExchangeError
 from exchange.observe.logs import get_logger
 from exchange.web.access import Gate
-from exchange.web.console import act, entrance, look
+from exchange.web.console import actions, pages, sign_in
 from exchange.web.console.client import Problem, RefusedError
-from exchange.web.console.entrance import AwayError, signed
 from exchange.web.console.headers import Guarded
-from exchange.web.console.pages import NO_NAMES, STYLE, Failure, Look, Names, language_of, show
+from exchange.web.console.rendering import NO_NAMES, STYLE, Failure, Look, Names, language_of, show
 from exchange.web.console.session import PATH
+from exchange.web.console.sign_in import AwayError, signed
 from exchange.web.service import Service
 
 _FRAMEWORK: Final = {404: "E_NOT_FOUND", 405: "E_METHOD"}
@@ -44,7 +44,7 @@ def _console(whole: ASGIApp, service: Service, gate: Gate) -> FastAPI:
     def style() -> Response:
         return Response(STYLE, media_type="text/css", headers={"cache-control": "public, max-age=86400"})
 
-    for router in (entrance.router(), act.router(), look.router(service)):
+    for router in (sign_in.router(), actions.router(), pages.router(service)):
         app.include_router(router)
     return app
 
@@ -54,7 +54,7 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(AwayError)
     async def _away(request: Request, error: AwayError) -> Response:
-        return entrance.away(request, error)
+        return sign_in.away(request, error)
 
     @app.exception_handler(RefusedError)
     async def _refused(request: Request, error: RefusedError) -> Response:
@@ -73,7 +73,7 @@ def _tell_errors(app: FastAPI) -> None:
         try:
             signed(request)
         except AwayError as nobody:
-            return entrance.away(request, nobody)
+            return sign_in.away(request, nobody)
         return _message(request, Problem.of(ExchangeError(_FRAMEWORK.get(error.status_code, "E_REQUEST"))))
 
     @app.exception_handler(Exception)

@@ -1,287 +1,207 @@
-"""Makes the pages: templates that escape everything, words in the reader's language, names instead of slugs."""
+"""The pages to look at: each shows what the API answers to who signed in."""
 
-import hashlib
-import re
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from fractions import Fraction
 from typing import Any, Final
-from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import Response
 
-from exchange.calendar import ZONE
-from exchange.catalogue.words import REGISTRIES, Text, source
-from exchange.clock import format_time, parse_time
-from exchange.ledger.state.ledger_state import LedgerState
-from exchange.web.access import AUDITOR, OPERATOR, SUPERVISOR, Caller
-from exchange.web.console.client import Problem
-from exchange.web.console.session import PATH, Session
-from exchange.web.console.words.errors import ERRORS
-from exchange.web.console.words.pages import WORDS
-from exchange.web.report.page import percent
+from exchange.calendar import day_in_shanghai
+from exchange.errors import TABLE, ExchangeError
+from exchange.ledger.state.ledger_state import DemandState, LedgerState
+from exchange.web.console import overview as counted
+from exchange.web.console.client import path_of
+from exchange.web.console.detail_pages import show_correction, show_demand, show_grant, show_resource
+from exchange.web.console.headers import with_inline_style
+from exchange.web.console.rendering import asked_of, departments, now_text, places_of, registries, show, words
+from exchange.web.console.sign_in import Signed, api_of, names_of
+from exchange.web.service import Service
 
-LANGUAGES: Final = ("zh", "en")
-LANGUAGE_COOKIE: Final = "exchange_language"
-_FOLDER: Final = Path(__file__).parent
-STYLE: Final = (_FOLDER / "style.css").read_text(encoding="utf-8")
-_STYLE_MARK: Final = hashlib.sha256(STYLE.encode()).hexdigest()[:12]
-_PLACES: Final = ("", "demands", "grants", "corrections", "catalogue")
-_OVERSEEN: Final = ("books", "report")
-_QUARANTINE: Final = "quarantine"
-_UNKNOWN_OUTCOME: Final = 500
-"""From this status on a command may have been done: the form keeps its idempotency key."""
-_ACCEPTED: Final = re.compile(r"\s*(zh|en)\b[^,;]*(?:;\s*q=([^,;]*))?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Who looks, and in which language."""
-
-    lang: str
-    session: Session | None = None
-    caller: Caller | None = None
+TARGET: Final = 0.6
+"""What the rate is to be above (the plan's target)."""
+_PAGE: Final = 50
+_BOOKS: Final = (
+    ("books_admission", ("taken", "admitted", "unchanged", "superseded", "quarantined", "expired")),
+    (
+        "books_shares",
+        ("taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined", "in_flight"),
+    ),
+)
+_FORMS: Final = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A form that was sent and not taken: it is shown again as it was filled in."""
+def router(service: Service) -> APIRouter:
+    """The paths of the pages to look at."""
+    pages = APIRouter()
+    _first_page(pages, service)
+    _lists(pages, service)
+    _overseen(pages, service)
+    _reports(pages, service)
+    _things(pages)
+    return pages
 
-    form: str
-    problem: Problem
-    posted: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What departments and resources are called."""
-
-    departments: Mapping[str, Text]
-    resources: Mapping[str, Text]
-
-    @classmethod
-    def of(cls, state: LedgerState) -> "Names":
-        """The names in the ledger; the other language's where one is missing."""
-        return cls(
-            {slug: Text(one.name or slug, one.name_en or one.name or slug) for slug, one in state.departments.items()},
-            {code: Text(one.name or code, one.name_en or one.name or code) for code, one in state.resources.items()},
+def _first_page(pages: APIRouter, service: Service) -> None:
+    @pages.get("/")
+    async def overview(request: Request, look: Signed) -> Response:
+        """The rate, what waits for the caller, and what is wrong."""
+        caller, now = look.caller, service.clock.now()
+        assert caller is not None
+        async with api_of(request, look) as api:
+            rate = await api.get("/v1/satisfaction", by="registry")
+        found = await run_in_threadpool(service.ledger.read, lambda state: counted.overview(state, caller, now))
+        return show(
+            request,
+            look,
+            "overview",
+            names=await names_of(request),
+            rate=rate,
+            weight=f"{float(Fraction(rate['weight'])):,.2f}",
+            target=TARGET,
+            registries=sorted(rate["by"]["registry"].items()),
+            states=counted.states(found),
+            late=sorted((who, clock, count) for (who, clock), count in found.late.items()),
+            breaches=counted.causes(found),
+            waiting=found.groups(caller) if counted.waits_for_somebody(caller) else None,
+            now=now_text(now),
         )
 
 
-NO_NAMES: Final = Names({}, {})
+def _lists(pages: APIRouter, service: Service) -> None:
+    record_types = [(name, name) for name in service.schemas.record_types()]
+
+    async def listed(request: Request, look: Signed, path: str, asked: dict[str, str], **more: Any) -> Response:
+        async with api_of(request, look) as api:
+            found = await api.get(path_of(path), limit=_PAGE, **asked)
+        names = await names_of(request)
+        place = "catalogue" if path == "resources" else path
+        return show(
+            request,
+            look,
+            place,
+            names=names,
+            items=found["items"],
+            following=found["next"],
+            departments=departments(names, look.lang),
+            record_types=record_types,
+            now=now_text(service.clock.now()),
+            **more,
+        )
+
+    @pages.get("/demands")
+    async def demands(request: Request, look: Signed) -> Response:
+        """The demands that the caller may see."""
+        asked = asked_of(request, "state", "demander", "provider", "registry", "overdue")
+        states = words(look.lang, "state", [one.value for one in DemandState])
+        more = {"states": states, "registries": registries(look.lang), "next_due": _next_due}
+        return await listed(request, look, "demands", asked, **more)
+
+    @pages.get("/grants")
+    async def grants(request: Request, look: Signed) -> Response:
+        """The grants that the caller may see."""
+        names = ("demander", "provider", "record_type", "active", "ends_within_days", "must_dispose")
+        return await listed(request, look, "grants", asked_of(request, *names))
+
+    @pages.get("/corrections")
+    async def corrections(request: Request, look: Signed) -> Response:
+        """The corrections that the caller may see."""
+        states = words(look.lang, "correction_state", ["submitted", "answered", "closed"])
+        asked = asked_of(request, "state", "demander", "provider", "overdue", "grant")
+        return await listed(request, look, "corrections", asked, states=states)
+
+    @pages.get("/catalogue")
+    async def catalogue(request: Request, look: Signed) -> Response:
+        """What departments offer."""
+        return await listed(request, look, "resources", asked_of(request, "provider", "record_type"))
 
 
-def language_of(request: Request) -> str:
-    """The language of a page: asked for, kept, or the first of the browser's that there is; Chinese otherwise."""
-    for found in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
-        if found in LANGUAGES:
-            return str(found)
-    accepted: list[tuple[float, str]] = []
-    for part in request.headers.get("accept-language", "").split(","):
-        match = _ACCEPTED.match(part)
-        if match is not None:
-            accepted.append((_quality(match[2]), match[1].lower()))
-    return max(accepted, key=lambda one: one[0])[1] if accepted else LANGUAGES[0]
+def _overseen(pages: APIRouter, service: Service) -> None:
+    @pages.get("/books")
+    async def books(request: Request, look: Signed) -> Response:
+        """Whether every record is accounted for."""
+        async with api_of(request, look) as api:
+            found = await api.get("/v1/books")
+        accounts = (
+            [one for one in found["items"] if not one["share"]],
+            [one for one in found["items"] if one["share"]],
+        )
+        tables = [(title, columns, some) for (title, columns), some in zip(_BOOKS, accounts, strict=True)]
+        names = await names_of(request)
+        now = now_text(service.clock.now())
+        return show(request, look, "books", names=names, closed=found["closed"], tables=tables, now=now)
+
+    @pages.get("/quarantine")
+    async def quarantine(request: Request, look: Signed) -> Response:
+        """How many records wait, and why."""
+        async with api_of(request, look) as api:
+            counts = (await api.get("/v1/quarantine", limit=1))["counts"]
+        rows = (
+            None
+            if counts is None
+            else [
+                (slug, code, TABLE[code].meaning if code in TABLE else "", count)
+                for slug, codes in counts.items()
+                for code, count in codes.items()
+            ]
+        )
+        names = await names_of(request)
+        return show(request, look, "quarantine", names=names, counts=rows, now=now_text(service.clock.now()))
 
 
-def _quality(text: str | None) -> float:
-    try:
-        return 1.0 if text is None else float(text)
-    except ValueError:
-        return 0.0
+def _reports(pages: APIRouter, service: Service) -> None:
+    @pages.get("/report")
+    async def report(request: Request, look: Signed) -> Response:
+        """The years of which there is a report. Raises ExchangeError(E_ROLE) for whom the API has none."""
+        assert look.caller is not None
+        if "report" not in places_of(look.caller):
+            raise ExchangeError("E_ROLE")
+        present = day_in_shanghai(service.clock.now()).year
+        first = await run_in_threadpool(service.ledger.read, _first_year)
+        years = list(range(present, (present if first is None else min(first, present)) - 1, -1))
+        return show(request, look, "report", names=await names_of(request), years=years)
+
+    @pages.get("/report/{year}.{form}")
+    async def report_of(request: Request, look: Signed, year: int, form: str) -> Response:
+        """The report of a year, as the API makes it."""
+        if form not in _FORMS:
+            raise ExchangeError("E_NOT_FOUND")
+        async with api_of(request, look) as api:
+            answer = await api.text("/v1/report", {"year": str(year), "form": form})
+        return with_inline_style(Response(answer.content, media_type=_FORMS[form]))
 
 
-def show(
-    request: Request, look: Look, template: str, *, names: Names = NO_NAMES, status: int = 200, **context: Any
-) -> HTMLResponse:
-    """A page. `path`: where it stands, when it answers a form; `failure`: what came of that form."""
-    path = context.pop("path", request.url.path)
-    failure: Failure | None = context.pop("failure", None)
-    asked = {name: value for name, value in request.query_params.items() if name not in ("lang", "signed", "done")}
-    if request.method != "GET":
-        asked = {}
-    other = LANGUAGES[1 - LANGUAGES.index(look.lang)]
-    text = _ENVIRONMENT.get_template(f"{template}.html.jinja").render(
-        {
-            "lang": look.lang,
-            "caller": look.caller,
-            "proof": "" if look.session is None else look.session.form_proof,
-            "names": names,
-            "places": [] if look.caller is None else places_of(look.caller),
-            "here": path.removeprefix(f"{PATH}/").split("/")[0],
-            "other_language": _address(path, {**asked, "lang": other}),
-            "first_page": _address(path, {name: one for name, one in asked.items() if name != "cursor"}),
-            "next_page": lambda cursor: _address(path, {**asked, "cursor": cursor}),
-            "paged": "cursor" in asked,
-            "asked": {name: asked.get(name, "") for name in _FILTERS},
-            "failed": "" if failure is None else failure.form,
-            "refused": None if failure is None else failure.problem,
-            "posted": {} if failure is None else failure.posted,
-            "key_of": lambda form: _key_of(form, failure),
-            "done": "",
-            "now": None,
-            "style_mark": _STYLE_MARK,
-            **context,
-        }
-    )
-    response = HTMLResponse(text, status)
-    if request.query_params.get("lang") in LANGUAGES:
-        response.set_cookie(LANGUAGE_COOKIE, look.lang, max_age=31_536_000, path=PATH, httponly=True, samesite="lax")
-    return response
+def _things(pages: APIRouter) -> None:
+    @pages.get("/demands/{demand}")
+    async def demand(request: Request, look: Signed, demand: str) -> Response:
+        """One demand with its history, and what the caller can do about it."""
+        return await show_demand(request, look, demand)
+
+    @pages.get("/grants/{grant}")
+    async def grant(request: Request, look: Signed, grant: str) -> Response:
+        """One grant with the evidence of its delivery."""
+        return await show_grant(request, look, grant)
+
+    @pages.get("/corrections/{correction}")
+    async def correction(request: Request, look: Signed, correction: str) -> Response:
+        """One correction; to its parties with key and words."""
+        return await show_correction(request, look, correction)
+
+    @pages.get("/catalogue/{resource:path}")
+    async def resource(request: Request, look: Signed, resource: str) -> Response:
+        """One resource with every field."""
+        return await show_resource(request, look, resource)
 
 
-_FILTERS: Final = (
-    "state", "demander", "provider", "registry", "overdue", "record_type", "active", "ends_within_days", "must_dispose",
-    "grant",
-)  # fmt: skip
-"""What the lists can be asked for, as the API names it."""
+def _next_due(demand: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    """The clock that a list shows of a demand: the one that is open, else the last one."""
+    running = [(name, clock) for name, clock in demand["clocks"].items() if clock is not None]
+    waiting = [(name, clock) for name, clock in running if clock["done"] is None]
+    return next(iter(waiting or running[-1:]), ("", None))
 
 
-def asked_of(request: Request, *names: str) -> dict[str, str]:
-    """What a list is asked for. A choice that was left open is not asked for."""
-    return {name: value for name in (*names, "cursor") if (value := request.query_params.get(name))}
-
-
-def departments(names: Names, lang: str) -> list[tuple[str, str]]:
-    """Departments to choose from: (slug, name), by name."""
-    return sorted(((slug, getattr(one, lang)) for slug, one in names.departments.items()), key=lambda one: one[1])
-
-
-def registries(lang: str) -> list[tuple[str, str]]:
-    """Registries to choose from."""
-    return [(slug, getattr(one, lang)) for slug, one in REGISTRIES.items()]
-
-
-def words(lang: str, family: str, names: list[str]) -> list[tuple[str, str]]:
-    """Things to choose from, with the words of `family`."""
-    return [(name, getattr(WORDS[f"{family}.{name}"], lang)) for name in names]
-
-
-def places_of(caller: Caller) -> list[str]:
-    """Where the navigation leads: what the API has for the caller's role."""
-    found = list(_PLACES)
-    if caller.role in (SUPERVISOR, OPERATOR, AUDITOR):
-        found += _OVERSEEN
-    if caller.role == OPERATOR or caller.department is not None:
-        found.append(_QUARANTINE)
-    return found
-
-
-def _address(path: str, asked: Mapping[str, str]) -> str:
-    return f"{path}?{urlencode(asked)}" if asked else path
-
-
-def _key_of(form: str, failure: Failure | None) -> str:
-    """The idempotency key of a form: a double click does nothing twice, and neither does a second try."""
-    if failure is not None and failure.form == form and failure.problem.status >= _UNKNOWN_OUTCOME:
-        kept = next(iter(failure.posted.get("key", ())), "")
-        if kept:
-            return kept
-    return uuid.uuid4().hex
-
-
-# what templates can say
-
-
-@pass_context
-def _t(context: Context, key: str, **values: Any) -> str:
-    words: str = getattr(WORDS[key], context["lang"])
-    return words.format(**values) if values else words
-
-
-@pass_context
-def _named(context: Context, slug: str) -> str:
-    names: Names = context["names"]
-    return str(getattr(names.departments.get(slug, Text(slug, slug)), context["lang"]))
-
-
-@pass_context
-def _resource(context: Context, code: str | None, record_type: str) -> str:
-    names: Names = context["names"]
-    found = names.resources.get(code or "", Text(record_type, record_type))
-    return str(getattr(found, context["lang"]))
-
-
-@pass_context
-def _registry(context: Context, slug: str) -> str:
-    return str(getattr(REGISTRIES.get(slug, Text(slug, slug)), context["lang"]))
-
-
-@pass_context
-def _actor(context: Context, name: str) -> str:
-    key = f"role.{name}"
-    return str(getattr(WORDS[key], context["lang"])) if key in WORDS else _named(context, name)
-
-
-@pass_context
-def _ended(context: Context, reason: str | None) -> str:
-    key = f"end.{reason}"
-    return str(getattr(WORDS[key], context["lang"])) if key in WORDS else reason or ""
-
-
-@pass_context
-def _wrong(context: Context, problem: Problem) -> Mapping[str, str]:
-    """Meaning and advice of an error: in Chinese where they are translated, else as the table of errors has them."""
-    if context["lang"] == "zh" and problem.code in ERRORS:
-        meaning, advice = ERRORS[problem.code]
-        return {"meaning": meaning, "advice": advice}
-    return {"meaning": problem.meaning, "advice": problem.advice}
-
-
-def _moment(text: str | datetime) -> str:
-    """A moment as the clocks of Beijing show it, to the minute."""
-    moment = parse_time(text) if isinstance(text, str) else text
-    return moment.astimezone(ZONE).strftime("%Y-%m-%d %H:%M")
-
-
-def _number(value: float) -> str:
-    return f"{value:,}"
-
-
-def _span(seconds: int, lang: str) -> str:
-    """A length of time in its largest whole unit."""
-    for unit, size in ((Text("天", "day"), 86_400), (Text("小时", "hour"), 3600), (Text("分钟", "minute"), 60)):
-        if seconds and seconds % size == 0:
-            number = seconds // size
-            return f"{number}{unit.zh}" if lang == "zh" else f"{number} {unit.en}{'' if number == 1 else 's'}"
-    return f"{seconds}秒" if lang == "zh" else f"{seconds} s"
-
-
-def _law(text: str, lang: str) -> str:
-    """A standard or law as the catalogue names it, its articles in the language of the page."""
-    return str(getattr(source(text, {}), lang))
-
-
-def now_text(moment: datetime) -> str:
-    """A moment as templates take it."""
-    return format_time(moment.astimezone(UTC))
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, moment=_moment, number=_number, span=_span, law=_law)
-    environment.globals.update(
-        t=_t,
-        has=WORDS.__contains__,
-        named=_named,
-        resource=_resource,
-        registry=_registry,
-        actor=_actor,
-        ended=_ended,
-        wrong=_wrong,
-    )
-    return environment
-
-
-_ENVIRONMENT: Final = _environment()
+def _first_year(state: LedgerState) -> int | None:
+    """The year of the first demand; None before there is one."""
+    first = next(iter(state.demands.values()), None)
+    return None if first is None else day_in_shanghai(first.submitted).year

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from exchange.broker.rate.report import Report
 from exchange.broker.rate.report import report as report_of
 from exchange.web.access import Overseer
-from exchange.web.replays import Replays
+from exchange.web.past import Replays
 from exchange.web.report.page import page
 from exchange.web.report.table import table
 from exchange.web.service import Service

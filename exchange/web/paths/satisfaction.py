@@ -13,7 +13,7 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web.access import Anyone
-from exchange.web.replays import Replays
+from exchange.web.past import Replays
 from exchange.web.service import Service
 
 Group = Literal["registry", "demander", "provider"]

@@ -20,7 +20,7 @@ from exchange.errors import ExchangeError
 from exchange.ledger.events.event import LedgerEvent, write_line
 from exchange.settings import HttpSettings
 from exchange.web.app import create_app
-from exchange.web.replays import Replays
+from exchange.web.past import Replays
 from tests.harness.memory.ledger import chain
 from tests.harness.memory.service import MemoryService, serving
 

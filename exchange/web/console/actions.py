@@ -11,10 +11,10 @@ from starlette.responses import Response
 from exchange.errors import ExchangeError
 from exchange.web.console import steps
 from exchange.web.console.client import Problem, RefusedError, path_of
-from exchange.web.console.entrance import Signed, api_of, posted_by, see
-from exchange.web.console.pages import Failure, Look
+from exchange.web.console.detail_pages import show_correction, show_demand, show_grant, show_resource
+from exchange.web.console.rendering import Failure, Look
 from exchange.web.console.session import PATH, first
-from exchange.web.console.things import show_correction, show_demand, show_grant, show_resource
+from exchange.web.console.sign_in import Signed, api_of, posted_by, see
 
 Again = Callable[[Request, Look, str, Failure], Awaitable[Response]]
 """Shows the page of a thing again, with a form that was not taken."""

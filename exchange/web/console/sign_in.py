@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from exchange.errors import ExchangeError
 from exchange.web.access import Gate
 from exchange.web.console.client import Api, Problem
-from exchange.web.console.pages import Failure, Look, Names, language_of, show
+from exchange.web.console.rendering import Failure, Look, Names, language_of, show
 from exchange.web.console.session import (
     COOKIE,
     PATH,

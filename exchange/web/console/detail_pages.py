@@ -12,10 +12,10 @@ from exchange.broker.seams import Ledger
 from exchange.names import RecordType
 from exchange.web.console import steps
 from exchange.web.console.client import path_of
-from exchange.web.console.entrance import api_of, names_of
-from exchange.web.console.pages import Failure, Look, now_text, show
+from exchange.web.console.rendering import Failure, Look, now_text, show
 from exchange.web.console.rows import Row, granted, picked, rows_of, shared, some
 from exchange.web.console.session import PATH
+from exchange.web.console.sign_in import api_of, names_of
 from exchange.web.service import Service
 
 _USES: Final = 100

@@ -35,7 +35,7 @@ from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
-from exchange.clock import Clock, Deadline, SystemClock
+from exchange.clock import Clock, Deadline, Every, SystemClock
 from exchange.errors import ExchangeError
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.admin.quotas import Quota, set_quotas
@@ -102,8 +102,8 @@ class BrokerService:
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._settled = threading.Event()
-        self._asked_time = float("-inf")
-        """When it was asked last what time has ended (monotonic)."""
+        self._ends = Every(_FOLLOW_SECONDS)
+        """Asks what time alone has ended."""
         self._accounts: list[Account] | None = None
         self._absent: frozenset[GrantId] | None = None
         self._threads = [
@@ -221,21 +221,23 @@ class BrokerService:
             Layout(kafka.replication, kafka.partitions),
             Watch(self.clock, self._lines.in_flow, self._limit, partial(set_topic_settings, self._super)),
         )
-        seen, enforced, looked, head = -1, -1, float("-inf"), HeadLog(self.clock)
+        looks, head = Every(_ENFORCE_SECONDS), HeadLog(self.clock)
+        seen: int | None = None
+        enforced: int | None = None
         while self._store.leader and not self._stop.is_set():
-            due = time.monotonic() - looked >= _ENFORCE_SECONDS
-            seq = self._store.wait(seen, 0 if due or enforced < 0 else _FOLLOW_SECONDS)
+            due = looks.due
+            seq = self._store.wait(seen or 0, 0 if due or enforced is None else _FOLLOW_SECONDS)
             self._store.read(head.note)
             if due:
                 reconciler.look()
-                looked = time.monotonic()
+                looks.done()
             if seq != seen:
                 self._attempt("consents", self._consent)
             changed = self._store.read(lambda state: state.enforced)
             if due or changed != enforced or self._falls_due():
                 # Events that came meanwhile, also its own, make the next pass.
-                enforced = changed if reconciler.reconcile() else -1
-                if enforced < 0:
+                enforced = changed if reconciler.reconcile() else None
+                if enforced is None:
                     self._stop.wait(_RETRY_SECONDS)
                 else:
                     self._settled.set()
@@ -245,9 +247,9 @@ class BrokerService:
 
     def _falls_due(self) -> bool:
         """Whether time alone has ended something; looked at now and then, however many events come."""
-        if time.monotonic() - self._asked_time < _FOLLOW_SECONDS:
+        if not self._ends.due:
             return False
-        self._asked_time = time.monotonic()
+        self._ends.done()
         return self._store.read(lambda state: falls_due(state, self.clock.now()))
 
     def _consent(self) -> None:

@@ -54,6 +54,16 @@ WRONG = {
     ),
     "Handover into a table": ("exchange/handover/table/upsert.py", "exchange.handover.table.target"),
     "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),
+    "Line: it turns slots, a slot holds a unit that has fenced its predecessors": (
+        "exchange/kafka/line/membership.py",
+        "exchange.kafka.line.slot",
+    ),
+    "Inside web: pages and paths over what they share": ("exchange/web/paging.py", "exchange.web.access"),
+    "Inside cli: groups of commands over how they print": ("exchange/cli/output.py", "exchange.cli.errors"),
+    "Inside demo: the steps over the machinery, the story and the province": (
+        "exchange/demo/places.py",
+        "exchange.demo.platform",
+    ),
 }
 """For each contract a module, and what it must not import."""
 

@@ -311,7 +311,7 @@ def test_an_ended_grant_is_watched_no_more(scene: Scene) -> None:
 
 
 def test_books_close_by_what_the_lines_counted(scene: Scene) -> None:
-    key, value = encode_counts(scene.share, Counts(5, 2, 1, 1, 1, 0))
+    key, value = encode_counts(scene.share, Counts(5, 2, 1, 1, 1))
     aside = Books(9, 6, 1, 1)
     aside.quarantine(MARKET, "E_CREDIT_CODE_CHECK")
     scene.write(

@@ -1,1 +1,5 @@
-"""The HTTP API and the read part of the schema registry API."""
+"""The HTTP API, the registry API for schema clients, and the console.
+
+At the top stands what paths and pages share: who calls (`access`), bodies, paging, problems, limits, forwarding to the
+leader, and what is asked of the broker service (`service`). May import: broker and below.
+"""

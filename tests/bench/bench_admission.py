@@ -1,4 +1,4 @@
-"""CPU of one admission worker per legal-entity record, all checks on: `python tests/bench/bench_admission.py`.
+"""CPU of one admission worker per legal-entity record, all checks on: `python -m tests.bench.bench_admission`.
 
 A real worker process on the embedded Kafka. The backlog becomes readable at one moment (one transaction of the
 publisher), after a warm-up; CPU is user and system time of the process from then until the registry holds everything.

@@ -1,6 +1,6 @@
 """How fast the generated Avro functions are, beside fastavro in the same run. Records of 17 fields, real rows or made.
 
-Run: `python tests/bench/bench_avro.py [CSV.gz]`. CPU time of one thread, best of the rounds, µs a record. Bounds are
+Run: `python -m tests.bench.bench_avro [CSV.gz]`. CPU time of one thread, best of the rounds, µs a record. Bounds are
 ratios to fastavro, which a busy machine changes little.
 """
 

@@ -1,4 +1,4 @@
-"""How fast a command is answered: `python tests/bench/bench_commands.py`. Starts a Kafka and an `exchange serve`.
+"""How fast a command is answered: `python -m tests.bench.bench_commands`. Starts a Kafka and an `exchange serve`.
 
 Client processes, each a department with a token of its own, offer 200 demands a second together, each at its own moment
 whether or not the one before was answered (open loop); a demand is answered when it stands in the ledger and was read

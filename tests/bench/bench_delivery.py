@@ -1,4 +1,4 @@
-"""CPU of one delivery worker per legal-entity record: `python tests/bench/bench_delivery.py`.
+"""CPU of one delivery worker per legal-entity record: `python -m tests.bench.bench_delivery`.
 
 A real worker process on the embedded Kafka: one unscoped share of 8 fields, books and state on, default transaction
 size. The backlog becomes readable at one moment, after a warm-up; CPU is user and system time of the process from then

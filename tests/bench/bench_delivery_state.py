@@ -1,4 +1,4 @@
-"""What the memory of delivery costs: `python tests/bench/bench_delivery_state.py`. Needs no Kafka.
+"""What the memory of delivery costs: `python -m tests.bench.bench_delivery_state`. Needs no Kafka.
 
 1. Restart: CPU and resident memory for folding a unit's state records, per 10^6 keys: who holds a record of one scoped
    share; holding and hash of the last cut of one share of a personal type; of three. Fetching them from Kafka is extra.

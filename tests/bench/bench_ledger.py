@@ -1,4 +1,4 @@
-"""What a replay of the ledger costs: `python tests/bench/bench_ledger.py`. Needs no Kafka.
+"""What a replay of the ledger costs: `python -m tests.bench.bench_ledger`. Needs no Kafka.
 
 A believable, chained ledger of so many events is written once; then, each in a process of its own, CPU and highest
 resident memory of

@@ -1,4 +1,4 @@
-"""CPU of a worker that rebuilds its state from Kafka after `kill -9`: `python tests/bench/bench_restart.py`.
+"""CPU of a worker that rebuilds its state from Kafka after `kill -9`: `python -m tests.bench.bench_restart`.
 
 Real workers on the embedded Kafka, fetching included: user and system time of the process from its start until it is
 ready, without what a start on empty topics takes. Admission remembers every key of the registry; delivery remembers for

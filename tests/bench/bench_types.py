@@ -1,4 +1,4 @@
-"""CPU per record of admission and of delivery for each record type: `python tests/bench/bench_types.py -n 20000`.
+"""CPU per record of admission and of delivery for each record type: `python -m tests.bench.bench_types -n 20000`.
 
 Real worker processes on the embedded Kafka, one line after the other. Every backlog becomes readable at one moment (one
 transaction), after a smaller one to warm up; CPU is user and system time of the worker from then until everything has

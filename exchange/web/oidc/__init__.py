@@ -1,1 +1,4 @@
-"""Callers that an OpenID Connect issuer vouches for."""
+"""Callers that an OpenID Connect issuer vouches for.
+
+`callers` judges tokens, `keys` fetches what they are signed with. May import: broker, settings.
+"""

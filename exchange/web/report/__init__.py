@@ -1,1 +1,4 @@
-"""The yearly report as a page and as a table."""
+"""The yearly report as a page and as a table.
+
+May import: broker.rate. Also used by `exchange report`, without a server.
+"""

@@ -2,8 +2,9 @@
 
 Nobody living has any of these identifiers. Resident ids and credit codes carry a county of city 99 of Anhui (`349901`
 to `349999`). No edition of GB/T 2260 has ever assigned a city 99 there
-(`tests/unit/demo/test_identifiers_of_generated.py` looks it up in the table of historic codes of python-stdnum), so they are valid by their check characters and by
-province, and belong to nobody. Households are registered in counties that exist, in streets that do not.
+(`tests/unit/demo/test_identifiers_of_generated.py` looks it up in the table of historic codes of python-stdnum), so
+they are valid by their check characters and by province, and belong to nobody. Households are registered in counties
+that exist, in streets that do not.
 """
 
 from collections.abc import Iterable, Iterator

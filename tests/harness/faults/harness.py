@@ -35,6 +35,8 @@ from tests.harness.memory.ledger import MemoryLedger
 PARTITIONS = 2
 WORKERS = (1, 2)
 _SECONDS = 60.0
+_ROOT = Path(__file__).parents[3]
+"""Where a process finds `tests`, whatever folder it is started in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class FaultHarness:
         self.progress = self.workers.folder / "publisher.progress"
         arguments = [*map(str, (seed, size, keys, rate)), str(self.progress)]
         command = [sys.executable, "-m", "tests.harness.faults.publisher", *arguments]
-        self.workers.start("publisher", command, self.environment(names.ADMIN))
+        self.workers.start("publisher", command, {**self.environment(names.ADMIN), "PYTHONPATH": str(_ROOT)})
 
     @property
     def published(self) -> int:

@@ -20,8 +20,9 @@ from exchange.broker.demands.state import demand_state, grant_state
 from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.demands.supplement import RequestSupplement, SupplementDemand
 from exchange.broker.departments.commands import ApplyCatalogue
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.amend import AmendGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.freshness import CAUSES, BreakFreshness, RestoreFreshness
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import ResumeGrant, RevokeGrant, SuspendGrant

@@ -15,7 +15,7 @@ from exchange.broker.evidence.lag import admission_age, delivery_ages
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.share_states import delivery_of, transitions
 from exchange.broker.evidence.untaken import FirstRecords, Peek
-from exchange.broker.grants.activate import MarkFirstDelivered
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.freshness import EXCHANGE_CAUSE, BreakFreshness, RestoreFreshness
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline

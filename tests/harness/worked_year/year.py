@@ -18,8 +18,9 @@ from fastapi import FastAPI
 
 from exchange.broker.demands.automatic import AnnounceExpiry, ConsentUnconditional, EndExpired
 from exchange.broker.departments.succession import SettleSuccession
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.amend import EndOverlaps, SwitchShare
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.freshness import BreakFreshness, RestoreFreshness
 from exchange.broker.grants.place import PlaceGrant
 from exchange.calendar import ZONE

@@ -8,8 +8,9 @@ from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.enforcement.wanted import unused, wanted
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.amend import AmendGrant, EndOverlaps, SwitchShare
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.shares import LOST, DeleteShare, OrderRecovery, RecoverShare, ReplaceShare, SuspendShare
 from exchange.broker.grants.suspend import RevokeGrant

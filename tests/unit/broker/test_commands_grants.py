@@ -11,7 +11,8 @@ from exchange.broker.demands.state import demand_state
 from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.departments.tokens import IssueToken, RevokeToken, authenticate, digest, new_token
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.freshness import BreakFreshness, RestoreFreshness
 from exchange.broker.grants.place import PlaceGrant, placement
 from exchange.broker.grants.shares import DeleteShare

@@ -16,8 +16,9 @@ from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.demands.supplement import SupplementDemand
 from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.evidence.judge import Agreed, Sight, judge
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.amend import AmendGrant, SwitchShare
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.freshness import BreakFreshness
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.rate.figures import read_figures

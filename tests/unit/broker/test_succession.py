@@ -15,7 +15,8 @@ from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
 from exchange.broker.departments.succession import AWAITED, ENDED, MERGED, SettleSuccession, SucceedDepartment, awaited
 from exchange.broker.enforcement.wanted import wanted
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import SuspendGrant
 from exchange.broker.rate.satisfaction import BY, rates

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from exchange.broker.evidence.books import Account
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.seams import ClientAccess
 from exchange.cli.demand.command import condition_of, masks_of

@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from exchange.broker.evidence.books import Account
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.freshness import BreakFreshness
 from exchange.broker.grants.place import PlaceGrant
 from exchange.names import RecordType

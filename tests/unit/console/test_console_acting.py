@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.leader import AnnounceLeader
 from exchange.catalogue.load import load

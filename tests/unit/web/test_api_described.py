@@ -17,7 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from exchange.broker.grants.activate import ActivateGrant, MarkFirstDelivered
+from exchange.broker.grants.activate import ActivateGrant
+from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.place import PlaceGrant
 from tests.harness.memory.web import WebHarness, web_harness
 

@@ -44,7 +44,7 @@ def follow(platform: Platform, operator: ApiClient, sources: Sources, before: Co
             counts = _look(operator, platform, connectors)
             if counts is not None:
                 bars.show(counts.since(before))
-                if _complete(counts, expected, before) and counts.still and counts == last:
+                if complete(counts, expected, before) and counts.still and counts == last:
                     return counts
                 if counts != last:
                     deadline = Deadline.after(_STALLED_SECONDS)
@@ -88,9 +88,16 @@ def _rows_of(file: Path) -> int:
         return sum(1 for _ in csv.DictReader(io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")))
 
 
-def _complete(counts: Counts, expected: Mapping[str, int], before: Counts) -> bool:
+def complete(counts: Counts, expected: Mapping[str, int], before: Counts) -> bool:
+    """Whether what is expected of this run was collected, and admission has taken what this run submitted.
+
+    Sums over all runs do not tell: a source that lost its state submits again what admission had taken long ago.
+    """
     done = counts.since(before)
-    return all(done.of(name)["collected"] >= number for name, number in expected.items())
+    return all(
+        done.of(name)["collected"] >= number and done.taken.get(name, 0) >= done.of(name)["submitted"]
+        for name, number in expected.items()
+    )
 
 
 class _Bars:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from exchange.demo.flow import Counts, look
 from exchange.demo.places import Places
+from exchange.demo.progress import complete
 from exchange.settings import ApiSettings
 from exchange.web.client import ApiClient
 
@@ -64,3 +65,12 @@ def test_a_share_that_is_still_being_filled_is_not_still(places: Places) -> None
 )
 def test_what_is_under_way_anywhere_is_not_still(places: Places, accounts: tuple[dict[str, Any], ...]) -> None:
     assert not counted(places, *accounts).still
+
+
+def test_what_a_source_that_lost_its_state_submits_again_is_waited_for(places: Places) -> None:
+    (places.connectors / "health.deaths.json").rename(places.root / "lost.json")
+    before = counted(places, admission(), share())
+    (places.root / "lost.json").rename(places.connectors / "health.deaths.json")
+    again = counted(places, admission(), share())
+    assert again.still and not complete(again, {DEATHS: 5}, before)
+    assert complete(counted(places, admission(taken=10, unchanged=5), share()), {DEATHS: 5}, before)

@@ -184,6 +184,9 @@ class ShareReader:
         self._lost -= assigned
         self._held = [message for message in self._held if message.partition() not in assigned]
         consumer.assign(places)
+        # The client remembers a pause of a partition while it is not ours: one that went while we rested would never be
+        # read again.
+        consumer.resume(places)
 
     def _is_record(self, message: Message) -> bool:
         problem: KafkaError | None = message.error()  # type: ignore[attr-defined]

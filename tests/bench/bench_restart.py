@@ -12,11 +12,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import bench_admission
-import bench_delivery
-
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.ledger.state.ledger_state import Condition
+from tests.bench import bench_admission, bench_delivery
 from tests.harness.kafka.admission import AdmissionHarness
 from tests.harness.kafka.delivery import EIGHT, DeliveryHarness
 

@@ -42,10 +42,17 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     # intake
     ("E_SOURCE_UNREACHABLE", Stage.INTAKE_COLLECT, Action.RETRY, "the department's database or file cannot be read",
      "check that it is up and that the connector's address and rights are right"),
+    ("E_ROW_UNREADABLE", Stage.INTAKE_COLLECT, Action.QUARANTINE, "a row or line of the source cannot be read",
+     "correct the row at the place that the message names; it waits, see `exchange faults list`"),
     ("E_ROW_UNMAPPED", Stage.INTAKE_MAP, Action.QUARANTINE, "a row does not fit the record's schema",
      "correct the row or the connector's mapping; it waits in the department's faults topic"),
     ("E_ENCODE", Stage.INTAKE_ENCODE, Action.QUARANTINE, "a mapped record cannot be encoded by its schema",
      "correct the mapping of the field that the message names"),
+    ("E_WITHDRAWALS", Stage.INTAKE_SUBMIT, Action.STOP,
+     "a whole reading would withdraw more records than is done without asking",
+     "see that the source is whole; if the rows are truly gone, run the connector with --confirm-withdrawals"),
+    ("E_STATE", Stage.INTAKE_SUBMIT, Action.STOP, "the state folder of the connector cannot be used",
+     "give it room and rights; a second process of the same source must end first"),
     ("E_SUBMIT", Stage.INTAKE_SUBMIT, Action.RETRY, "Kafka did not take a record into the inbox",
      "check the broker and the department's write right on its inbox"),
     # admission: receive and unseal

@@ -117,6 +117,11 @@ def receipt_topic(grant: GrantId) -> TopicName:
     return TopicName(f"receipt.{grant}")
 
 
+def report_topic(owner: Department) -> TopicName:
+    """What a department's connectors report of themselves: counts and moments, no payload."""
+    return TopicName(f"report.{owner}")
+
+
 def grant_group(grant: GrantId) -> str:
     """The consumer group of a grant."""
     return f"grant.{grant}"

@@ -117,6 +117,16 @@ class ConnectorSettings(BaseModel):
     state_folder: Annotated[Path, Field(description="where a source keeps its cursor")] = Path("connector-state")
     poll_seconds: Annotated[float, Field(gt=0, description="pause of a source that found nothing new")] = 1.0
     heartbeat_seconds: Annotated[float, Field(gt=0, description="sign of life of a quiet source")] = 60.0
+    compare: Annotated[
+        str,
+        Field(description="when a source compares itself with its whole table: start, times of day (Asia/Shanghai)"),
+    ] = "start,02:30"
+    withdrawn_part: Annotated[
+        float, Field(ge=0, le=1, description="part of a source's rows that a whole reading withdraws without asking")
+    ] = 0.05
+    withdrawn_rows: Annotated[
+        int, Field(ge=0, description="rows that a whole reading withdraws without asking, whatever part they are")
+    ] = 100
     drop_folder: Annotated[Path | None, Field(description="where sinks into folders put their deliveries")] = None
     signing_key_file: Annotated[Path | None, Field(description="Ed25519 key that signs deliveries in files")] = None
     delivery_seconds: Annotated[float, Field(ge=0, description="least time between two deliveries in files")] = 900.0

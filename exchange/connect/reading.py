@@ -1,7 +1,7 @@
 """How rows come in: pages of rows, each page with the cursor behind it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Protocol
@@ -26,16 +26,38 @@ class SourceRow:
     sequence: int | None
     """Orders the versions of a row: its cursor or version column, or the time of the file. None: that is no number."""
     withdrawn: bool = False
+    key: str | None = None
+    """The values of the key columns as one text, which identifies the row in its source for as long as it is there.
+    None: the source declares no key, and the natural key of the record stands in."""
+    place: str | None = None
+    """Where the row stands, in words (`line 7`), for a source whose rows have places."""
 
     def __repr__(self) -> str:
         return f"SourceRow({len(self.values)} columns, withdrawn={self.withdrawn})"
 
 
 @dataclass(frozen=True, slots=True)
+class FaultyRow:
+    """A row that cannot be read as its declaration says; its neighbours can. Its repr holds no value."""
+
+    error: ExchangeError
+    """E_ROW_UNREADABLE, which names the column or what is wrong with the line, never a value."""
+    key: str | None
+    """As in `SourceRow`; None also when the key itself cannot be read."""
+    place: str | None = None
+    """As in `SourceRow`."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What could be read of it, for the department's own eyes."""
+
+    def __repr__(self) -> str:
+        return f"FaultyRow({self.error.code}, place={self.place})"
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some rows in the order of the source, and the cursor to go on from once they are safe."""
 
-    rows: list[SourceRow]
+    rows: list[SourceRow | FaultyRow]
     cursor: Cursor
 
 
@@ -56,15 +78,40 @@ class SourceColumns:
 
 
 class Reader(Protocol):
-    """Reads one source. Not safe for several threads."""
+    """Reads one source: what is new along its cursor, and the whole of it. Not safe for several threads."""
+
+    fingerprint: str
+    """Changes when the declaration changes in a way that makes a cursor of before worthless (table, statement, cursor
+    column, key, file format). The line keeps it beside the cursor and reads the whole again when it differs."""
 
     waiting: bool
-    """After `page` gave None: whether there is something that has not settled yet."""
+    """After `page` or `due` found nothing: whether there is something that has not settled yet."""
 
-    def page(self, cursor: Cursor | None, limit: int) -> Page | None:
-        """At most `limit` rows after `cursor` (None: from the beginning), or None when there is nothing new now.
+    def page(self, cursor: Cursor, limit: int) -> Page | None:
+        """At most `limit` rows that are new since `cursor`, or None when there is nothing new now.
 
-        Raises ExchangeError(E_SOURCE_UNREACHABLE) when the source cannot be read.
+        `cursor` is that of the last page, of this method or of a whole reading. Rows may come again: a reader goes back
+        as far as it must to lose none. A source without a cursor column has nothing new, ever.
+
+        Raises ExchangeError: E_SOURCE_UNREACHABLE when the source is away, E_CONNECTOR when the declaration is wrong
+        (SQLSTATE and column named, never a value).
+        """
+        ...
+
+    def due(self, cursor: Cursor | None) -> bool:
+        """Whether the source, by itself, asks for a whole reading: none was made yet (None), or its file has changed.
+
+        Raises ExchangeError as `page` does.
+        """
+        ...
+
+    def whole(self, limit: int) -> Iterator[Page]:
+        """Every row of the source as it stands at one moment, in pages; nothing is left out but what breaks off.
+
+        The cursor of the last page is where `page` goes on and what `due` compares with; those of the others are not to
+        be used. A source without rows gives one page without rows. The caller closes the iterator when it leaves it.
+
+        Raises ExchangeError as `page` does; rows of a reading that breaks off are rows, but not all of them.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 Key: the partition of the share in decimal digits. Value, JSON in UTF-8, all counts since the grant began:
 
-    {"partition": 0, "next_offset": 812, "upserted": 790, "deleted": 12, "faulty": 0, "at": "2026-11-24T08:00:00.000Z"}
+    {"partition": 0, "next_offset": 812, "upserted": 790, "deleted": 12, "faulty": 0, "set_aside": 0, "at": "2026-11-24T08:00:00.000Z"}
 
 `next_offset` is the first offset not yet applied. The counts are kept in the sink's database, in the transaction that
 applies the records, so that neither a crash nor a replay counts twice.
@@ -27,6 +27,8 @@ class Receipt:
     deleted: int
     faulty: int
     at: datetime
+    set_aside: int = 0
+    """Records of the partition that wait in the sink's database now, because its table refuses them."""
 
     @property
     def handed_over(self) -> int:
@@ -46,6 +48,7 @@ def decode(value: bytes) -> Receipt | None:
         fields = json.loads(value)
         at = parse_time(fields["at"])
         counts = {name: fields[name] for name in _COUNTS}
+        counts["set_aside"] = fields.get("set_aside", 0)  # a sink of before does not say it
     except (ValueError, KeyError, TypeError):
         return None
     if not all(type(count) is int and count >= 0 for count in counts.values()):

@@ -53,6 +53,28 @@ LINE_LAG_SECONDS = _gauge("line_lag_seconds", "How far a line is behind its inpu
 LINE_LAG_RECORDS = _gauge("line_lag_records", "How far a line is behind its input", "line", "record_type")
 SHARE_LAG = _gauge("share_lag_seconds", "Age of the oldest record that a grantee has not taken", "grant", "department")
 QUARANTINE = _gauge("quarantine_records", "Records in quarantine", "department", "code")
+CONNECTOR_UP = _gauge(
+    "connector_up", "1 while a connector reads and writes, 0 when it cannot or has stopped", "connector"
+)  # fmt: skip
+SET_ASIDE = _gauge("set_aside_records", "Rows or records that a connector has set aside", "connector", "record_type")
+SET_ASIDE_SINCE = _gauge(
+    "set_aside_oldest_timestamp_seconds",
+    "When the oldest of them was set aside; absent while there is none",
+    "connector",
+)
+SOURCE_ROWS = _gauge("source_rows", "Rows of a source at its last whole reading", "connector", "record_type")
+SOURCE_CURSOR = _gauge(
+    "source_cursor_timestamp_seconds", "When a source last read along its cursor to the end", "connector"
+)  # fmt: skip
+COMPARED = _gauge(
+    "source_compared_timestamp_seconds", "When a source last compared itself with its whole table or file", "connector"
+)
+COMPARISON = _gauge(
+    "source_comparison_rows",
+    "Rows of the last comparison by result: equal, missing, changed, gone, held (gone, but not withdrawn)",
+    "connector",
+    "result",
+)
 BUILD_INFO = _gauge("build_info", "Versions of this process", "version", "kafka")
 DELIVERY_LATENCY = HistogramFamily(
     REGISTRY, "exchange_delivery_latency_seconds", "Submission to committed share", "record_type", _LATENCY_SECONDS
@@ -61,6 +83,12 @@ _RECORDS = Counter(
     "exchange_records",
     "Records by what became of them at a stage",
     ["line", "stage", "outcome", "record_type"],
+    registry=REGISTRY,
+)
+_MISSED = Counter(
+    "exchange_source_missed",
+    "Rows that a comparison found and the cursor had missed, by what they are: missing, changed or gone",
+    ["connector", "kind"],
     registry=REGISTRY,
 )
 _DRIFT = Counter(
@@ -72,6 +100,12 @@ def count_records(stage: Stage, outcome: str, record_type: RecordType, count: in
     """Add `count` records that met `outcome` (`admitted`, `forwarded`, …) at `stage`."""
     if count:
         _RECORDS.labels(stage.line, stage.value, outcome, record_type).inc(count)
+
+
+def count_missed(connector: str, kind: str, rows: int) -> None:
+    """Add rows that only a comparison found (`missing`, `changed`, `gone`)."""
+    if rows:
+        _MISSED.labels(connector, kind).inc(rows)
 
 
 def count_drift(kind: str, count: int = 1) -> None:

@@ -3,8 +3,7 @@
 The value is JSON in UTF-8:
 
     {"item", "connector", "record_type", "stage", "code", "detail", "at",
-     "place", "row": {column: text},                 of a source: where the row stands, and the row itself (left out when
-                                                     it is too large)
+     "place", "row": {column: text},                 of a source: where the row stands, and the row (unless too large)
      "topic", "partition", "offset"}                 of a sink: where the record stands; nothing of its content
     {"item", "connector", "record_type", "settled", "at"}    what was set aside waits no longer
 

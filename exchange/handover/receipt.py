@@ -2,7 +2,8 @@
 
 Key: the partition of the share in decimal digits. Value, JSON in UTF-8, all counts since the grant began:
 
-    {"partition": 0, "next_offset": 812, "upserted": 790, "deleted": 12, "faulty": 0, "set_aside": 0, "at": "2026-11-24T08:00:00.000Z"}
+    {"partition": 0, "next_offset": 812, "upserted": 790, "deleted": 12, "faulty": 0, "set_aside": 0,
+     "at": "2026-11-24T08:00:00.000Z"}
 
 `next_offset` is the first offset not yet applied. The counts are kept in the sink's database, in the transaction that
 applies the records, so that neither a crash nor a replay counts twice.

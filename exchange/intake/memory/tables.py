@@ -30,7 +30,7 @@ STATEMENTS = (
     ) STRICT""",
     "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 )
-"""rows: `hash` is that of the mapped record, NULL while it is on its way to Kafka; one withdrawn stays for its sequence.
+"""rows: `hash` is that of the mapped record, NULL while it is on its way to Kafka; one withdrawn stays (sequence).
 set_aside: `identity` is the row's key, else its place; `announced` is when it last stood in the faults topic.
 requests: `kind` is `reread` (argument: `all`, `since <moment>` or `key <row key or natural key>`), `replay` (argument:
 an item of the faults log, or `all`) or `confirm-withdrawals` (no argument).

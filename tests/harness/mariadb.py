@@ -35,6 +35,7 @@ class MariaDb:
         self._options = options
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             [
                 "mariadb-install-db",

@@ -1,7 +1,7 @@
 """A small running province for tests: the demo's parts with real dirt in the registers, and freshness in seconds."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -57,11 +57,11 @@ class Province:
     Usable as a context: it is started by `start` and stopped at the end.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Everything lies under `folder`."""
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Everything lies under `folder`. settings: environment variables of every process, beside those of tests."""
         self.places = Places.choose(folder)
         catalogue = changed_catalogue(self.places.root / "catalogue", _quick)
-        self.platform = Platform(self.places, {**_QUICK, "EXCHANGE_CATALOGUE": str(catalogue)})
+        self.platform = Platform(self.places, {**_QUICK, **(settings or {}), "EXCHANGE_CATALOGUE": str(catalogue)})
         self._stack = ExitStack()
 
     def start(self, records: int) -> Self:

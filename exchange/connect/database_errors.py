@@ -31,7 +31,7 @@ class DatabaseFault:
     detail: str
 
 
-_AWAY_STATES = ("08", "28", "40", "53", "57", "58", "55P03", "55006", "25006")
+_AWAY_STATES = ("08", "28", "40", "53", "57", "58", "55P03", "55006", "25006", "25P03", "25P04")
 """Class 28 (the login is refused) is away: the password changes on both sides, and never at the same moment."""
 _ROW_STATES = ("22", "23", "44", "09", "38", "39", "P0", "54")
 """Class P0 is what a trigger raises; 54000 says that a value is too long for an index."""

@@ -16,6 +16,7 @@ CHINA = timezone(timedelta(hours=8))
 """The zone of times that are stored without one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ class SourceColumns:
     """Column for the sequence, when that is not the cursor."""
     withdrawn: str | None
     """Column that is true for a row that the department withdraws."""
-    settle_seconds: float
-    """Rows with a younger cursor time wait: a longer transaction may still commit an older time behind the cursor."""
+    look_back_seconds: float | None = None
+    """For so long, by the database's clock, rows are read again that were read along the cursor. None: as long as the
+    kind of database needs (`exchange.connect.sql.reader`)."""
 
 
 class Reader(Protocol):
@@ -132,11 +134,12 @@ def sequence_of_cursor(value: object) -> int:
     """A version or time column as the sequence of its row: an integer as it is, a time in microseconds since 1970.
 
     Microseconds, because databases keep them, and two versions of a row in one millisecond must not have one sequence.
-    A time without zone is China Standard Time. Raises ExchangeError(E_ROW_UNMAPPED) for anything else, also for a date
-    (a row may change twice a day), and for less than 0.
+    A time without zone is taken for China Standard Time, which matters to nothing but the number: it orders versions of
+    rows of one column, and is compared with no clock. Raises ExchangeError(E_ROW_UNMAPPED) for anything else, also for
+    a date (a row may change twice a day), for an infinity, for less than 0 and for more than 63 bits.
     """
     number = _number_of(value)
-    if number is None or number < 0:
+    if number is None or not 0 <= number <= _MOST:
         raise ExchangeError("E_ROW_UNMAPPED", "the cursor or version column holds neither a number nor a time")
     return number
 
@@ -144,7 +147,7 @@ def sequence_of_cursor(value: object) -> int:
 def _number_of(value: object) -> int | None:
     if isinstance(value, int):
         return value
-    if isinstance(value, Decimal) and value == value.to_integral_value():
+    if isinstance(value, Decimal) and value.is_finite() and 0 <= value <= _MOST and value == value.to_integral_value():
         return int(value)
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=CHINA)

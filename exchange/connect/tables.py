@@ -1,6 +1,7 @@
 """Declarations of tables and queries of a department's database. The driver is loaded only when one is read."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from exchange import settings as settings_module
 from exchange.connect.reading import Reader, SourceColumns
@@ -20,9 +21,11 @@ class Table:
         """A reader of the table. Raises ExchangeError(E_SETTINGS) without a database, E_CONNECTOR without a key."""
         if self.columns is None:
             raise ExchangeError("E_CONNECTOR", f"{self.name}: a source needs the key columns of its table")
-        from exchange.connect import sql  # noqa: PLC0415 - whoever reads a file need not have SQLAlchemy in memory
+        from exchange.connect.sql.reader import (  # noqa: PLC0415 - a file's reader need not have SQLAlchemy in memory
+            SqlReader,
+        )
 
-        return sql.SqlReader(self.name, sql.rows_of_table(self.name), self.columns, database(settings))
+        return SqlReader(self.name, None, self.columns, partial(database, settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,9 @@ class Query:
 
     def reader(self, settings: ConnectorSettings) -> Reader:
         """A reader of the rows. Raises ExchangeError(E_SETTINGS) without a database."""
-        from exchange.connect import sql  # noqa: PLC0415 - as for a table
+        from exchange.connect.sql.reader import SqlReader  # noqa: PLC0415 - as for a table
 
-        return sql.SqlReader("the query", sql.rows_of_query(self.statement), self.columns, database(settings))
+        return SqlReader("the query", self.statement, self.columns, partial(database, settings))
 
 
 def database(settings: ConnectorSettings) -> str:
@@ -51,15 +54,15 @@ def table(
     cursor: str | None = None,
     version: str | None = None,
     withdrawn: str | None = None,
-    settle_seconds: float = 2.0,
+    look_back_seconds: float | None = None,
 ) -> Table:
     """A table (`name` or `schema.name`). See `SourceColumns` for the words; a sink needs the name only.
 
-    Without `cursor` the whole table is read at every start of the connector.
+    Without `cursor` nothing is read but the whole table, whenever it is compared.
     """
     if not key:
         return Table(name, None)
-    return Table(name, SourceColumns(_names(key), cursor, version, withdrawn, settle_seconds))
+    return Table(name, SourceColumns(_names(key), cursor, version, withdrawn, look_back_seconds))
 
 
 def query(
@@ -69,7 +72,7 @@ def query(
     cursor: str | None = None,
     version: str | None = None,
     withdrawn: str | None = None,
-    settle_seconds: float = 2.0,
+    look_back_seconds: float | None = None,
 ) -> Query:
     """A SELECT statement that is read like a table. Its text is part of the connector, never of a setting.
 
@@ -77,7 +80,7 @@ def query(
     """
     if not key:
         raise ExchangeError("E_CONNECTOR", "the query: a source needs the key columns of its rows")
-    return Query(statement, SourceColumns(_names(key), cursor, version, withdrawn, settle_seconds))
+    return Query(statement, SourceColumns(_names(key), cursor, version, withdrawn, look_back_seconds))
 
 
 def _names(given: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,309 @@
+"""Reads a table or query of a department's database: the whole of one moment, and what is new along its cursor."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from exchange.clock import Deadline
+from exchange.connect.database_errors import Kind, sort
+from exchange.connect.engine import Address, open_engine
+from exchange.connect.reading import Cursor, FaultyRow, Page, SourceColumns, SourceRow
+from exchange.connect.sql.fetching import Values, fetch
+from exchange.connect.sql.positions import FORM, Mark, Positions, Token, load
+from exchange.connect.sql.rows import RowForm
+from exchange.connect.sql.snapshots import SECOND, Observation, Session, Snapshots
+from exchange.connect.sql.statements import Statement, Statements, from_query, from_table
+from exchange.errors import ExchangeError
+
+TOLD_LOOK_BACK = 5.0
+"""Seconds, where the database tells of its open transactions: only clocks may differ."""
+UNTOLD_LOOK_BACK = 60.0
+"""Seconds elsewhere: longer than a transaction of an application takes (a lock of InnoDB is waited for 50 s)."""
+
+_PAUSE_SECONDS = 0.02
+
+Rows = list[SourceRow | FaultyRow]
+
+
+class SqlReader:
+    """The reader of one table or query. See `exchange.connect.reading.Reader`."""
+
+    brings_all = True
+    """What a whole reading does not bring is gone from the table."""
+    waiting = False
+    """Whatever has been committed is read at once; what was not is none of this run's."""
+
+    def __init__(self, what: str, statement: str | None, columns: SourceColumns, address: Address) -> None:
+        """what: the table's name, or how errors call the query; statement: of a query."""
+        self._what = what
+        self._columns = columns
+        self.fingerprint = _fingerprint(what, statement, columns)
+        self._engine = open_engine(address)
+        self._dialect = self._engine.dialect.name
+        rows = from_table(self._engine.dialect, what) if statement is None else from_query(statement)
+        self._statements = Statements(self._engine.dialect, rows, columns.cursor, columns.key)
+        self._snapshots = Snapshots(self._engine)
+        self._form: RowForm | None = None
+        self._described: list[Any] = []
+        self._positions: Positions | None = None
+        self._given: Cursor | None = None
+        """The cursor that `_positions` stands for: it runs ahead of it while nothing new is found."""
+        self._done = False
+        """Whether the last page ended a pass, so that the line may rest before the next."""
+        self._last: set[Any] = set()
+        """The rows of the last page; the next one begins with the last of them again."""
+        self._unplaced_after: list[Any] | None = None
+
+    def due(self, cursor: Cursor | None) -> bool:
+        """Whether no whole reading was made yet, or by a reader of another form."""
+        return cursor is None or cursor.get("form") != FORM
+
+    def page(self, cursor: Cursor, limit: int) -> Page | None:
+        """The next rows of a pass, or None once when it is done; the call after that begins the next pass."""
+        if self._columns.cursor is None:
+            return None
+        positions = self._continue(cursor)
+        if self._done:
+            self._done = False
+            return None
+        with self._reached():
+            if positions.under_way is None:
+                unplaced = self._begin_pass(positions, limit)
+                if unplaced:
+                    return self._give(unplaced)
+            rows = self._next_rows(positions, limit)
+        if not rows:
+            return None
+        self._done = positions.under_way is None
+        return self._give(rows)
+
+    def whole(self, limit: int) -> Iterator[Page]:
+        """Every row of one moment, in the order in which the database gives them."""
+        with self._reached():
+            before = self._look_ahead()
+            with self._snapshots.session(patient=True) as session:
+                yield from self._stream(session, before, limit)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    # a pass along the cursor
+
+    def _continue(self, cursor: Cursor) -> Positions:
+        """The state behind `cursor`: the one in memory when it is that of the last page, since idle passes move it."""
+        if self._positions is None or cursor != self._given:
+            loaded = load(cursor)
+            if loaded is None:
+                raise ExchangeError("E_CONNECTOR", f"{self._what}: the cursor is not one of a table")
+            self._positions, self._given = loaded, cursor
+            self._done, self._last = False, set()
+        return self._positions
+
+    def _give(self, rows: Rows) -> Page:
+        assert self._positions is not None
+        self._given = self._positions.dump()
+        return Page(rows, self._given)
+
+    def _begin_pass(self, positions: Positions, limit: int) -> Rows:
+        """Begin a pass; the rows that have no place in its order."""
+        with self._snapshots.session() as session:
+            observed = session.observe()
+            going = positions.begin(observed.horizon(self._look_back(observed)), observed.moment, observed.open)
+            self._last = set()
+            session.begin()
+            limits = self._shape(session).limits
+            form, values, spoilt = self._run(session, self._statements.unplaced(limits, self._unplaced_after, limit))
+            rows = form.rows(values, spoilt, observed.moment)
+            self._unplaced_after = form.key_of(values[-1]) if len(values) == limit else None
+            if len(values) < limit:
+                statement = self._statements.without_key(going.start, limits, limit - len(values))
+                form, values, spoilt = self._run(session, statement)
+                rows += form.rows(values, spoilt, observed.moment)
+        return rows
+
+    def _next_rows(self, positions: Positions, limit: int) -> Rows:
+        """The next rows of the pass; the pass is finished when they are the last."""
+        going = positions.under_way
+        assert going is not None
+        wanted = limit
+        while True:
+            with self._snapshots.session() as session:
+                session.begin()
+                limits = self._shape(session).limits
+                statement = self._statements.page(going.start, going.strict, going.at, limits, wanted)
+                form, fetched, spoilt = self._run(session, statement)
+                observed = session.observe()
+            positions.note_open(positions.high, observed.open)
+            identities = [form.identity(values) for values in fetched]
+            new = [values for values, one in zip(fetched, identities, strict=True) if one not in self._last]
+            if new or len(fetched) < wanted:
+                break
+            wanted *= 2  # as many rows as a page stand at one place of the database's order
+        self._last = set(identities)
+        self._advance(positions, form, fetched, observed)
+        if len(fetched) < wanted:
+            positions.finish(observed.moment, self._look_back(observed))
+        return form.rows(new, spoilt, observed.moment)
+
+    def _advance(self, positions: Positions, form: RowForm, fetched: list[Values], observed: Observation) -> None:
+        going = positions.under_way
+        assert going is not None
+        if not fetched:
+            return
+        at = next((found for values in reversed(fetched) if (found := form.at(values)) is not None), None)
+        if at is None:
+            raise ExchangeError("E_CONNECTOR", f"{self._what}: a page of rows whose cursor or key cannot be read")
+        going.at = at
+        reached = form.highest(fetched, observed.moment)
+        if reached is not None:
+            positions.reach(reached, observed.moment)
+
+    # the whole
+
+    def _look_ahead(self) -> Observation | None:
+        """Wait a little for the transactions that are open, where the database names them.
+
+        Those that begin after the look write nothing below the highest value by then. For the others nobody knows where
+        they write, so that they cost another reading once they have ended.
+        """
+        if self._columns.cursor is None or self._dialect != "postgresql":
+            return None
+        with self._snapshots.session() as session:
+            session.begin()
+            form = self._shape(session)
+            # the snapshot is taken by now, so that whatever is open in it is observed
+            first = session.observe()
+            highest = self._highest(session, form, first.moment)
+            until = Deadline.after(TOLD_LOOK_BACK)
+            left = first.open
+            while left and not until.passed:
+                time.sleep(_PAUSE_SECONDS)
+                left &= session.observe().open
+        return replace(first, open=left, highest=highest)
+
+    def _highest(self, session: Session, form: RowForm, moment: int) -> Any:
+        with session.cursor() as cursor:
+            cursor.execute(*self._statements.highest(form.limits_until(moment)))
+            found, _ = fetch(cursor, self._dialect, None)
+            return found[0][0]
+
+    def _stream(self, session: Session, before: Observation | None, limit: int) -> Iterator[Page]:
+        session.begin()
+        self._shape(session)
+        observed = session.observe()
+        high: Any = None
+        rows: Rows = []
+        with session.stream() as cursor:
+            cursor.execute(*self._statements.all())
+            form = self._form_of(cursor.description)
+            fetched, spoilt = fetch(cursor, self._dialect, limit)
+            while fetched:
+                reached = form.highest(fetched, observed.moment)
+                if reached is not None and (high is None or reached > high):
+                    high = reached
+                rows = form.rows(fetched, spoilt, observed.moment)
+                fetched, spoilt = fetch(cursor, self._dialect, limit)
+                if fetched:
+                    yield Page(rows, {})
+        yield Page(rows, self._after_whole(high, before, observed))
+
+    def _after_whole(self, high: Any, before: Observation | None, observed: Observation) -> Cursor:
+        """Where to go on behind a whole reading: nothing of before counts, a cursor that was wrong is mended."""
+        if self._columns.cursor is None:
+            return {"form": FORM}
+        look_back = self._look_back(observed)
+        unsure: set[Token] = set()
+        if before is not None:
+            base = _earlier(before.highest, look_back)
+            unsure = set(before.open)
+        elif isinstance(high, datetime):
+            base = _earlier(high, observed.moment - observed.horizon(look_back))
+        else:
+            base, unsure = high, {observed.moment}
+        fresh = Positions(base=base, high=high, since=observed.moment)
+        fresh.marks.append(Mark(high, observed.moment, observed.moment))
+        if unsure:
+            fresh.pending.append((self._final(high), unsure))
+        if before is not None:
+            fresh.note_open(before.highest, observed.open)
+        self._positions, self._given = fresh, fresh.dump()
+        self._done, self._last = False, set()
+        return self._given
+
+    def _final(self, high: Any) -> Any:
+        """Below this value nothing can appear, by what was read along the cursor before; None: that is not known."""
+        former = self._positions
+        if former is None or former.base is None or high is None or any(value is None for value, _ in former.pending):
+            return None
+        return min([former.base, high, *(value for value, _ in former.pending)])
+
+    # the database
+
+    def _shape(self, session: Session) -> RowForm:
+        """The form of the rows: asked for once, and learnt from every result."""
+        if self._form is None:
+            form, _, _ = self._run(session, self._statements.shape())
+            return form
+        return self._form
+
+    def _form_of(self, description: Any) -> RowForm:
+        described = [(one[0], one[1]) for one in description]
+        if self._form is None or described != self._described:
+            self._form = RowForm(self._what, self._dialect, self._columns, description)
+            self._described = described
+        return self._form
+
+    def _run(self, session: Session, statement: Statement) -> tuple[RowForm, list[Values], bool]:
+        with session.cursor() as cursor:
+            cursor.execute(*statement)
+            form = self._form_of(cursor.description)
+            return form, *fetch(cursor, self._dialect, None)
+
+    def _look_back(self, observed: Observation) -> int:
+        """Microseconds."""
+        usual = TOLD_LOOK_BACK if observed.told else UNTOLD_LOOK_BACK
+        declared = self._columns.look_back_seconds
+        return int((usual if declared is None else declared) * SECOND)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Errors of the database as what they mean."""
+        driver = self._engine.dialect.loaded_dbapi
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise self._sorted(error) from None
+        except driver.Error as error:
+            wrapped = DBAPIError.instance(None, None, error, driver.Error, dialect=self._engine.dialect)
+            assert isinstance(wrapped, SQLAlchemyError)
+            raise self._sorted(wrapped) from None
+        except OSError as error:
+            raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._what}: {type(error).__name__}") from None
+
+    def _sorted(self, error: SQLAlchemyError) -> ExchangeError:
+        fault = sort(error)
+        code = "E_SOURCE_UNREACHABLE" if fault.kind is Kind.AWAY else "E_CONNECTOR"
+        return ExchangeError(code, f"{self._what}: {fault.detail}")
+
+
+def _earlier(value: Any, look_back: int) -> Any:
+    """A time so much earlier (in microseconds); a number as it is."""
+    if not isinstance(value, datetime):
+        return value
+    try:
+        return value - timedelta(microseconds=look_back)
+    except OverflowError:
+        return None
+
+
+def _fingerprint(what: str, statement: str | None, columns: SourceColumns) -> str:
+    declared = [what, statement, columns.key, columns.cursor, columns.version, columns.withdrawn]
+    return hashlib.sha256(json.dumps(declared, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,196 @@
+"""A driver's rows as rows of the exchange: key, sequence, and whether the department withdraws them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from exchange.connect.reading import FaultyRow, SourceColumns, SourceRow, sequence_of_cursor
+from exchange.connect.sql.column_types import ColumnType, cursor_limits, type_of, types_told
+from exchange.connect.sql.statements import Limits
+from exchange.connect.sql.values import UNREADABLE, identifying
+from exchange.errors import ExchangeError
+
+_MOST_AHEAD = timedelta(hours=14)
+"""The zone that is furthest ahead of UTC: a time without zone that is later than this is in the future everywhere."""
+_EPOCH = datetime(1970, 1, 1)
+_CURSORS = (int, str, datetime, Decimal)
+_NUMBERS = (ColumnType.INTEGER, ColumnType.DECIMAL)
+_MOMENTS = (ColumnType.TIME, ColumnType.ZONED)
+
+
+class RowForm:
+    """How the rows of one result are read. The columns of a table may change between two results."""
+
+    def __init__(self, what: str, dialect: str, columns: SourceColumns, description: Sequence[Any]) -> None:
+        """Raises ExchangeError(E_CONNECTOR) when a declared column is missing, or of a type that cannot serve."""
+        self._what = what
+        self._names = [str(described[0]) for described in description]
+        self._bare = not types_told(dialect)
+        types = [type_of(dialect, described[1]) for described in description]
+        self._check_names(columns)
+        self._key = [self._names.index(name) for name in columns.key]
+        self._padded = {at for at in self._key if types[at] is ColumnType.PADDED}
+        self._cursor = None if columns.cursor is None else self._names.index(columns.cursor)
+        self._version = self._cursor if columns.version is None else self._names.index(columns.version)
+        self._withdrawn = None if columns.withdrawn is None else self._names.index(columns.withdrawn)
+        self.cursor_type = ColumnType.OTHER if self._cursor is None else types[self._cursor]
+        self._check_types(types)
+        withdrawn_type = ColumnType.OTHER if self._withdrawn is None else types[self._withdrawn]
+        self._is_withdrawn = _WITHDRAWN.get(withdrawn_type, _by_value)
+        self.limits = cursor_limits(dialect, self.cursor_type) if self._cursor is not None else Limits()
+
+    def rows(self, fetched: Sequence[tuple[Any, ...]], spoilt: bool, moment: int) -> list[SourceRow | FaultyRow]:
+        """Rows as they came. moment: the sequence of rows that have none, in microseconds since 1970."""
+        return [self._row(values, spoilt, moment) for values in fetched]
+
+    def at(self, values: tuple[Any, ...]) -> list[Any] | None:
+        """Cursor and key of a row; None when one of them cannot be read."""
+        if self._cursor is None:
+            return None
+        found = [values[self._cursor], *(values[at] for at in self._key)]
+        return None if any(one is None or one is UNREADABLE for one in found) else found
+
+    def key_of(self, values: tuple[Any, ...]) -> list[Any] | None:
+        """The key of a row; None when it has none that can be read."""
+        found = [values[at] for at in self._key]
+        return None if any(one is None or one is UNREADABLE for one in found) else found
+
+    def identity(self, values: tuple[Any, ...]) -> Any:
+        """Tells two rows of neighbouring pages apart; only for the memory of the process."""
+        at = self.at(values)
+        return repr(values) if at is None else tuple(map(_hashable, at))
+
+    def highest(self, fetched: Sequence[tuple[Any, ...]], moment: int) -> Any:
+        """The greatest cursor of rows behind which others can be expected: one that is not ahead of the clock."""
+        if self._cursor is None:
+            return None
+        at, limits = self._cursor, self.limits_until(moment)
+        found = [value for values in fetched if (value := values[at]) is not None and value is not UNREADABLE]
+        if self._bare or self.cursor_type is ColumnType.DECIMAL:
+            found = [value for value in found if type(value) is not Decimal or value.is_finite()]
+        if limits.greatest is not None:
+            found = [value for value in found if value <= limits.greatest]
+        return max(found, default=None)
+
+    def limits_until(self, moment: int) -> Limits:
+        """The limits of the cursor, and no time ahead of the database's moment (in microseconds).
+
+        A time without zone is ahead only when it is so in every zone.
+        """
+        now = _EPOCH + timedelta(microseconds=moment)
+        if self.cursor_type is ColumnType.ZONED:
+            return Limits(self.limits.least, now.replace(tzinfo=UTC))
+        if self.cursor_type is ColumnType.TIME:
+            return Limits(self.limits.least, now + _MOST_AHEAD)
+        return self.limits
+
+    def _row(self, values: tuple[Any, ...], spoilt: bool, moment: int) -> SourceRow | FaultyRow:
+        named = dict(zip(self._names, values, strict=True))
+        if spoilt and any(value is UNREADABLE for value in values):
+            return self._unreadable(values)
+        key = self._key_text(values)
+        if key is None:
+            return self._faulty(named, None, "a key column is null or no number")
+        sequence: int | None = moment
+        if self._cursor is not None:
+            cursor = values[self._cursor]
+            if cursor is None:
+                return self._faulty(named, key, f"the cursor column {self._names[self._cursor]} is null")
+            if self._bare and type(cursor) not in _CURSORS:
+                raise self._refused(self._cursor, "cursor", "a whole number or a time")
+        if self._version is not None:
+            sequence = self._sequence(values[self._version])
+        if self._withdrawn is None:
+            return SourceRow(named, sequence, False, key)
+        withdrawn = self._is_withdrawn(values[self._withdrawn])
+        if withdrawn is None:
+            if self._is_withdrawn is _by_bit or (self._bare and type(values[self._withdrawn]) is not int):
+                raise self._refused(self._withdrawn, "withdrawn", "a boolean, 0 or 1, or a time")
+            return self._faulty(named, key, f"the column {self._names[self._withdrawn]} is neither 0 nor 1")
+        return SourceRow(named, sequence, withdrawn, key)
+
+    def _sequence(self, value: Any) -> int | None:
+        """The sequence of one row; None sets this row aside later, where the others go on."""
+        try:
+            if self._bare and type(value) is str:
+                value = datetime.fromisoformat(value)
+            return sequence_of_cursor(value)
+        except (ExchangeError, ValueError):
+            return None
+
+    def _key_text(self, values: tuple[Any, ...]) -> str | None:
+        parts = []
+        for at in self._key:
+            value = values[at]
+            if value is None or (type(value) is Decimal and not value.is_finite()):
+                return None
+            if at in self._padded and type(value) is str:
+                value = value.rstrip(" ")
+            parts.append(identifying(value))
+        return f"[{','.join(parts)}]"
+
+    def _unreadable(self, values: tuple[Any, ...]) -> FaultyRow:
+        pairs = list(zip(self._names, values, strict=True))
+        names = ", ".join(name for name, value in pairs if value is UNREADABLE)
+        readable = {name: value for name, value in pairs if value is not UNREADABLE}
+        key = None if any(values[at] is UNREADABLE for at in self._key) else self._key_text(values)
+        return self._faulty(readable, key, f"no value of Python's for the column {names}")
+
+    def _faulty(self, values: Mapping[str, Any], key: str | None, why: str) -> FaultyRow:
+        return FaultyRow(ExchangeError("E_ROW_UNREADABLE", f"{self._what}: {why}"), key, None, values)
+
+    def _check_names(self, columns: SourceColumns) -> None:
+        declared = [*columns.key, columns.cursor, columns.version, columns.withdrawn]
+        missing = [name for name in declared if name is not None and name not in self._names]
+        if missing:
+            raise ExchangeError("E_CONNECTOR", f"{self._what} has no column {', '.join(missing)}")
+        double = sorted({name for name in self._names if self._names.count(name) > 1})
+        if double:
+            raise ExchangeError("E_CONNECTOR", f"{self._what} has several columns {', '.join(double)}")
+
+    def _check_types(self, types: Sequence[ColumnType]) -> None:
+        if self._bare:
+            return
+        if self._cursor is not None and self.cursor_type not in (*_NUMBERS, *_MOMENTS):
+            raise self._refused(self._cursor, "cursor", "a whole number or a time")
+        if self._withdrawn is not None and types[self._withdrawn] not in _WITHDRAWN:
+            raise self._refused(self._withdrawn, "withdrawn", "a boolean, 0 or 1, or a time")
+
+    def _refused(self, at: int, what: str, wanted: str) -> ExchangeError:
+        return ExchangeError("E_CONNECTOR", f"{self._what}: the {what} column {self._names[at]} is not {wanted}")
+
+
+def _hashable(value: Any) -> Any:
+    return bytes(value) if isinstance(value, bytearray | memoryview) else value
+
+
+def _by_value(value: Any) -> bool | None:
+    """Whether 0 or 1, or nothing, withdraws a row; None: it is neither."""
+    if value is None:
+        return False
+    if isinstance(value, Decimal | int) and value in (0, 1):
+        return bool(value)
+    return None
+
+
+def _by_bit(value: Any) -> bool | None:
+    """The same of a column of bits: PostgreSQL's come as text, MySQL's as bytes."""
+    if value is None:
+        return False
+    return {"0": False, "1": True, b"\x00": False, b"\x01": True}.get(value)
+
+
+def _by_time(value: Any) -> bool | None:
+    return value is not None
+
+
+_WITHDRAWN: Mapping[ColumnType, Callable[[Any], bool | None]] = {
+    ColumnType.BOOLEAN: _by_value,
+    ColumnType.INTEGER: _by_value,
+    ColumnType.DECIMAL: _by_value,
+    ColumnType.BIT: _by_bit,
+    ColumnType.DATE: _by_time,
+    ColumnType.TIME: _by_time,
+    ColumnType.ZONED: _by_time,
+}

@@ -1,29 +1,36 @@
-"""CSV files as sources: the whole file is read whenever it changes, and at every start of the connector."""
+"""Delimited files (CSV and the like) as sources: the whole file is read whenever it changes."""
 
-import csv
-import gzip
+import hashlib
+import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
-from exchange.connect.reading import Cursor, Page, Reader, SourceRow
+import structlog
+
+from exchange.connect.delimited import parse
+from exchange.connect.delimited.encoding import check_declared
+from exchange.connect.delimited.parse import Form
+from exchange.connect.delimited.rows import AnyRow
+from exchange.connect.reading import Cursor, Page, Reader
+from exchange.connect.regular_file import Rest, Version, current, opened, version_of
 from exchange.errors import ExchangeError
 from exchange.settings import ConnectorSettings
+from exchange.stages import Stage
 
-_NS_PER_US = 1000
-_SETTLE_SECONDS = 1.0
-csv.field_size_limit(1 << 20)
+_AHEAD_SECONDS = 60.0
+"""How far a file's time may lie ahead without a word: two clocks are never one."""
+_log = structlog.get_logger("exchange.connect")
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A CSV file with a header line, plain or `.gz`. Its place comes from the settings."""
+    """A delimited file with a header line, plain or `.gz`. Its place comes from the settings."""
 
-    encoding: str = "utf-8-sig"
-    delimiter: str = ","
+    form: Form
+    changes: bool
 
     def reader(self, settings: ConnectorSettings) -> Reader:
         """A reader of the file. Raises ExchangeError(E_SETTINGS) when no path is set."""
@@ -32,69 +39,113 @@ class CsvFile:
         return FileReader(self, settings.path)
 
 
-def csv_file(encoding: str = "utf-8-sig", delimiter: str = ",") -> CsvFile:
-    """A CSV file named by EXCHANGE_CONNECTOR__PATH. The sequence of its rows is the time of the file's last change.
+def csv_file(
+    *,
+    key: str | tuple[str, ...] = (),
+    encoding: str | None = None,
+    delimiter: str = ",",
+    line_breaks: bool = False,
+    changes: bool = False,
+) -> CsvFile:
+    """A delimited file named by EXCHANGE_CONNECTOR__PATH, with the names of its columns in the first line.
 
-    A row that disappears from the file is not withdrawn: a file cannot say that.
+    key: columns that identify a row in the file. Without them, the natural key of its record does.
+    encoding: as Python calls it (`gb18030`, `utf-16`). Without it, the byte order mark counts, or the file must prove
+    to be UTF-8, which is never guessed.
+    delimiter: one character between two cells.
+    line_breaks: whether quoted cells may hold line breaks. A quoted cell that does not end on its line is otherwise set
+    aside. How far one bad quotation mark reaches, `exchange.connect.delimited.quotes` says.
+    changes: the file brings only what has changed. Without it the file is the whole table, and a row that is in it no
+    more is withdrawn.
+
+    A line that is no row of the header (another number of cells, a stray quotation mark, bytes that are no text) is set
+    aside by its number. The sequence of the rows is the time of the file's last change.
+
+    Raises ExchangeError(E_CONNECTOR) for a delimiter or an encoding that cannot be used.
     """
-    return CsvFile(encoding, delimiter)
+    if len(delimiter) != 1 or delimiter.isalnum() or not delimiter.isascii() or delimiter in '"\r\n\0':
+        raise ExchangeError("E_CONNECTOR", "the delimiter of a file is one ASCII character, no letter, digit or quote")
+    known = None if encoding is None else check_declared(encoding)
+    columns = (key,) if isinstance(key, str) else tuple(key)
+    return CsvFile(Form(known, delimiter, columns, line_breaks), changes)
 
 
 class FileReader:
-    """Reads the rows of a file in pages. An interrupted reading goes on at its row, unless the file has changed."""
+    """Reads a file as a whole, again whenever it has changed. A file knows no cursor: there are no single changes."""
 
-    def __init__(self, declaration: CsvFile, path: Path) -> None:
-        self._declaration = declaration
+    def __init__(self, declaration: CsvFile, path: Path, rest: Rest | None = None) -> None:
+        self._form = declaration.form
         self._path = path
-        self._file: IO[str] | None = None
-        self._rows: Iterator[dict[str, str]] = iter(())
-        self._version: int | None = None
-        """The version of the file that is open."""
-        self._next_row = 0
+        self._rest = rest or Rest()
+        self._refused: tuple[Version, ExchangeError] | None = None
+        """A version that cannot be read, and why. It does not mend by reading it again."""
+        self._warned: Version | None = None
+        self.brings_all = not declaration.changes
+        form = json.dumps([1, *astuple(declaration.form)])  # 1: the grammar; another one reads the file again
+        self.fingerprint = hashlib.sha256(form.encode()).hexdigest()
         self.waiting = False
-        self._finished: int | None = None
-        """The version that this process has read to its end."""
 
-    def page(self, cursor: Cursor | None, limit: int) -> Page | None:
-        """The next rows, or None when the file as it is now has been read to its end."""
-        try:
-            return self._page(cursor or {}, limit)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            self.close()
-            raise ExchangeError("E_SOURCE_UNREACHABLE", f"the file cannot be read: {type(error).__name__}") from None
+    def page(self, _cursor: Cursor, _limit: int) -> Page | None:
+        """Nothing: what is new in a file is found by a whole reading."""
+        return None
 
-    def _page(self, cursor: Cursor, limit: int) -> Page | None:
-        modified = self._path.stat().st_mtime_ns
-        version = modified // _NS_PER_US
-        self.waiting = version != self._finished and time.time() - modified / 1e9 < _SETTLE_SECONDS  # being written
-        if self.waiting or version == self._finished:
-            return None
-        going_on = cursor.get("version") == version and not cursor.get("finished")
-        self._seek(version, int(cursor["row"]) if going_on else 0)
-        rows = [SourceRow(row, version) for row in islice(self._rows, limit)]
-        self._next_row += len(rows)
-        finished = len(rows) < limit
-        if finished:
-            self._finished = version
-            self.close()
-        return Page(rows, {"version": version, "row": self._next_row, "finished": finished})
+    def due(self, cursor: Cursor | None) -> bool:
+        """Whether the file is another one than that of `cursor`, and at rest.
 
-    def _seek(self, version: int, row: int) -> None:
-        if self._file is not None and (self._version, self._next_row) == (version, row):
-            return
-        self.close()
-        self._file = self._open()
-        self._rows = csv.DictReader(self._file, delimiter=self._declaration.delimiter)
-        self._version, self._next_row = version, row
-        next(islice(self._rows, row, row), None)
+        Raises ExchangeError: E_SOURCE_UNREACHABLE when it is not there, E_SETTINGS when its path leads to no file.
+        """
+        version = current(self._path)
+        changed = cursor != version.cursor()
+        at_rest = self._rest.at_rest(version)
+        self.waiting = changed and not at_rest
+        return changed and at_rest
 
-    def _open(self) -> IO[str]:
-        if self._path.suffix == ".gz":
-            return gzip.open(self._path, "rt", encoding=self._declaration.encoding, newline="")
-        return self._path.open(encoding=self._declaration.encoding, newline="")
+    def whole(self, limit: int) -> Iterator[Page]:
+        """Every row of the file, in pages of `limit`. Only the last page has a cursor.
+
+        A file that is being written is away; so is one that changes, or is replaced, while it is read. Raises
+        ExchangeError: E_SOURCE_UNREACHABLE for these, and for an empty file or a damaged .gz, whose rows up to the
+        damage are given; E_CONNECTOR for a header or an encoding that is not the declared one, before any row.
+        """
+        self._rest.wait(self._path)
+        self.waiting = False
+        with opened(self._path) as (file, version):
+            self._warn_of_time_ahead(version)
+            rows = self._rows(file, version)
+            page: list[AnyRow] = []
+            try:
+                for row in rows:
+                    if len(page) >= limit:
+                        self._check_unchanged(file, version)
+                        yield Page(page, {})
+                        page = []
+                    page.append(row)
+            except ExchangeError:
+                if page:
+                    yield Page(page, {})
+                raise
+            self._check_unchanged(file, version)
+            yield Page(page, version.cursor())
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Nothing is held: `whole` closes the file when it ends or is left."""
+
+    def _rows(self, file: BinaryIO, version: Version) -> Iterator[AnyRow]:
+        if self._refused is not None and self._refused[0] == version:
+            raise self._refused[1]
+        compressed = self._path.suffix.lower() == ".gz"
+        try:
+            yield from parse.rows(file, compressed, self._form, version.sequence)
+        except ExchangeError as error:
+            self._refused = (version, error)
+            raise
+
+    def _check_unchanged(self, file: BinaryIO, version: Version) -> None:
+        if version_of(file) != version or current(self._path) != version:
+            raise ExchangeError("E_SOURCE_UNREACHABLE", "the file was changed while it was read")
+
+    def _warn_of_time_ahead(self, version: Version) -> None:
+        ahead = version.modified / 1e9 - time.time()
+        if ahead > _AHEAD_SECONDS and version != self._warned:
+            self._warned = version
+            _log.warning("connect.file_dated_ahead", stage=Stage.INTAKE_COLLECT, seconds_ahead=round(ahead))

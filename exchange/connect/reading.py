@@ -86,6 +86,9 @@ class Reader(Protocol):
     """Changes when the declaration changes in a way that makes a cursor of before worthless (table, statement, cursor
     column, key, file format). The line keeps it beside the cursor and reads the whole again when it differs."""
 
+    brings_all: bool
+    """Whether a row that a whole reading does not bring is gone. False for a file that holds only changes."""
+
     waiting: bool
     """After `page` or `due` found nothing: whether there is something that has not settled yet."""
 

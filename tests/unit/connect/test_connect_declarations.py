@@ -1,8 +1,5 @@
 """Declarations, cleaning, finding connectors by name."""
 
-import gzip
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,6 @@ from exchange.connect.find import find
 from exchange.connect.reading import sequence_of_cursor
 from exchange.errors import ExchangeError
 from exchange.settings import ConnectorSettings
-
-LONG_AGO = time.time() - 3600
 
 
 @pytest.mark.parametrize(
@@ -85,74 +80,6 @@ def test_a_version_that_is_neither_number_nor_time_is_refused(value: object) -> 
     with pytest.raises(ExchangeError) as caught:
         sequence_of_cursor(value)
     assert caught.value.code == "E_ROW_UNMAPPED"
-
-
-def write(path: Path, rows: int, modified: float = LONG_AGO) -> Path:
-    content = "甲,乙\n" + "".join(f"{n},x{n}\n" for n in range(rows))
-    path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode("utf-8-sig"))
-    os.utime(path, (modified, modified))
-    return path
-
-
-@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
-def test_a_file_is_read_whole_in_pages(tmp_path: Path, name: str) -> None:
-    reader = csv_file().reader(ConnectorSettings(path=write(tmp_path / name, 7)))
-    cursor, seen = None, []
-    while (page := reader.page(cursor, 3)) is not None:
-        cursor = page.cursor
-        seen += page.rows
-    assert [row.values["甲"] for row in seen] == [str(n) for n in range(7)]
-    assert {row.sequence // 1_000_000 for row in seen} == {int(LONG_AGO)}
-
-
-def test_an_interrupted_file_goes_on_at_its_row_in_another_process(tmp_path: Path) -> None:
-    settings = ConnectorSettings(path=write(tmp_path / "rows.csv", 5))
-    killed, again = csv_file().reader(settings), csv_file().reader(settings)
-    first = killed.page(None, 2)
-    killed.close()
-    assert first is not None
-    rest = again.page(first.cursor, 10)
-    assert rest is not None
-    assert [row.values["甲"] for row in rest.rows] == ["2", "3", "4"]
-
-
-def test_a_finished_file_is_read_again_at_the_next_start_and_when_it_changes(tmp_path: Path) -> None:
-    path = write(tmp_path / "rows.csv", 2)
-    reader = csv_file().reader(ConnectorSettings(path=path))
-    done = reader.page(None, 10)
-    assert done is not None
-    assert reader.page(done.cursor, 10) is None
-    again = csv_file().reader(ConnectorSettings(path=path)).page(done.cursor, 10)
-    assert again is not None
-    assert len(again.rows) == 2
-    write(path, 3, LONG_AGO + 60)
-    changed = reader.page(done.cursor, 10)
-    assert changed is not None
-    assert len(changed.rows) == 3
-    assert changed.rows[0].sequence > done.rows[0].sequence
-
-
-def test_a_file_that_is_still_written_waits(tmp_path: Path) -> None:
-    path = write(tmp_path / "rows.csv", 2, time.time() + 60)
-    reader = csv_file().reader(ConnectorSettings(path=path))
-    assert reader.page(None, 10) is None
-    assert reader.waiting
-
-
-@pytest.mark.parametrize(
-    "content",
-    [None, b"\x1f\x8bnot gzip", gzip.compress(b"a,b\n1,2\n" * 999)[:-20]],
-    ids=["no file", "no gzip", "cut off"],
-)
-def test_a_file_that_cannot_be_read_is_an_error_with_a_code(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "rows.csv.gz"
-    if content is not None:
-        path.write_bytes(content)
-        os.utime(path, (LONG_AGO, LONG_AGO))
-    reader = csv_file().reader(ConnectorSettings(path=path))
-    with pytest.raises(ExchangeError) as caught:
-        reader.page(None, 10_000)
-    assert caught.value.code == "E_SOURCE_UNREACHABLE"
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "a/b", ".hidden", "Name", "a b"])

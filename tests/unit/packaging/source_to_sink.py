@@ -27,15 +27,14 @@ ROW = "某某公司,91349900MA00000019,2020-01-02,N/A,N/A,500(万元),建材,安
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 Path("companies.csv").write_text(f"{HEADER}\n{ROW}\n", encoding="utf-8")
-os.utime("companies.csv", (0, LONG_AGO.timestamp()))
 os.environ["EXCHANGE_CONNECTOR__PATH"] = "companies.csv"
 settings = load()
 
 source = find("market-regulation.registrations-file").declaration
 locked = SchemaRepository.load(settings.schemas).latest(source.record_type)
 mapper, encoder = RowMapper(source, locked.record), Encoder(locked)
-page = source.reads.reader(settings.connector).page(None, 10)
-sent = [encoder.encode(mapper.map(row), row) for row in page.rows]
+pages = source.reads.reader(settings.connector).whole(10)
+sent = [encoder.encode(mapper.map(row), row) for page in pages for row in page.rows]
 
 sink = find("taxation.companies").declaration
 address = "sqlite:///taxation.sqlite"

@@ -90,9 +90,7 @@ def run(address: str, name: str, count: int, size: int) -> tuple[list[float], li
     for reading in (1, 2):
         if reading > 1:
             target.read_again(grant, 0, NOW, count)
-        batches = [
-            Batch(grant, 0, some, some[-1].offset + 1, NOW, reading=reading) for some in changes(count, size)
-        ]
+        batches = [Batch(grant, 0, some, some[-1].offset + 1, NOW, reading=reading) for some in changes(count, size)]
         with measured() as cost:
             for batch in batches:
                 target.apply(batch, lambda _: None)

@@ -40,6 +40,14 @@ class Fitted:
     """Columns that the grant has not filled so far."""
 
 
+class ColumnsGone(Exception):  # noqa: N818 - becomes an error of the exchange when it has been noted
+    """Columns that the grant fills are not there."""
+
+    def __init__(self, columns: Sequence[Column[Any]]) -> None:
+        super().__init__()
+        self.columns = columns
+
+
 class FollowedTable:
     """The table of one sink, as the database has it and as the grant wants it."""
 
@@ -73,7 +81,9 @@ class FollowedTable:
         there = self._there()
         filled, gone = self._noted(grant)
         missing = [column for column in self._table.columns if column.name not in there]
-        self._refuse_gone(grant, [column for column in missing if column.name in filled | gone])
+        lost = [column for column in missing if column.name in filled | gone]
+        if lost:
+            raise self.gone(grant, lost)
         for column in missing:
             self._add(column)
         former = [name for name in there if name in filled and name not in wanted]
@@ -92,10 +102,14 @@ class FollowedTable:
             connection.execute(insert(self._filled), {**place, "column_name": name})
         connection.execute(delete(self._gone).where(gone.grant_id == grant, gone.table_name == self._table.fullname))
 
-    def refuse_missing(self, grant: GrantId, found: Sequence[FoundColumn]) -> None:
-        """Raises ExchangeError(E_CONNECTOR) when a column went away while the sink was at work, and notes it."""
+    def refuse_other(self, found: Sequence[FoundColumn]) -> None:
+        """Raises ColumnsGone when a column went away while the sink was at work, E_CONNECTOR when the table did."""
+        if not found:
+            raise ExchangeError("E_CONNECTOR", f"the table {self._table.fullname} is gone")
         names = {column.name for column in found}
-        self._refuse_gone(grant, [column for column in self._table.columns if column.name not in names])
+        gone = [column for column in self._table.columns if column.name not in names]
+        if gone:
+            raise ColumnsGone(gone)
 
     def other_type(self, name: str) -> str:
         """The statement that makes a column one of text."""
@@ -149,15 +163,14 @@ class FollowedTable:
         if engine is not None and engine.lower() not in _TRANSACTIONAL:
             raise ExchangeError("E_CONNECTOR", f"a sink needs transactions, run: {self._alter} ENGINE=InnoDB")
 
-    def _refuse_gone(self, grant: GrantId, columns: Sequence[Column[Any]]) -> None:
-        if not columns:
-            return
+    def gone(self, grant: GrantId, columns: Sequence[Column[Any]]) -> ExchangeError:
+        """Note that columns are gone which the grant fills; the error E_CONNECTOR that says what helps."""
         place = {"grant_id": grant, "table_name": self._table.fullname}
         with self._engine.begin() as connection:
             self._forget_gone(connection, grant, columns)
             connection.execute(insert(self._gone), [{**place, "column_name": one.name} for one in columns])
         name = columns[0].name
-        raise ExchangeError(
+        return ExchangeError(
             "E_CONNECTOR",
             f"the column {name}, which the grant fills, is gone from {self._table.fullname}. If it was renamed, name it"
             f" back or declare table(…, columns={{field: column}}); if it is wanted anew, run:"

@@ -11,7 +11,7 @@ from exchange.handover.layout import Change, Layout
 from exchange.handover.table.batch import Made, Refused
 from exchange.handover.table.definition import FoundColumn
 from exchange.handover.table.exact.convert import converter
-from exchange.handover.table.exact.kinds import Kind, kind_of, kind_of_value
+from exchange.handover.table.exact.kinds import Kind, kind_of, kind_of_value, scale_of
 from exchange.handover.table.exact.losses import Convert
 
 RowMapper = Callable[[Record], Mapping[str, Any]]
@@ -47,7 +47,10 @@ class RowMaker:
         self._key_columns = tuple(shape.column(part) for part in layout.key)
         others = () if shape.map is not None else self._kinds.keys() - set(layout.key)
         self._fields = [(name, shape.column(name)) for name in self._kinds if name in others]
-        converters = [(column, self._converter(column, self._kinds[name])) for name, column in self._fields]
+        scales = {one["name"]: scale_of(one["type"]) for one in layout.schema["fields"]}
+        converters = [
+            (column, self._converter(column, self._kinds[name], scales[name])) for name, column in self._fields
+        ]
         self._converters = [(column, convert) for column, convert in converters if convert is not None]
         self._emptied = dict.fromkeys(emptied)
         self._of_values: dict[tuple[str, Kind], Convert | None] = {}
@@ -68,16 +71,13 @@ class RowMaker:
     def make(self, change: Change) -> Made:
         """A change as a row. Raises ExchangeError(E_APPLY) that names the column."""
         parts = self._layout.key_values(change.key)
-        key = tuple(part if convert is None else convert(part) for part, convert in self._with_converters(parts))
+        key = tuple([parts[name] if convert is None else convert(parts[name]) for name, convert in self._key.items()])
         if change.record is None:
             return Made(change, key)
         row = self._values(change.record) if self._map is None else self._mapped(change.record, parts)
         row.update(zip(self._key_columns, key, strict=True))
         row.update(self._emptied)
         return Made(change, key, row)
-
-    def _with_converters(self, parts: Mapping[str, str]) -> Iterable[tuple[str, Convert | None]]:
-        return [(parts[name], convert) for name, convert in self._key.items()]
 
     def _values(self, record: Record) -> dict[str, Any]:
         row = {column: record[name] for name, column in self._fields}
@@ -114,11 +114,11 @@ class RowMaker:
         convert = self._of_values[place]
         return value if convert is None else convert(value)
 
-    def _converter(self, column: str, kind: Kind) -> Convert | None:
+    def _converter(self, column: str, kind: Kind, scale: int | None = None) -> Convert | None:
         found = self._found.get(column)
         if found is None:
             raise ExchangeError("E_CONNECTOR", f"the table has no column {column}")
-        return converter(found, kind, self._dialect)
+        return converter(found, kind, self._dialect, scale)
 
     def _converter_of_key(self, part: str, column: str) -> Convert | None:
         if self._kinds.get(part) is not Kind.UUID:

@@ -1,7 +1,7 @@
 """Writing the records of a grant into a department's table, each batch in one transaction with its progress."""
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from exchange.errors import ExchangeError
 from exchange.handover.layout import RECORD_KEY, Change, Layout
 from exchange.handover.table.batch import AppliedAgain, Batch, Mark, Refusal, Report
 from exchange.handover.table.column_types import TABLE_OPTIONS, KeyText, column_type
-from exchange.handover.table.columns import FollowedTable
+from exchange.handover.table.columns import ColumnsGone, FollowedTable
 from exchange.handover.table.definition import FoundColumn, constraints, describe, hold
 from exchange.handover.table.exact.convert import converter
 from exchange.handover.table.exact.kinds import Kind, kind_of
@@ -100,12 +100,12 @@ class SqlTarget:
 
         Raises ExchangeError(E_CONNECTOR) when it does not fit, with the statement that would help.
         """
-        with self._reached():
+        with self._reached(grant):
             self._followed.make()
             fitted = self._followed.fit(grant)
             self._emptied = fitted.emptied
             with self._engine.begin() as connection:
-                self._learn(grant, describe(connection, self._table))
+                self._learn(describe(connection, self._table))
                 self._followed.note(connection, grant, fitted.new)
                 for partition in self._progress.read_again(connection, grant) if fitted.new else ():
                     self._aside.forget(connection, (grant, partition))
@@ -113,7 +113,7 @@ class SqlTarget:
 
     def stored(self, grant: GrantId) -> dict[int, Progress]:
         """What was done so far, by partition."""
-        with self._reached(), self._engine.connect() as connection:
+        with self._reached(grant), self._engine.connect() as connection:
             return self._progress.all(connection, grant)
 
     def begin(self, grant: GrantId, topic: str, partitions: Iterable[int], now: datetime) -> dict[int, Progress]:
@@ -122,7 +122,7 @@ class SqlTarget:
         One that was not read for too long is to be read again from its start, and so is another share of the grant.
         """
         found = {}
-        with self._reached(), self._engine.begin() as connection:
+        with self._reached(grant), self._engine.begin() as connection:
             for partition in sorted(partitions):
                 stored = self._progress.locked(connection, grant, partition)
                 progress = stored or Progress(topic=topic, current_at=now)
@@ -138,7 +138,7 @@ class SqlTarget:
 
     def read_again(self, grant: GrantId, partition: int, now: datetime, end: int) -> None:
         """The stored place is not in the share, which ends at `end`: begin a new reading from its start."""
-        with self._reached(), self._engine.begin() as connection:
+        with self._reached(grant), self._engine.begin() as connection:
             stored = self._progress.locked(connection, grant, partition)
             progress = stored or Progress()
             progress.read_again(now, end)
@@ -155,8 +155,8 @@ class SqlTarget:
         Raises ExchangeError(E_SHARE_POSITION) when the batch belongs to a former reading, or was read too long after
         the share had last been applied to its end: `begin` tells where to read instead.
         """
-        with self._reached(), self._engine.connect() as connection:
-            writer = self._writer(connection, batch.grant)
+        with self._reached(batch.grant), self._engine.connect() as connection:
+            writer = self._writer(connection)
             with connection.begin():
                 return self._apply(connection, writer, batch, report)
 
@@ -170,19 +170,19 @@ class SqlTarget:
         if all or self._look_at is None or now >= self._look_at:
             everything = all or self._look_at is None
             self._look_at = now + _LOOK_EVERY
-            with self._reached():
+            with self._reached(grant):
                 applied = self._apply_due(grant, now, everything)
         replaced, self._replaced = tuple(self._replaced), []
         return AppliedAgain(tuple(applied), sum(self.set_aside(grant).values()), replaced)
 
     def set_aside(self, grant: GrantId) -> dict[int, int]:
         """How many records of the grant wait because the table refuses them, by partition."""
-        with self._reached(), self._engine.connect() as connection:
+        with self._reached(grant), self._engine.connect() as connection:
             return self._aside.count(connection, grant)
 
     def oldest(self, grant: GrantId) -> datetime | None:
         """Since when the record has waited that has waited longest."""
-        with self._reached(), self._engine.connect() as connection:
+        with self._reached(grant), self._engine.connect() as connection:
             return self._aside.oldest(connection, grant)
 
     def complete(self, grant: GrantId, partition: int, reading: int, now: datetime) -> Progress | None:
@@ -194,15 +194,15 @@ class SqlTarget:
         """
         mark = Mark(grant, partition, reading)
         while True:
-            with self._reached(), self._engine.connect() as connection:
-                writer = self._writer(connection, grant)
+            with self._reached(grant), self._engine.connect() as connection:
+                writer = self._writer(connection)
                 with connection.begin():
                     progress = self._progress.locked(connection, grant, partition)
                     if progress is None or progress.reading != reading:
                         return None
                     unseen = self._marks.unseen(connection, mark, _SWEPT_AT_ONCE) if progress.resyncing else ()
                     if unseen:
-                        writer = self._held(connection, grant) or writer
+                        writer = self._held(connection) or writer
                         self._sweep(connection, writer, mark, (unseen, progress, now))
                     else:
                         progress.resyncing = False
@@ -225,7 +225,7 @@ class SqlTarget:
             raise ExchangeError("E_SHARE_POSITION", f"partition {batch.partition} is being read again")
         if progress.stale(batch.at, self._kept):
             raise ExchangeError("E_SHARE_POSITION", f"partition {batch.partition} was not read for too long")
-        writer = self._held(connection, batch.grant) or writer
+        writer = self._held(connection) or writer
         fresh = [change for change in batch.changes if change.offset >= progress.next_offset]
         mark = Mark(batch.grant, batch.partition, batch.reading)
         since = self._aside.take(connection, place, [change.key for change in fresh])
@@ -276,10 +276,10 @@ class SqlTarget:
         behind = -1
         while True:
             with self._engine.connect() as connection:
-                writer = self._writer(connection, grant)
+                writer = self._writer(connection)
                 with connection.begin():
                     progress = self._progress.locked(connection, grant, partition)
-                    writer = self._held(connection, grant) or writer
+                    writer = self._held(connection) or writer
                     place = (grant, partition)
                     due = self._aside.due(connection, place, None if everything else now, (behind, _TRIED_AT_ONCE))
                     if progress is None or not due:
@@ -311,27 +311,27 @@ class SqlTarget:
 
     # the table as it is
 
-    def _writer(self, connection: Connection, grant: GrantId) -> Writer:
+    def _writer(self, connection: Connection) -> Writer:
         """What writes the table; the session is ready for it, in a transaction of its own."""
         with connection.begin():
             if self._made_writer is None:
-                self._learn(grant, describe(connection, self._table))
+                self._learn(describe(connection, self._table))
             assert self._made_writer is not None
             self._made_writer.ready(connection)
             return self._made_writer
 
-    def _held(self, connection: Connection, grant: GrantId) -> Writer | None:
+    def _held(self, connection: Connection) -> Writer | None:
         """Keep the table as it is until the end of the transaction; another writer if it is not as it was."""
         hold(connection, self._table)
         found = describe(connection, self._table)
         if found == self._found:
             return None
-        self._learn(grant, found)
+        self._learn(found)
         return self._made_writer
 
-    def _learn(self, grant: GrantId, found: Sequence[FoundColumn]) -> None:
+    def _learn(self, found: Sequence[FoundColumn]) -> None:
         """Raises ExchangeError(E_CONNECTOR) when the table does not fit."""
-        self._followed.refuse_missing(grant, found)
+        self._followed.refuse_other(found)
         self._refuse_other_types(found)
         there = {column.name for column in found}
         emptied = [name for name in self._emptied if name in there]
@@ -362,8 +362,13 @@ class SqlTarget:
         before, self._definition = self._definition, definition
         return before != definition
 
-    def _reached(self) -> AbstractContextManager[None]:
-        return reached(self._table.name)
+    @contextmanager
+    def _reached(self, grant: GrantId) -> Iterator[None]:
+        with reached(self._table.name):
+            try:
+                yield
+            except ColumnsGone as lost:
+                raise self._followed.gone(grant, lost.columns) from None
 
 
 def _count(progress: Progress, batch: Batch, fresh: Sequence[Change], refused: Collection[int]) -> None:

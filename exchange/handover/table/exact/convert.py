@@ -26,11 +26,14 @@ _HEX_LENGTH = 32
 _UUID_BYTES = 16
 
 
-def converter(column: FoundColumn, kind: Kind, dialect: str) -> Convert | None:
+def converter(column: FoundColumn, kind: Kind, dialect: str, scale: int | None = None) -> Convert | None:
     """What makes values of a kind fit for a column; None when the driver takes them as they are and nothing is lost.
 
+    scale: at most so many decimals have the values, where that is known.
     Raises ExchangeError(E_CONNECTOR) when the column is of a type that cannot hold them.
     """
+    if kind is Kind.DECIMAL and column.form is Form.NUMERIC and scale is not None and scale <= (column.scale or 0):
+        return None
     make = _MAKERS.get((kind, column.form))
     if make is None and column.form is Form.CHAR:
         make = _MAKERS.get((kind, Form.TEXT))
@@ -126,10 +129,6 @@ def _fixed(column: FoundColumn, _: str) -> Convert:
 # Structure
 
 
-def _structure(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -140,6 +139,9 @@ def _plain(value: Any) -> str:
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(type(value).__name__)
+
+
+_structure = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain).encode
 
 
 def _structure_as_it_is(_: FoundColumn, __: str) -> Convert:

@@ -53,3 +53,10 @@ def kind_of_value(value: Any) -> Kind:
     """What a value is that a department's own function gave."""
     found = next((kind for type_, kind in _OF_PYTHON if isinstance(value, type_)), Kind.JSON)
     return Kind.LOCAL if found is Kind.MOMENT and value.tzinfo is None else found
+
+
+def scale_of(avro: Any) -> int | None:
+    """How many decimals the values of an Avro type have at most; None where it has no decimals."""
+    kind = not_null(avro)
+    decimal = not isinstance(kind, str) and kind.get("logicalType") == "decimal"
+    return kind.get("scale", 0) if decimal else None

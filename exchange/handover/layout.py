@@ -33,9 +33,9 @@ class Layout:
 
     @classmethod
     def of(cls, schema: Mapping[str, Any], natural_key: Sequence[str], pseudonymous: bool) -> "Layout":
-        """The layout for a share's schema: its natural key when the share holds that in clear as text, else the key."""
+        """The layout for a share's schema: its natural key when that is in clear there (text, uuid), else the key."""
         types = {field["name"]: not_null(field["type"]) for field in schema["fields"]}
-        clear = not pseudonymous and all(types.get(name) == "string" for name in natural_key)
+        clear = not pseudonymous and all(_is_text(types.get(name)) for name in natural_key)
         return cls(schema, tuple(natural_key) if clear else (RECORD_KEY,))
 
     def key_values(self, key: bytes) -> dict[str, str]:
@@ -43,10 +43,17 @@ class Layout:
         text = key.decode("utf-8", "replace")
         if self.key == (RECORD_KEY,):
             return {RECORD_KEY: text}
+        if len(self.key) == 1 and "/" not in text and "%" not in text:
+            return {self.key[0]: text}
         parts = text.split("/")
         if len(parts) != len(self.key):
             raise ExchangeError("E_APPLY", "the key has another number of parts than the table")
         return {name: unquote(part) for name, part in zip(self.key, parts, strict=True)}
+
+
+def _is_text(avro: Any) -> bool:
+    """Whether a part of the key stands in the share as in the key: text, or a uuid."""
+    return avro == "string" or (isinstance(avro, dict) and avro.get("type") == "string")
 
 
 def not_null(avro: Any) -> Any:

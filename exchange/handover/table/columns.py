@@ -3,21 +3,49 @@
 Which columns a grant has filled stands in the table `exchange_columns`, beside the sink's own: a column that the
 department has for itself is never touched. After an amendment the sink reads another share from its beginning, and so
 writes every row once more: with the values of the new field, and with nulls where the grant gives no value any more.
+
+A column that the grant filled and that is gone was renamed or dropped by its owner. It is not made anew in silence, and
+when it is there again, or another one in its place, the share is read again to fill it (`exchange_gone_columns`).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table, Text, insert, inspect, select, text
+from sqlalchemy import Column, Table, delete, insert, inspect, select, text
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import NotSupportedError, ProgrammingError
-from sqlalchemy.schema import CreateColumn
-from sqlalchemy.types import String
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateColumn, CreateTable
 
+from exchange.connect.database_errors import Kind, sort
 from exchange.errors import ExchangeError
+from exchange.handover.table.column_types import TABLE_OPTIONS, Name, long_text
+from exchange.handover.table.definition import FoundColumn, describe
 from exchange.names import GrantId
 
 COLUMNS_TABLE = "exchange_columns"
+GONE_TABLE = "exchange_gone_columns"
+_NAME_CHARACTERS = 256
+_TRANSACTIONAL = ("innodb", "rocksdb")
+_MYSQL = ("mysql", "mariadb")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What has become of a table that was made fit."""
+
+    emptied: tuple[str, ...]
+    """Columns that the grant filled before and that are emptied."""
+    new: tuple[str, ...]
+    """Columns that the grant has not filled so far."""
+
+
+class ColumnsGone(Exception):  # noqa: N818 - becomes an error of the exchange when it has been noted
+    """Columns that the grant fills are not there."""
+
+    def __init__(self, columns: Sequence[Column[Any]]) -> None:
+        super().__init__()
+        self.columns = columns
 
 
 class FollowedTable:
@@ -27,92 +55,174 @@ class FollowedTable:
         self._engine = engine
         self._table = table
         self._key = tuple(key)
-        self._filled = Table(
-            COLUMNS_TABLE,
-            table.metadata,
-            Column("grant_id", Text, primary_key=True),
-            Column("table_name", Text, primary_key=True),
-            Column("column_name", Text, primary_key=True),
-        )
+        self._filled = self._names(COLUMNS_TABLE)
+        self._gone = self._names(GONE_TABLE)
 
-    def fit(self, grant: GrantId) -> list[Column[Any]]:
-        """Make the table fit for what the grant gives now; the columns that it filled before and that are emptied.
+    def make(self) -> None:
+        """Make the tables that are missing, the sink's own and those beside it.
 
-        Raises ExchangeError(E_CONNECTOR) that names the statement to run, when it is not for us to run it.
+        What grants have filled in a table that is gone is not filled any more. Raises ExchangeError(E_CONNECTOR) that
+        names the statement to run, when it is not for us to run it.
         """
-        self._refuse_other_key()
+        for table in self._table.metadata.sorted_tables:
+            if table is not self._table:
+                self._create(table)
+        if not self._has(self._table):
+            with self._engine.begin() as connection:
+                filled = self._filled.c.table_name == self._table.fullname
+                connection.execute(delete(self._filled).where(filled))
+            self._create(self._table)
+
+    def fit(self, grant: GrantId) -> Fitted:
+        """Make the table fit for what the grant gives now. Raises ExchangeError(E_CONNECTOR) like `make`."""
+        self._refuse_other_engine()
+        self.refuse_other_key()
         wanted = [column.name for column in self._table.columns]
         there = self._there()
-        for column in [column for column in self._table.columns if column.name not in there]:
+        filled, gone = self._noted(grant)
+        missing = [column for column in self._table.columns if column.name not in there]
+        lost = [column for column in missing if column.name in filled | gone]
+        if lost:
+            raise self.gone(grant, lost)
+        for column in missing:
             self._add(column)
-        with self._engine.begin() as connection:
-            filled = self._note(connection, grant, wanted)
         former = [name for name in there if name in filled and name not in wanted]
         for name in there.keys() - set(wanted):
-            if _must_say_something(there[name]):
-                self._let_be_null(name, former=name in former)
-        self._refuse_other_types()
-        return [Column(name, there[name]["type"]) for name in former]
+            if there[name].must_say_something:
+                self._let_be_null(there[name], former=name in former)
+        return Fitted(tuple(former), tuple(name for name in wanted if name not in filled or name in gone))
 
-    def _there(self) -> dict[str, Any]:
-        found = inspect(self._engine).get_columns(self._table.name, schema=self._table.schema)
-        return {column["name"]: column for column in found}
+    def note(self, connection: Connection, grant: GrantId, new: Sequence[str]) -> None:
+        """The grant fills these columns from now on."""
+        filled, gone = self._filled.c, self._gone.c
+        place = {"grant_id": grant, "table_name": self._table.fullname}
+        for name in new:
+            at = (filled.grant_id == grant, filled.table_name == self._table.fullname, filled.column_name == name)
+            connection.execute(delete(self._filled).where(*at))
+            connection.execute(insert(self._filled), {**place, "column_name": name})
+        connection.execute(delete(self._gone).where(gone.grant_id == grant, gone.table_name == self._table.fullname))
 
-    def _refuse_other_key(self) -> None:
+    def refuse_other(self, found: Sequence[FoundColumn]) -> None:
+        """Raises ColumnsGone when a column went away while the sink was at work, E_CONNECTOR when the table did."""
+        if not found:
+            raise ExchangeError("E_CONNECTOR", f"the table {self._table.fullname} is gone")
+        names = {column.name for column in found}
+        gone = [column for column in self._table.columns if column.name not in names]
+        if gone:
+            raise ColumnsGone(gone)
+
+    def other_type(self, name: str) -> str:
+        """The statement that makes a column one of text."""
+        type_ = long_text(self._engine.dialect).compile(self._engine.dialect)
+        if self._engine.dialect.name in _MYSQL:
+            return f"{self._alter} MODIFY COLUMN {self._quote(name)} {type_}"
+        return f"{self._alter} ALTER COLUMN {self._quote(name)} TYPE {type_}"
+
+    def refuse_other_key(self) -> None:
+        """Raises ExchangeError(E_CONNECTOR) when the table's primary key is not the share's."""
         found = inspect(self._engine).get_pk_constraint(self._table.name, schema=self._table.schema)
         if set(found["constrained_columns"]) != set(self._key):
             raise ExchangeError("E_CONNECTOR", f"the primary key of {self._table.name} must be {', '.join(self._key)}")
+        for column in self._there().values():
+            if column.name in self._key and column.plain == "citext":  # two records would share one row
+                raise ExchangeError("E_CONNECTOR", f"the key tells case apart, run: {self.other_type(column.name)}")
 
-    def _refuse_other_types(self) -> None:
-        """Text for a column of another type, as after a stronger mask; all else the database converts or refuses."""
-        there = self._there()
-        for column in self._table.columns:
-            if isinstance(column.type, String) and not isinstance(there[column.name]["type"], String):
-                raise ExchangeError(
-                    "E_CONNECTOR", f"{column.name} is granted as text: {self._alter(column.name)} TYPE TEXT"
-                )
+    def _names(self, name: str) -> Table:
+        return Table(
+            name,
+            self._table.metadata,
+            Column("grant_id", Name, primary_key=True),
+            Column("table_name", Name(_NAME_CHARACTERS), primary_key=True),
+            Column("column_name", Name, primary_key=True),
+            **TABLE_OPTIONS,
+        )
 
-    def _note(self, connection: Connection, grant: GrantId, wanted: Sequence[str]) -> set[str]:
-        """Note what the grant fills from now on; what it has filled so far."""
-        columns = self._filled.c
+    def _noted(self, grant: GrantId) -> tuple[set[str], set[str]]:
+        """The columns that the grant has filled so far, and those of them that were seen to be gone."""
+        with self._engine.connect() as connection:
+            found = []
+            for table in (self._filled, self._gone):
+                mine = (table.c.grant_id == grant, table.c.table_name == self._table.fullname)
+                found.append(set(connection.execute(select(table.c.column_name).where(*mine)).scalars()))
+        return found[0], found[1]
+
+    def _there(self) -> dict[str, FoundColumn]:
+        with self._engine.connect() as connection:
+            return {column.name: column for column in describe(connection, self._table)}
+
+    def _refuse_other_engine(self) -> None:
+        """A table without transactions would hold half a batch after a crash."""
+        if self._engine.dialect.name not in _MYSQL:
+            return
+        asked = text(
+            "SELECT engine FROM information_schema.tables"
+            " WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
+        )
+        with self._engine.connect() as connection:
+            engine = connection.execute(asked, {"schema": self._table.schema, "name": self._table.name}).scalar()
+        if engine is not None and engine.lower() not in _TRANSACTIONAL:
+            raise ExchangeError("E_CONNECTOR", f"a sink needs transactions, run: {self._alter} ENGINE=InnoDB")
+
+    def gone(self, grant: GrantId, columns: Sequence[Column[Any]]) -> ExchangeError:
+        """Note that columns are gone which the grant fills; the error E_CONNECTOR that says what helps."""
         place = {"grant_id": grant, "table_name": self._table.fullname}
-        mine = select(columns.column_name).where(columns.grant_id == grant, columns.table_name == self._table.fullname)
-        filled = set(connection.execute(mine).scalars())
-        new = [{**place, "column_name": name} for name in wanted if name not in filled]
-        if new:
-            connection.execute(insert(self._filled), new)
-        return filled
+        with self._engine.begin() as connection:
+            self._forget_gone(connection, grant, columns)
+            connection.execute(insert(self._gone), [{**place, "column_name": one.name} for one in columns])
+        name = columns[0].name
+        return ExchangeError(
+            "E_CONNECTOR",
+            f"the column {name}, which the grant fills, is gone from {self._table.fullname}. If it was renamed, name it"
+            f" back or declare table(…, columns={{field: column}}); if it is wanted anew, run:"
+            f" {self._alter} ADD COLUMN {self._definition(columns[0])}",
+        )
+
+    def _forget_gone(self, connection: Connection, grant: GrantId, columns: Sequence[Column[Any]]) -> None:
+        gone = self._gone.c
+        names = [column.name for column in columns]
+        mine = (gone.grant_id == grant, gone.table_name == self._table.fullname, gone.column_name.in_(names))
+        connection.execute(delete(self._gone).where(*mine))
+
+    def _create(self, table: Table) -> None:
+        if not self._has(table):
+            statement = str(CreateTable(table).compile(dialect=self._engine.dialect)).strip()
+            self._run(statement, done=lambda: self._has(table))
+
+    def _has(self, table: Table) -> bool:
+        return inspect(self._engine).has_table(table.name, schema=table.schema)
 
     def _add(self, column: Column[Any]) -> None:
+        statement = f"{self._alter} ADD COLUMN {self._definition(column)}"
+        self._run(statement, done=lambda: column.name in self._there())
+
+    def _definition(self, column: Column[Any]) -> str:
         """A column may be null where the grant did not give the field before."""
-        added = CreateColumn(Column(column.name, column.type)).compile(dialect=self._engine.dialect)
-        self._run(f"ALTER TABLE {self._quoted} ADD COLUMN {added}", done=lambda: column.name in self._there())
+        return str(CreateColumn(Column(column.name, column.type)).compile(dialect=self._engine.dialect))
 
-    def _let_be_null(self, name: str, former: bool) -> None:
-        statement = f"{self._alter(name)} DROP NOT NULL"
+    def _let_be_null(self, column: FoundColumn, former: bool) -> None:
+        quoted = self._quote(column.name)
+        if self._engine.dialect.name in _MYSQL:
+            statement = f"{self._alter} MODIFY COLUMN {quoted} {column.declared} NULL"
+        else:
+            statement = f"{self._alter} ALTER COLUMN {quoted} DROP NOT NULL"
         if not former:
-            raise ExchangeError("E_CONNECTOR", f"nothing is granted for the column {name}, run: {statement}")
-        self._run(statement, done=lambda: not _must_say_something(self._there()[name]))
-
-    def _alter(self, name: str) -> str:
-        quoted = self._engine.dialect.identifier_preparer.quote(name)
-        return f"ALTER TABLE {self._quoted} ALTER COLUMN {quoted}"
+            raise ExchangeError("E_CONNECTOR", f"nothing is granted for the column {column.name}, run: {statement}")
+        self._run(statement, done=lambda: not self._there()[column.name].must_say_something)
 
     @property
-    def _quoted(self) -> str:
-        return self._engine.dialect.identifier_preparer.format_table(self._table)
+    def _alter(self) -> str:
+        return f"ALTER TABLE {self._engine.dialect.identifier_preparer.format_table(self._table)}"
+
+    def _quote(self, name: str) -> str:
+        return str(self._engine.dialect.identifier_preparer.quote(name))
 
     def _run(self, statement: str, done: Callable[[], bool]) -> None:
         """Change the table, unless another process of the sink has just done so."""
         try:
             with self._engine.begin() as connection:
-                connection.execute(text(statement))
-        except (ProgrammingError, NotSupportedError):
+                connection.exec_driver_sql(statement)
+        except SQLAlchemyError as error:
+            if sort(error).kind is Kind.AWAY:
+                raise
             if not done():
                 raise ExchangeError("E_CONNECTOR", f"the sink may not change its table, run: {statement}") from None
-
-
-def _must_say_something(column: Any) -> bool:
-    """Whether a row cannot be written without a value for the column."""
-    given = ("default", "identity", "computed")
-    return not column["nullable"] and all(column.get(name) is None for name in given)

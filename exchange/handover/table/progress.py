@@ -1,15 +1,14 @@
-"""How far a sink has come with each partition of a share, and which records it holds: two tables beside its own.
+"""How far a sink has come with each partition of a share: a table beside its own.
 
 A share is read from its beginning once, and then on and on. When the sink was away for longer than tombstones are kept,
 or its place in the share is gone, it reads the share again from the beginning: a new *reading*. Each record it sees is
-marked with the number of the reading, and at the end of the share the rows that bear the mark of a former one are
-swept: they were withdrawn meanwhile. Marks and place change in the transaction that applies the records, so that a
+marked with the number of the reading (`marks`), and at the end of the share the rows that bear the mark of a former one
+are swept: they were withdrawn meanwhile. Marks and place change in the transaction that applies the records, so that a
 reading goes on after a crash where it stood. What an earlier reading has counted is not counted again.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -17,23 +16,20 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    DateTime,
     Integer,
     MetaData,
     Table,
-    Text,
     and_,
     insert,
     select,
     update,
 )
-from sqlalchemy.engine import Connection, Dialect, Row
+from sqlalchemy.engine import Connection, Row
 
-from exchange.handover.table.upsert import KeyedTable
+from exchange.handover.table.column_types import TABLE_OPTIONS, Name, in_utc, moment
 from exchange.names import GrantId
 
 PROGRESS_TABLE = "exchange_progress"
-ROWS_TABLE = "exchange_rows"
 _NO_TOPIC = ""
 """Of a share that is not known: the column may not be null."""
 
@@ -79,9 +75,9 @@ class ProgressTable:
         self.table = Table(
             PROGRESS_TABLE,
             metadata,
-            Column("grant_id", Text, primary_key=True),
+            Column("grant_id", Name, primary_key=True),
             Column("partition_number", Integer, primary_key=True, autoincrement=False),
-            Column("topic", Text, nullable=False),
+            Column("topic", Name(249), nullable=False),
             Column("next_offset", BigInteger, nullable=False),
             Column("upserted", BigInteger, nullable=False),
             Column("deleted", BigInteger, nullable=False),
@@ -89,9 +85,20 @@ class ProgressTable:
             Column("counted_to", BigInteger, nullable=False),
             Column("reading", Integer, nullable=False),
             Column("resyncing", Boolean, nullable=False),
-            Column("current_at", DateTime(timezone=True), nullable=False),
-            Column("updated_at", DateTime(timezone=True), nullable=False),
+            Column("current_at", moment(), nullable=False),
+            Column("updated_at", moment(), nullable=False),
+            **TABLE_OPTIONS,
         )
+
+    def read_again(self, connection: Connection, grant: GrantId) -> list[int]:
+        """Begin a new reading of all that has been read of the share; of which partitions."""
+        partitions = sorted(self.all(connection, grant))
+        for partition in partitions:
+            progress = self.locked(connection, grant, partition)
+            if progress is not None and progress.current_at is not None:
+                progress.read_again(progress.current_at)
+                self.note(connection, (grant, partition), progress, progress.current_at, known=True)
+        return partitions
 
     def all(self, connection: Connection, grant: GrantId) -> dict[int, Progress]:
         """By partition."""
@@ -122,57 +129,5 @@ class ProgressTable:
 def _progress(row: Row[Any]) -> Progress:
     found = Progress(**{name: getattr(row, name) for name in Progress.__dataclass_fields__})
     found.topic = found.topic or None
-    if found.current_at is not None and found.current_at.tzinfo is None:  # a database without time zones
-        found.current_at = found.current_at.replace(tzinfo=UTC)
+    found.current_at = in_utc(found.current_at)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a row is marked with when it is seen."""
-
-    grant: GrantId
-    partition: int
-    reading: int
-
-
-class RowMarks:
-    """The table `exchange_rows`: which records a grant has brought, and in which reading they were seen last."""
-
-    def __init__(self, metadata: MetaData, dialect: Dialect) -> None:
-        table = Table(
-            ROWS_TABLE,
-            metadata,
-            Column("grant_id", Text, primary_key=True),
-            Column("record_key", Text, primary_key=True),
-            Column("partition_number", Integer, nullable=False),
-            Column("reading", Integer, nullable=False),
-        )
-        self.table = table
-        self._rows = KeyedTable(
-            table, ("grant_id", "record_key"), dialect, same=lambda there, new: there.reading == new.reading
-        )
-
-    def seen(self, connection: Connection, mark: Mark, keys: Iterable[bytes]) -> None:
-        """These records are in the share."""
-        rest = {"partition_number": mark.partition, "reading": mark.reading}
-        self._rows.put(connection, [{"grant_id": mark.grant, "record_key": _text(key), **rest} for key in keys])
-
-    def gone(self, connection: Connection, grant: GrantId, keys: Iterable[bytes]) -> None:
-        """These records are no longer in the share."""
-        self._rows.remove(connection, [{"grant_id": grant, "record_key": _text(key)} for key in keys])
-
-    def unseen(self, connection: Connection, mark: Mark, limit: int) -> Sequence[bytes]:
-        """At most `limit` records of the partition that were seen in former readings only."""
-        columns = self.table.c
-        of_former = and_(
-            columns.grant_id == mark.grant,
-            columns.partition_number == mark.partition,
-            columns.reading < mark.reading,
-        )
-        found = connection.execute(select(columns.record_key).where(of_former).limit(limit)).scalars()
-        return [key.encode() for key in found]
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "replace")

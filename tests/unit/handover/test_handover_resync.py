@@ -156,7 +156,8 @@ def test_a_sweep_that_was_interrupted_goes_on_and_counts_each_row_once(
     execute(
         sink.address,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF (SELECT count(*) FROM cut) < 3 THEN RAISE 'no'; END IF; RETURN OLD; END $$",
+        " IF (SELECT count(*) FROM cut) < 3 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+        " RETURN OLD; END $$",
     )
     execute(sink.address, "CREATE TRIGGER refuse BEFORE DELETE ON cut FOR EACH ROW EXECUTE FUNCTION refuse()")
     sink.begin(LATER)

@@ -1,0 +1,138 @@
+"""A change of the share as a row of the department's table: names, key, and values that fit their columns."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from exchange.connect.declare import Record, Unmapped
+from exchange.errors import ExchangeError
+from exchange.handover.layout import Change, Layout
+from exchange.handover.table.batch import Made, Refused
+from exchange.handover.table.definition import FoundColumn
+from exchange.handover.table.exact.convert import converter
+from exchange.handover.table.exact.kinds import Kind, kind_of, kind_of_value, scale_of
+from exchange.handover.table.exact.losses import Convert
+
+RowMapper = Callable[[Record], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the department's table differs from the share."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The column of a field that is not called like it."""
+    map: RowMapper | None = None
+    """A function of the department: column to value, for each record. The key is not its business."""
+
+    def column(self, name: str) -> str:
+        """The column of a field, or of the share's key."""
+        return self.columns.get(name, name)
+
+
+class RowMaker:
+    """Makes rows for a table as it is now."""
+
+    def __init__(
+        self, layout: Layout, shape: Shape, found: Sequence[FoundColumn], emptied: Iterable[str], dialect: str
+    ) -> None:
+        """Raises ExchangeError(E_CONNECTOR) for a column that is not there, or cannot hold what is granted for it."""
+        self._layout = layout
+        self._map = shape.map
+        self._dialect = dialect
+        self._found = {column.name: column for column in found}
+        self._kinds = {one["name"]: kind_of(one["type"]) for one in layout.schema["fields"]}
+        self._key = {part: self._converter_of_key(part, shape.column(part)) for part in layout.key}
+        self._key_columns = tuple(shape.column(part) for part in layout.key)
+        others = () if shape.map is not None else self._kinds.keys() - set(layout.key)
+        self._fields = [(name, shape.column(name)) for name in self._kinds if name in others]
+        scales = {one["name"]: scale_of(one["type"]) for one in layout.schema["fields"]}
+        converters = [
+            (column, self._converter(column, self._kinds[name], scales[name])) for name, column in self._fields
+        ]
+        self._converters = [(column, convert) for column, convert in converters if convert is not None]
+        self._emptied = dict.fromkeys(emptied)
+        self._of_values: dict[tuple[str, Kind], Convert | None] = {}
+
+    def all(self, changes: Iterable[Change]) -> tuple[list[Made], list[Refused]]:
+        """The changes as rows, and those that the table could not keep as they are."""
+        made: list[Made] = []
+        refused: list[Refused] = []
+        for change in changes:
+            try:
+                made.append(self.make(change))
+            except ExchangeError as error:
+                refused.append(Refused(change, error.detail))
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                refused.append(Refused(change, f"a value of another kind ({type(error).__name__})"))
+        return made, refused
+
+    def make(self, change: Change) -> Made:
+        """A change as a row. Raises ExchangeError(E_APPLY) that names the column."""
+        parts = self._layout.key_values(change.key)
+        key = tuple([parts[name] if convert is None else convert(parts[name]) for name, convert in self._key.items()])
+        if change.record is None:
+            return Made(change, key)
+        row = self._values(change.record) if self._map is None else self._mapped(change.record, parts)
+        row.update(zip(self._key_columns, key, strict=True))
+        row.update(self._emptied)
+        return Made(change, key, row)
+
+    def _values(self, record: Record) -> dict[str, Any]:
+        row = {column: record[name] for name, column in self._fields}
+        for column, convert in self._converters:
+            value = row[column]
+            if value is not None:
+                row[column] = convert(value)
+        return row
+
+    def _mapped(self, record: Record, parts: Mapping[str, str]) -> dict[str, Any]:
+        assert self._map is not None
+        try:
+            given = dict(self._map(dict(record)))
+        except Unmapped as error:
+            raise ExchangeError("E_APPLY", str(error)) from None
+        except Exception as error:  # a department's function may raise anything
+            raise ExchangeError("E_APPLY", f"the mapping raised {type(error).__name__}") from None
+        for column, part in zip(self._key_columns, parts.values(), strict=True):
+            if column in given and str(given.pop(column)) != part:
+                raise ExchangeError("E_APPLY", f"{column}: the mapping gives another key than the share")
+        return {column: self._fit(column, value) for column, value in sorted(given.items())}
+
+    def _fit(self, column: str, value: Any) -> Any:
+        if column not in self._found:
+            raise ExchangeError("E_APPLY", f"{column}: the table has no such column")
+        if value is None:
+            return None
+        place = (column, kind_of_value(value))
+        if place not in self._of_values:
+            try:
+                self._of_values[place] = self._converter(*place)
+            except ExchangeError as error:
+                raise ExchangeError("E_APPLY", error.detail) from None
+        convert = self._of_values[place]
+        return value if convert is None else convert(value)
+
+    def _converter(self, column: str, kind: Kind, scale: int | None = None) -> Convert | None:
+        found = self._found.get(column)
+        if found is None:
+            raise ExchangeError("E_CONNECTOR", f"the table has no column {column}")
+        return converter(found, kind, self._dialect, scale)
+
+    def _converter_of_key(self, part: str, column: str) -> Convert | None:
+        if self._kinds.get(part) is not Kind.UUID:
+            return self._converter(column, Kind.TEXT)
+        convert = self._converter(column, Kind.UUID)
+        return lambda text: (convert or _same)(_uuid(column, text))
+
+
+def _uuid(column: str, text: str) -> UUID:
+    found = UUID(text)
+    if str(found) != text:
+        raise ExchangeError("E_APPLY", f"{column}: a uuid that is not written in lower case with hyphens")
+    return found
+
+
+def _same(value: Any) -> Any:
+    return value

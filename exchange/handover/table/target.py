@@ -1,8 +1,7 @@
 """Writing the records of a grant into a department's table, each batch in one transaction with its progress."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +28,7 @@ from sqlalchemy.types import JSON, TypeEngine
 from exchange.connect.engine import open_engine, reason
 from exchange.errors import ExchangeError
 from exchange.handover.layout import RECORD_KEY, Change, Layout, not_null
+from exchange.handover.table.batch import AppliedAgain, Batch, Refusal, Report
 from exchange.handover.table.columns import FollowedTable
 from exchange.handover.table.progress import Mark, Progress, ProgressTable, RowMarks
 from exchange.handover.table.upsert import KeyedTable
@@ -38,28 +38,6 @@ from exchange.names import GrantId
 _CLOCKS_DIFFER = timedelta(days=1)
 """A sink reads its share again a little early: its clock and those of the brokers may differ."""
 _SWEPT_AT_ONCE = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Changes of one partition of a grant's share, in their order."""
-
-    grant: GrantId
-    partition: int
-    changes: Sequence[Change]
-    end: int
-    """The offset behind the last record that was read, heartbeats and faulty records included."""
-    at: datetime
-    """The time of the application."""
-    faulty: Mapping[int, bytes | None] = field(default_factory=dict)
-    """Records before `end` that never became a change: offset and key."""
-    reading: int = 1
-    """Of which reading of the share this is a part."""
-
-
-Refusal = tuple[int, str]
-"""The offset of a record that could not be applied, and why; never a value."""
-Report = Callable[[Sequence[Refusal]], None]
 
 
 def columns_of(layout: Layout) -> list[Column[Any]]:
@@ -76,10 +54,12 @@ def columns_of(layout: Layout) -> list[Column[Any]]:
 class SqlTarget:
     """The table of one sink and its progress. Every method raises ExchangeError(E_SINK_UNREACHABLE) when it is away."""
 
-    def __init__(self, name: str, address: str, layout: Layout, kept: timedelta = TOMBSTONES_KEPT) -> None:
+    def __init__(
+        self, name: str, address: str | Callable[[], str], layout: Layout, kept: timedelta = TOMBSTONES_KEPT
+    ) -> None:
         """kept: how long the share keeps tombstones; a sink that was away longer reads it again."""
         self._layout = layout
-        self._engine = open_engine(address)
+        self._engine = open_engine(address if isinstance(address, str) else address())
         self._kept = kept - min(_CLOCKS_DIFFER, kept / 2)
         schema, _, table = name.rpartition(".")
         metadata = MetaData(schema=schema or None)
@@ -175,6 +155,14 @@ class SqlTarget:
                 self._progress.note(connection, (grant, partition), progress, now, known=True)
                 if not unseen:
                     return progress
+
+    def apply_again(self, grant: GrantId, now: datetime, all: bool = False) -> AppliedAgain:  # noqa: ARG002
+        """Try what is set aside again: what is due, or all of it."""
+        return AppliedAgain()
+
+    def set_aside(self, grant: GrantId) -> dict[int, int]:  # noqa: ARG002
+        """How many records of each partition wait."""
+        return {}
 
     def close(self) -> None:
         """Close the connections."""

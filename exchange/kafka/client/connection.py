@@ -41,6 +41,7 @@ class Login:
         self._refused = False
         """Since the secret was read."""
         self._answered = False
+        self._away = False
 
     def __call__(self, error: KafkaError) -> None:
         """Note what the client says of itself."""
@@ -48,6 +49,8 @@ class Login:
         if error.code() in _REFUSALS:
             self._refusals += 1
             self._refused = True
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._away = True
 
     def renew(self, client: Any) -> None:
         """Give the client another secret, when it was refused and there is one.
@@ -77,9 +80,16 @@ class Login:
         """Whether Kafka has refused a client that it had served; it waits for another secret since."""
         return self._answered and self._refusals > 0
 
+    @property
+    def away(self) -> bool:
+        """Whether no broker has answered since the client said that all of them are down."""
+        return self._away
+
     def answered(self) -> None:
         """Kafka has served this client."""
         self._answered = True
+        self._away = False
+        self._refusals = 0
 
     def check(self) -> None:
         """Raises ExchangeError(E_KAFKA_REFUSED) when Kafka lets this client in no more than it ever did."""

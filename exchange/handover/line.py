@@ -29,6 +29,7 @@ from exchange.handover.report import Receipts, Reporter
 from exchange.handover.set_aside import SetAside
 from exchange.handover.table.batch import Batch, Refusal
 from exchange.handover.table.progress import Progress
+from exchange.handover.table.set_aside import SetAsideRecord
 from exchange.handover.table.target import SqlTarget
 from exchange.kafka.client.message import Message
 from exchange.kafka.client.share_reader import ShareReader, passes
@@ -52,6 +53,8 @@ class Steps:
     moved: Callable[[], bool]
     """Whether the grant has gone on in another share. Asked all the time: cheap."""
     health: SinkHealth
+    listed: Callable[[], Sequence[SetAsideRecord]]
+    """All that waits in the department's database."""
 
 
 class HandoverLine:
@@ -61,7 +64,7 @@ class HandoverLine:
         self._owner = owner
         self._steps = steps
         self._readings = Readings(owner, steps.target, steps.clock)
-        self._set_aside = SetAside(owner, steps.target, steps.reporter, steps.clock)
+        self._set_aside = SetAside(owner, steps.target, steps.listed, steps.reporter)
 
     def run(self, stop: threading.Event, once: bool = False) -> None:
         """Work until `stop` is set or the grant goes on in another share; with `once` only until its end is reached.
@@ -156,7 +159,7 @@ class HandoverLine:
     def _look_at_what_waits(self, patience: Patience, at_end: bool) -> None:
         """5. And the receipts, which say how much of it there is."""
         target, receipts, grant = self._steps.target, self._steps.receipts, self._owner.grant.grant
-        if self._set_aside.look(patience, at_end):
+        if self._set_aside.look(patience, self._steps.clock, at_end):
             stored = patience.until(lambda: target.stored(grant)) or {}
             self._note({partition: done for partition, done in stored.items() if partition in receipts.partitions})
         if receipts.due(at_end):

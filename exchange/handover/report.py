@@ -14,6 +14,7 @@ from exchange.faults.log import Faults, Settled
 from exchange.handover.decode import Faulty
 from exchange.handover.granted import Owner
 from exchange.handover.receipt import Receipt, encode
+from exchange.handover.table.set_aside import SetAsideRecord, identity
 from exchange.kafka.client.producer import IdempotentProducer
 from exchange.names import faults_topic, receipt_topic
 from exchange.stages import Stage
@@ -36,12 +37,22 @@ class Reporter:
         """Records by their place, with what is wrong with each; nothing of their content."""
         share = self._owner.grant.topic
         self._write(
-            self._faults.of_record(one.error, at, (share, one.partition, one.offset), identity(one)) for one in faulty
+            self._faults.of_record(one.error, at, (share, one.partition, one.offset), _identity(one)) for one in faulty
+        )
+
+    def reminded(self, waiting: Iterable[SetAsideRecord], at: datetime) -> None:
+        """Records that were set aside long ago and still wait."""
+        share = self._owner.grant.topic
+        self._write(
+            self._faults.of_record(
+                ExchangeError(one.code, one.detail), at, (share, one.partition, one.offset), one.record_key
+            )
+            for one in waiting
         )
 
     def settled(self, keys: Iterable[bytes], how: Settled, at: datetime) -> None:
         """Records that were set aside wait no longer."""
-        self._write(self._faults.settled(text_of(key), how, at) for key in keys)
+        self._write(self._faults.settled(identity(key), how, at) for key in keys)
 
     def _write(self, encoded: Iterable[bytes]) -> None:
         topic, sent = faults_topic(self._owner.department), False
@@ -107,11 +118,6 @@ class Receipts:
         self._not_before = time.monotonic() + _AFTER_LOSS_SECONDS
 
 
-def identity(faulty: Faulty) -> str:
+def _identity(faulty: Faulty) -> str:
     """What names a faulty record in the log of faults: its key, or its place when it has none."""
-    return text_of(faulty.key) if faulty.key is not None else f"{faulty.partition}/{faulty.offset}"
-
-
-def text_of(key: bytes) -> str:
-    """A record's key as the log of faults names it."""
-    return key.decode("utf-8", "replace")
+    return identity(faulty.key) if faulty.key is not None else f"{faulty.partition}/{faulty.offset}"

@@ -1,6 +1,7 @@
 """A sink at work: wait for its grant, open its table, hand over until told to stop."""
 
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -19,6 +20,7 @@ from exchange.handover.line import HandoverLine, Steps
 from exchange.handover.patience import Patience
 from exchange.handover.receive import judge
 from exchange.handover.report import Receipts, Reporter
+from exchange.handover.table.set_aside import SetAsideRecord, SetAsideView
 from exchange.handover.table.target import SqlTarget
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
@@ -93,9 +95,15 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
             run.clock,
             Watch(granted.grant, granted.finder),
             granted.health,
+            lambda: _waiting(read_address, into.name),
         )
         HandoverLine(owner, steps).run(run.stop, run.once)
         return steps.moved()
+
+
+def _waiting(read_address: Callable[[], str], table: str) -> Sequence[SetAsideRecord]:
+    with closing(SetAsideView(read_address, table)) as view:
+        return view.listed()
 
 
 def _prepare(target: SqlTarget, grant: ActiveGrant) -> None:

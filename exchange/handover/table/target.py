@@ -164,6 +164,10 @@ class SqlTarget:
         """How many records of each partition wait."""
         return {}
 
+    def oldest(self, grant: GrantId) -> datetime | None:  # noqa: ARG002
+        """Since when the record has waited that has waited longest."""
+        return None
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()

@@ -36,7 +36,7 @@ class Login:
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
-        self._secret = connection.secret()
+        self._secret = connection.secret_or_none()
         self._refusals = 0
         self._refused = False
         """Since the secret was read."""
@@ -60,11 +60,7 @@ class Login:
         if not self._refused:
             return
         self._refused = False
-        try:
-            secret = self._connection.secret()
-        except ExchangeError as error:
-            _log.warning("kafka.secret-unread", code=error.code, detail=error.detail)
-            return
+        secret = self._connection.secret_or_none()
         if secret not in ("", self._secret):
             client.set_sasl_credentials(self._connection.username, secret)
             self._secret, self._refusals = secret, 0
@@ -135,10 +131,18 @@ class Connection:
         """The secret as it is now. Raises ExchangeError(E_SETTINGS) when its file cannot be read."""
         return settings_module.secret(SecretStr(self._password), self._file, _WHAT) if self._file else self._password
 
+    def secret_or_none(self) -> str:
+        """The secret as it is now; empty while its file is being replaced."""
+        try:
+            return self.secret()
+        except ExchangeError as error:
+            _log.warning("kafka.secret-unread", code=error.code, detail=error.detail)
+            return ""
+
     def config(self, **options: Any) -> dict[str, Any]:
         """A client configuration. `options` are librdkafka's names with `_` for `.` (`group_id="x"`).
 
-        Raises ExchangeError(E_KAFKA_REFUSED) without a secret, and as `secret` does.
+        Raises ExchangeError(E_KAFKA_REFUSED) without a secret.
         """
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
@@ -151,7 +155,7 @@ class Connection:
         if self.security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.mechanism
             config["sasl.username"] = self.username
-            config["sasl.password"] = self.secret()
+            config["sasl.password"] = self.secret_or_none()
             if not config["sasl.password"]:  # its file is being written
                 raise ExchangeError("E_KAFKA_REFUSED", f"{self.username} has no secret")
         if self.ca_file is not None:

@@ -64,7 +64,7 @@ def look(operator: ApiClient, places: Places, sources: Mapping[str, str]) -> Cou
     counts = Counts()
     for connector, record_type in sources.items():
         _add_source(counts.of(record_type), places, connector)
-    for account in operator.get("/v1/books")["items"]:
+    for account in operator.items("/v1/books"):
         _add_account(counts, account)
     return counts
 

@@ -10,10 +10,12 @@ from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
 from exchange.errors import ExchangeError
 from exchange.handover.grants import ActiveGrant, GrantFinder
+from exchange.handover.health import SinkHealth
 from exchange.handover.layout import Layout
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.share_reader import ShareReader
 from exchange.names import Department, RecordType
+from exchange.observe.condition import Condition
 from exchange.settings import Settings
 
 Begin = Callable[[list[int]], Mapping[int, int]]
@@ -28,6 +30,8 @@ class Run:
     once: bool = False
     """Only until the share has been read to its end."""
     clock: Clock = field(default_factory=SystemClock)
+    condition: Condition = field(default_factory=Condition)
+    """How the sink is, for /readyz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Owner:
     department: Department
     record_type: RecordType
     grant: ActiveGrant
+    connector: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,12 @@ class GrantedSink:
     settings: Settings
     grant: ActiveGrant
     finder: GrantFinder
+    health: SinkHealth
 
     @property
     def owner(self) -> Owner:
         """Whose it is."""
-        return Owner(self.connector.department, self.sink.record_type, self.grant)
+        return Owner(self.connector.department, self.sink.record_type, self.grant, self.connector.name)
 
     def layout(self) -> Layout:
         """What the share's records are to the sink. Raises ExchangeError(E_SCHEMA) for what is no record type."""

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,13 +15,15 @@ import structlog
 
 from exchange import settings as settings_module
 from exchange.backoff import Backoff
-from exchange.errors import TABLE, ExchangeError
+from exchange.errors import TABLE, Action, ExchangeError
+from exchange.handover.health import SinkHealth
 from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName
 from exchange.settings import ApiSettings
 
 _TIMEOUT_SECONDS = 15.0
 _BACKOFF = Backoff(first=1.0, longest=30.0)
 _LOOK_SECONDS = 60.0
+_MOST_PAGES = 1_000
 _KINDS = {"http": HTTPConnection, "https": HTTPSConnection}
 _log = structlog.get_logger("exchange.handover")
 
@@ -36,6 +38,16 @@ class ActiveGrant:
     group: str
     schema_id: SchemaId
     pseudonymous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose grant is looked for, and of what."""
+
+    department: Department
+    record_type: RecordType
+    provider: str | None = None
+    """None: of whatever department; there is to be one only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,9 @@ class GrantFinder:
     def active(self, demander: Department, record_type: RecordType, provider: str | None) -> ActiveGrant | None:
         """The one active grant, or None. Raises ExchangeError(E_CONNECTOR) when several fit and none is chosen."""
         params = {"demander": demander, "record_type": record_type, "active": "true"}
-        found = [item for item in self._get("/v1/grants", params)["items"] if provider in (None, item["provider"])]
+        if provider is not None:
+            params["provider"] = provider
+        found = [item for item in self._items("/v1/grants", params) if provider in (None, item["provider"])]
         if len(found) > 1:
             raise ExchangeError("E_CONNECTOR", f"{len(found)} grants of {record_type}: name the provider in the sink")
         return _grant(found[0]) if found else None
@@ -79,24 +93,24 @@ class GrantFinder:
         topic: str | None = self._get(f"/v1/grants/{grant.grant}", {})["topic"]
         return topic
 
-    def wait(
-        self, demander: Department, record_type: RecordType, provider: str | None, stop: threading.Event
-    ) -> ActiveGrant | None:
+    def wait(self, holder: Holder, health: SinkHealth, stop: threading.Event) -> ActiveGrant | None:
         """The active grant as soon as there is one; None when `stop` is set before."""
         attempts = 1
         told = False
         while not stop.is_set():
             try:
-                found = self.active(demander, record_type, provider)
+                found = self.active(holder.department, holder.record_type, holder.provider)
                 if found is not None:
                     return found
                 attempts = 1
+                health.well("waits for a grant")
             except ExchangeError as error:
-                if error.code != "E_API_UNREACHABLE":
+                if not passes(error):
                     raise
                 attempts += 1
+                health.away(error)
             if not told:
-                _log.info("handover.waiting_for_grant", stage="handover.receive", record_type=record_type)
+                _log.info("handover.waiting_for_grant", stage="handover.receive", record_type=holder.record_type)
                 told = True
             stop.wait(_BACKOFF.pause(attempts))
         return None
@@ -105,6 +119,20 @@ class GrantFinder:
         """The schema with this id."""
         schema: dict[str, Any] = json.loads(self._get(f"/schemas/ids/{schema_id}", {})["schema"])
         return schema
+
+    def _items(self, path: str, params: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page by page. Raises ExchangeError(E_API_UNREACHABLE) for a list without end."""
+        cursor: dict[str, str] = {}
+        for _ in range(_MOST_PAGES):
+            page = self._get(path, {**params, **cursor})
+            items, following = page.get("items"), page.get("next")
+            if not isinstance(items, list):
+                raise ExchangeError("E_API_UNREACHABLE", f"{path} is no list")
+            yield from items
+            if following is None:
+                return
+            cursor = {"cursor": str(following)}
+        raise ExchangeError("E_API_UNREACHABLE", f"more than {_MOST_PAGES} pages of {path}")
 
     def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         target = self._address.path + path + (f"?{urlencode(params)}" if params else "")
@@ -161,6 +189,11 @@ class Watch:
             except ExchangeError as error:
                 _log.info("handover.grant_unknown", stage="handover.receive", code=error.code)
         return self.moved
+
+
+def passes(error: ExchangeError) -> bool:
+    """Whether the broker service may do better later."""
+    return error.entry.action is Action.RETRY or error.code == "E_RATE_LIMIT"
 
 
 def _address(url: str) -> _Address:

@@ -1,30 +1,36 @@
-"""The handover line into a table: receive ▸ decode ▸ apply, batch by batch, then the word to the group and the receipt.
+"""The handover line into a table: receive ▸ decode ▸ apply, batch by batch, and the word to the group and the exchange.
 
 1. A record that does not decode or apply is reported in the department's faults before anything moves on.
 2. A batch and its progress are one transaction of the department's database.
-3. Only then the group learns the offset. After a crash in between, the stored progress decides where reading begins, so
-   that every version is applied exactly once.
+3. Only then the group learns the offset and the exchange the counts, both in passing: nothing waits for the answer.
+   The stored progress decides where reading begins, so that every version is applied exactly once, and after a crash it
+   says what was not told.
 4. At the end of a partition it is noted that the table is current. When that was too long ago, or the place to read
    from is gone, the partition is read again from its beginning, and what is not seen there leaves the table.
+5. What the table has refused is tried again now and then.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from exchange.clock import Clock
 from exchange.errors import ExchangeError
-from exchange.handover.apply import apply
 from exchange.handover.decode import Decoded, Decoder, Faulty
 from exchange.handover.granted import Begin, Owner
+from exchange.handover.health import SinkHealth
+from exchange.handover.patience import Patience
 from exchange.handover.readings import Readings
 from exchange.handover.receipt import Receipt
 from exchange.handover.receive import receive
-from exchange.handover.report import Reporter
+from exchange.handover.report import Receipts, Reporter
+from exchange.handover.set_aside import SetAside
+from exchange.handover.table.batch import Batch, Refusal
 from exchange.handover.table.progress import Progress
-from exchange.handover.table.target import Batch, Refusal, SqlTarget
+from exchange.handover.table.set_aside import SetAsideRecord
+from exchange.handover.table.target import SqlTarget
 from exchange.kafka.client.message import Message
 from exchange.kafka.client.share_reader import ShareReader, passes
 from exchange.observe import metrics
@@ -42,9 +48,13 @@ class Steps:
     decoder: Decoder
     target: SqlTarget
     reporter: Reporter
+    receipts: Receipts
     clock: Clock
     moved: Callable[[], bool]
     """Whether the grant has gone on in another share. Asked all the time: cheap."""
+    health: SinkHealth
+    listed: Callable[[], Sequence[SetAsideRecord]]
+    """All that waits in the department's database."""
 
 
 class HandoverLine:
@@ -54,49 +64,65 @@ class HandoverLine:
         self._owner = owner
         self._steps = steps
         self._readings = Readings(owner, steps.target, steps.clock)
+        self._set_aside = SetAside(owner, steps.target, steps.listed, steps.reporter)
 
     def run(self, stop: threading.Event, once: bool = False) -> None:
         """Work until `stop` is set or the grant goes on in another share; with `once` only until its end is reached.
 
         Raises ExchangeError for what waiting won't mend, such as the end of the grant.
         """
+        try:
+            self._run(stop, once)
+        finally:
+            self._steps.receipts.settle()
+
+    def _run(self, stop: threading.Event, once: bool) -> None:
         served = False
         while not stop.is_set():
             reader: ShareReader | None = None
             try:
                 reader = self._steps.open_reader(self._readings.begin)
-                self._read(reader, stop, once)
+                self._read(reader, Patience(self._steps.health, stop, reader.rest), once)
+                if not reader.settle():
+                    _log.warning("handover.offsets_untold", stage=Stage.HANDOVER_APPLY)
                 return
             except ExchangeError as error:
                 served = served or (reader is not None and reader.served)
                 if not passes(error, served):
                     raise
-                _log.warning("handover.restarted", stage="handover.receive", code=error.code, detail=error.detail)
+                self._steps.health.broken_off(error)
                 stop.wait(_PAUSE_SECONDS)
             finally:
                 if reader is not None:
                     reader.close()
 
-    def _read(self, reader: ShareReader, stop: threading.Event, once: bool) -> None:
-        while not stop.is_set():
+    def _read(self, reader: ShareReader, patience: Patience, once: bool) -> None:
+        while not patience.stop.is_set():
             received = receive(reader)
-            readings = self._readings.numbers()
+            readings, begun = self._readings.numbers(), self._readings.begun()
+            self._note(begun)
+            reader.took({partition: one.next_offset for partition, one in begun.items() if one.next_offset > 0})
             self._readings.refuse_lost(reader)
-            for partition, messages in received.items():
-                self._hand_over(reader, readings[partition], messages, stop)
-            if stop.is_set():
+            taken = {
+                partition: messages[-1].offset() + 1
+                for partition, messages in received.items()
+                if self._hand_over(patience, readings[partition], messages)
+            }
+            reader.took(taken)  # 3
+            if patience.stop.is_set():
                 return
             for partition in reader.ended():  # 4
-                resynced = self._readings.complete(reader, partition, stop)
+                resynced = self._readings.complete(partition, patience)
                 if resynced is not None:
-                    self._give_receipt(partition, resynced)
-            if self._steps.moved():
-                return
-            if once and not received and reader.caught_up:
+                    self._note({partition: resynced})
+            at_end = not received and reader.caught_up
+            self._look_at_what_waits(patience, at_end)
+            self._steps.health.reading(reader)
+            if self._steps.moved() or (once and at_end):
                 return
 
-    def _hand_over(self, reader: ShareReader, reading: int, messages: list[Message], stop: threading.Event) -> None:
-        """What was received of one partition: decode ▸ apply."""
+    def _hand_over(self, patience: Patience, reading: int, messages: list[Message]) -> bool:
+        """What was received of one partition: decode ▸ apply; False when it was told to stop meanwhile."""
         partition, end = messages[0].partition(), messages[-1].offset() + 1
         decoded = self._steps.decoder.all(messages)
         self._steps.reporter.faults(decoded.faulty, self._steps.clock.now())  # 1
@@ -104,28 +130,42 @@ class HandoverLine:
         refused: list[Faulty] = []
 
         def report(refusals: Sequence[Refusal]) -> None:
-            refused[:] = [Faulty(partition, offset, None, ExchangeError("E_APPLY", why)) for offset, why in refusals]
+            keys = {change.offset: change.key for change in batch.changes}
+            refused[:] = [
+                Faulty(partition, offset, keys.get(offset), ExchangeError("E_APPLY", why)) for offset, why in refusals
+            ]
             self._steps.reporter.faults(refused, batch.at)  # 1
 
-        progress = apply(self._steps.target, batch, report, reader.rest, stop)  # 2
+        progress = patience.until(lambda: self._steps.target.apply(batch, report))  # 2
         if progress is None:
-            return
-        reader.commit({partition: end})  # 3
-        self._give_receipt(partition, progress)
+            return False
+        self._note({partition: progress})  # 3
         self._count(decoded, len(refused))
+        return True
 
     def _batch(self, partition: int, reading: int, decoded: Decoded, end: int) -> Batch:
         faulty = {one.offset: one.key for one in decoded.faulty}
         now = self._steps.clock.now()
         return Batch(self._owner.grant.grant, partition, decoded.changes, end, now, faulty, reading)
 
-    def _give_receipt(self, partition: int, done: Progress) -> None:
+    def _note(self, progress: Mapping[int, Progress]) -> None:
+        """What the receipts of partitions are to say. A partition of which nothing was taken has none."""
         at = self._steps.clock.now()
-        receipt = Receipt(partition, done.next_offset, done.upserted, done.deleted, done.faulty, at)
-        try:
-            self._steps.reporter.receipts([receipt])
-        except ExchangeError as error:
-            _log.warning("handover.receipt_lost", stage="handover.apply", code=error.code, detail=error.detail)
+        for partition, done in progress.items():
+            counts = (done.next_offset, done.upserted, done.deleted, done.faulty)
+            if any(counts):
+                self._steps.receipts.note(Receipt(partition, *counts, at))
+
+    def _look_at_what_waits(self, patience: Patience, at_end: bool) -> None:
+        """5. And the receipts, which say how much of it there is."""
+        target, receipts, grant = self._steps.target, self._steps.receipts, self._owner.grant.grant
+        if self._set_aside.look(patience, self._steps.clock, at_end):
+            stored = patience.until(lambda: target.stored(grant)) or {}
+            self._note({partition: done for partition, done in stored.items() if partition in receipts.partitions})
+        if receipts.due(at_end):
+            counts = self._set_aside.counts(patience)
+            if counts is not None:
+                receipts.say(counts)
 
     def _count(self, decoded: Decoded, refused: int) -> None:
         record_type, changes, faulty = self._owner.record_type, len(decoded.changes), len(decoded.faulty)

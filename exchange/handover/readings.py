@@ -4,15 +4,14 @@ A share is read from its beginning once and then on and on; when that is not eno
 (`exchange.handover.table.progress`). The sink's database remembers it, in the transactions that apply the records.
 """
 
-import threading
 from datetime import datetime, timedelta
 
 import structlog
 
 from exchange.clock import Clock
 from exchange.errors import ExchangeError
-from exchange.handover.apply import patiently
 from exchange.handover.granted import Owner
+from exchange.handover.patience import Patience
 from exchange.handover.table.progress import Progress
 from exchange.handover.table.target import SqlTarget
 from exchange.kafka.client.share_reader import ShareReader
@@ -36,10 +35,12 @@ class Readings:
         """Partitions of which rows of former readings are still to be swept."""
         self._current: dict[int, datetime] = {}
         """When each partition was last noted to be current; absent before it is."""
+        self._begun: dict[int, Progress] = {}
 
     def begin(self, partitions: list[int]) -> dict[int, int]:
         """Where to read each partition from; called when the group gives it to us."""
         found = self._target.begin(self._grant.grant, self._grant.topic, partitions, self._clock.now())
+        self._begun = dict(found)
         for partition, progress in found.items():
             self._numbers[partition] = progress.reading
             self._current.pop(partition, None)
@@ -47,6 +48,11 @@ class Readings:
                 self._resyncing.add(partition)
                 self._tell("handover.resync", partition, progress)
         return {partition: progress.next_offset for partition, progress in found.items()}
+
+    def begun(self) -> dict[int, Progress]:
+        """The progress of partitions that the group has given us since the last call."""
+        found, self._begun = self._begun, {}
+        return found
 
     def numbers(self) -> dict[int, int]:
         """The number of the reading under way, of each partition, as it is now."""
@@ -60,7 +66,7 @@ class Readings:
         if lost:
             raise ExchangeError("E_SHARE_POSITION", f"{self._grant.topic}: partitions {sorted(lost)}")
 
-    def complete(self, reader: ShareReader, partition: int, stop: threading.Event) -> Progress | None:
+    def complete(self, partition: int, patience: Patience) -> Progress | None:
         """The end of a partition: note it now and then, and after a resync once the rows not seen are swept.
 
         Gives the progress behind a resync, which is to have a receipt; None otherwise.
@@ -69,7 +75,7 @@ class Readings:
         if partition in self._current and now - self._current[partition] < _CURRENT_EVERY:
             return None
         place = (self._grant.grant, partition, self._numbers[partition], now)
-        progress = patiently(lambda: self._target.complete(*place), reader.rest, stop)
+        progress = patience.until(lambda: self._target.complete(*place))
         if progress is None:
             return None
         self._current[partition] = now

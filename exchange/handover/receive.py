@@ -7,15 +7,16 @@ from exchange.handover.grants import ActiveGrant, GrantFinder
 from exchange.kafka.client.message import Message
 from exchange.kafka.client.share_reader import ShareReader, is_refusal
 
-BATCH_RECORDS = 500
-"""Taken at once: as many as a page of a source has."""
+BATCH_RECORDS = 5_000
+BATCH_BYTES = 4 * 1024 * 1024
+"""Taken at once, of all partitions together: few transactions, and little memory."""
 _WAIT_SECONDS = 0.5
 
 
 def receive(reader: ShareReader) -> dict[int, list[Message]]:
     """The next records by partition, each in offset order; empty when nothing came for a moment."""
     by_partition: dict[int, list[Message]] = defaultdict(list)
-    for message in reader.poll(BATCH_RECORDS, _WAIT_SECONDS):
+    for message in reader.poll(BATCH_RECORDS, BATCH_BYTES, _WAIT_SECONDS):
         by_partition[message.partition()].append(message)
     return by_partition
 

@@ -1,12 +1,12 @@
 """A sink at work: wait for its grant, open its table, hand over until told to stop."""
 
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
 import structlog
 
-from exchange.backoff import Backoff
 from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
 from exchange.connect.tables import Table, database
@@ -14,10 +14,13 @@ from exchange.errors import ExchangeError
 from exchange.faults.log import Faults
 from exchange.handover.decode import Decoder
 from exchange.handover.granted import GrantedSink, Run
-from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
+from exchange.handover.grants import ActiveGrant, GrantFinder, Holder, Watch
+from exchange.handover.health import SinkHealth
 from exchange.handover.line import HandoverLine, Steps
+from exchange.handover.patience import Patience
 from exchange.handover.receive import judge
-from exchange.handover.report import Reporter
+from exchange.handover.report import Receipts, Reporter
+from exchange.handover.table.set_aside import SetAsideRecord, SetAsideView
 from exchange.handover.table.target import SqlTarget
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
@@ -27,7 +30,6 @@ from exchange.settings import Settings
 _PAUSE_SECONDS = 1.0
 _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
-_BACKOFF = Backoff(first=1.0, longest=15.0)
 _PREPARING = threading.Lock()
 """Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
@@ -39,15 +41,16 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
     Raises ExchangeError: E_GRANT_REFUSED when the grant ends or is suspended, E_CONNECTOR when the table does not fit.
     """
     stop = run.stop
-    finder = GrantFinder(settings.api)
+    finder, health = GrantFinder(settings.api), SinkHealth(connector.name, run.condition, run.clock)
+    holder = Holder(connector.department, sink.record_type, sink.provider)
     patience = _PATIENCE
     while not stop.is_set():
-        grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
+        grant = finder.wait(holder, health, stop)
         if grant is None:
             return
         _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
         try:
-            moved = _serve_grant(GrantedSink(connector, sink, settings, grant, finder), run)
+            moved = _serve_grant(GrantedSink(connector, sink, settings, grant, finder, health), run)
         except ExchangeError as error:
             judged = judge(error, grant, finder)
             if not is_refusal(judged) or not patience or stop.is_set():
@@ -75,29 +78,34 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
     connector, owner = granted.connector, granted.owner
     connection = Connection.of(granted.settings.kafka)
     with ExitStack() as stack:
-        layout = granted.layout()
-        target = stack.enter_context(closing(SqlTarget(into.name, database(granted.settings.connector), layout)))
+        patience = Patience(granted.health, run.stop)
+        layout = patience.until(granted.layout)
+        if layout is None:
+            return False
+        read_address = partial(database, granted.settings.connector)
+        target = stack.enter_context(closing(SqlTarget(into.name, read_address, layout)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
-        _prepare(target, granted.grant, run.stop)
+        patience.until(lambda: _prepare(target, granted.grant))
         steps = Steps(
             partial(granted.open_reader, connection),
             Decoder(granted.finder.schema),
             target,
             Reporter(owner, Faults(connector.name, owner.record_type), producer),
+            Receipts(owner, producer),
             run.clock,
             Watch(granted.grant, granted.finder),
+            granted.health,
+            lambda: _waiting(read_address, into.name),
         )
         HandoverLine(owner, steps).run(run.stop, run.once)
         return steps.moved()
 
 
-def _prepare(target: SqlTarget, grant: ActiveGrant, stop: threading.Event) -> None:
-    for _ in _BACKOFF.attempts(stop):
-        try:
-            with _PREPARING:
-                target.prepare(grant.grant)
-            return
-        except ExchangeError as error:
-            if error.code != "E_SINK_UNREACHABLE":
-                raise
-            _log.warning("handover.sink_away", stage=error.entry.stage, code=error.code, detail=error.detail)
+def _waiting(read_address: Callable[[], str], table: str) -> Sequence[SetAsideRecord]:
+    with closing(SetAsideView(read_address, table)) as view:
+        return view.listed()
+
+
+def _prepare(target: SqlTarget, grant: ActiveGrant) -> None:
+    with _PREPARING:
+        target.prepare(grant.grant)

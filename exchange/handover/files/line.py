@@ -23,10 +23,11 @@ from exchange.handover.files.collect import Collected
 from exchange.handover.files.manifest import FileEntry, Manifest, Range, Records
 from exchange.handover.files.write import write_files
 from exchange.handover.granted import Begin, Owner
+from exchange.handover.health import SinkHealth
 from exchange.handover.layout import Change, Layout
 from exchange.handover.receipt import Receipt
 from exchange.handover.receive import receive
-from exchange.handover.report import Reporter
+from exchange.handover.report import Receipts, Reporter
 from exchange.kafka.client.share_reader import ShareReader, passes
 from exchange.observe import metrics
 from exchange.stages import Stage
@@ -59,12 +60,14 @@ class Steps:
     layout: Layout
     decoder: Decoder
     reporter: Reporter
+    receipts: Receipts
     clock: Clock
     pace: Pace
     moved: Callable[[], bool]
     """Whether the grant has gone on in another share. Asked all the time: cheap."""
     granted: Callable[[], None]
     """Asked while a delivery waits, cheap. Raises ExchangeError(E_GRANT_REFUSED) when the grant is not active."""
+    health: SinkHealth
 
 
 class DropFolderLine:
@@ -89,6 +92,12 @@ class DropFolderLine:
 
         What is left then may be a delivery that waits. Raises ExchangeError for what waiting won't mend.
         """
+        try:
+            self._run(stop, once)
+        finally:
+            self._steps.receipts.settle()
+
+    def _run(self, stop: threading.Event, once: bool) -> None:
         served = False
         while not stop.is_set():
             reader: ShareReader | None = None
@@ -96,6 +105,8 @@ class DropFolderLine:
                 self._stand()
                 reader = self._steps.open_reader(self._begin)
                 self._read(reader, stop, once)
+                if not reader.settle():
+                    _log.warning("handover.offsets_untold", stage=Stage.HANDOVER_APPLY)
                 return
             except ExchangeError as error:
                 if error.code == "E_GRANT_REFUSED":
@@ -103,7 +114,7 @@ class DropFolderLine:
                 served = served or (reader is not None and reader.served)
                 if not passes(error, served):
                     raise
-                _log.warning("handover.restarted", stage=error.entry.stage, code=error.code, detail=error.detail)
+                self._steps.health.broken_off(error)
                 stop.wait(_PAUSE_SECONDS)
             finally:
                 if reader is not None:
@@ -143,6 +154,7 @@ class DropFolderLine:
             if not self._at.waiting and self._due(reader, once):
                 self._publish(reader)
             self._sweep(reader)
+            self._steps.health.reading(reader)
             if self._steps.moved():
                 return
             idle = not self._at.waiting and not self._at.taken
@@ -171,12 +183,12 @@ class DropFolderLine:
         """2. The delivery was taken: tell the group, give the receipt. Done again after a crash, it says the same."""
         head = self._steps.chain.head
         assert head is not None
-        reader.commit({number: end for number, end in head.ends().items() if number in self._assigned and end > 0})
-        at = self._steps.clock.now()
-        self._steps.reporter.receipts(
-            Receipt(one.partition, one.end, one.totals.upserted, one.totals.deleted, one.totals.faulty, at)
-            for one in head.ranges
-        )
+        reader.took({number: end for number, end in head.ends().items() if number in self._assigned and end > 0})
+        at, receipts = self._steps.clock.now(), self._steps.receipts
+        for one in head.ranges:
+            totals = one.totals
+            receipts.note(Receipt(one.partition, one.end, totals.upserted, totals.deleted, totals.faulty, at))
+        receipts.say({})
         self._at.taken = False
         _log.info(
             "handover.delivery_taken", stage=Stage.HANDOVER_APPLY, grant=self._owner.grant.grant, number=head.number

@@ -10,7 +10,6 @@ import structlog
 from exchange.connect.folders import Folder
 from exchange.errors import ExchangeError
 from exchange.faults.log import Faults
-from exchange.handover.apply import patiently
 from exchange.handover.decode import Decoder
 from exchange.handover.files.chain import Chain, Remembered
 from exchange.handover.files.folder import DropFolder
@@ -18,7 +17,8 @@ from exchange.handover.files.line import DropFolderLine, Pace, Steps
 from exchange.handover.files.signing import SigningKey
 from exchange.handover.granted import GrantedSink, Run
 from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
-from exchange.handover.report import Reporter
+from exchange.handover.patience import Patience
+from exchange.handover.report import Receipts, Reporter
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
 
@@ -37,23 +37,29 @@ def serve_files(granted: GrantedSink, into: Folder, run: Run) -> bool:
     key = SigningKey.read(own.signing_key_file)
     with ExitStack() as stack:
         path = into.path(own)
-        folder = patiently(lambda: DropFolder(path, make=True), run.stop.wait, run.stop)
+        patience = Patience(granted.health, run.stop)
+        folder = patience.until(lambda: DropFolder(path, make=True))
         if folder is None:
             return False
         stack.enter_context(closing(folder))
         folder.lock()
+        layout = patience.until(granted.layout)
+        if layout is None:
+            return False
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
         moved = Watch(granted.grant, granted.finder)
         steps = Steps(
             partial(granted.open_reader, connection),
             Chain(folder, key, Remembered(own.state_folder / f"{connector.name}.files.json")),
-            granted.layout(),
+            layout,
             Decoder(granted.finder.schema),
             Reporter(owner, Faults(connector.name, owner.record_type), producer),
+            Receipts(owner, producer),
             run.clock,
             Pace(every=timedelta(seconds=own.delivery_seconds)),
             moved,
             _Asked(granted.grant, granted.finder),
+            granted.health,
         )
         DropFolderLine(owner, steps).run(run.stop, run.once)
         return moved.moved

@@ -257,7 +257,7 @@ class SetAsideView:
 
     def __init__(self, read_address: Callable[[], str], table: str = "") -> None:
         """table: the sink's own, in whose schema the exchange's tables stand."""
-        self._engine = open_engine(read_address())
+        self._engine = open_engine(read_address)
         keep_exact(self._engine)
         self._table = set_aside_table(MetaData(schema=table.rpartition(".")[0] or None), self._engine.dialect)
 

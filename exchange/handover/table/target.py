@@ -9,7 +9,7 @@ from sqlalchemy import Column, MetaData
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine import Connection, Dialect
 
-from exchange.connect.engine import open_engine
+from exchange.connect.engine import Address, open_engine
 from exchange.errors import ExchangeError
 from exchange.handover.layout import RECORD_KEY, Change, Layout
 from exchange.handover.table.batch import AppliedAgain, Batch, Mark, Refusal, Report
@@ -67,7 +67,7 @@ class SqlTarget:
     """
 
     def __init__(
-        self, name: str, address: str, layout: Layout, kept: timedelta = TOMBSTONES_KEPT, shape: Shape | None = None
+        self, name: str, address: Address, layout: Layout, kept: timedelta = TOMBSTONES_KEPT, shape: Shape | None = None
     ) -> None:
         """kept: how long the share keeps tombstones; a sink that was away longer reads it again."""
         self._layout = layout

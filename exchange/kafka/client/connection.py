@@ -36,11 +36,12 @@ class Login:
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
-        self._secret = connection.secret()
+        self._secret = connection.secret_or_none()
         self._refusals = 0
         self._refused = False
         """Since the secret was read."""
         self._answered = False
+        self._away = False
 
     def __call__(self, error: KafkaError) -> None:
         """Note what the client says of itself."""
@@ -48,6 +49,8 @@ class Login:
         if error.code() in _REFUSALS:
             self._refusals += 1
             self._refused = True
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._away = True
 
     def renew(self, client: Any) -> None:
         """Give the client another secret, when it was refused and there is one.
@@ -57,11 +60,7 @@ class Login:
         if not self._refused:
             return
         self._refused = False
-        try:
-            secret = self._connection.secret()
-        except ExchangeError as error:
-            _log.warning("kafka.secret-unread", code=error.code, detail=error.detail)
-            return
+        secret = self._connection.secret_or_none()
         if secret not in ("", self._secret):
             client.set_sasl_credentials(self._connection.username, secret)
             self._secret, self._refusals = secret, 0
@@ -77,9 +76,16 @@ class Login:
         """Whether Kafka has refused a client that it had served; it waits for another secret since."""
         return self._answered and self._refusals > 0
 
+    @property
+    def away(self) -> bool:
+        """Whether no broker has answered since the client said that all of them are down."""
+        return self._away
+
     def answered(self) -> None:
         """Kafka has served this client."""
         self._answered = True
+        self._away = False
+        self._refusals = 0
 
     def check(self) -> None:
         """Raises ExchangeError(E_KAFKA_REFUSED) when Kafka lets this client in no more than it ever did."""
@@ -125,10 +131,18 @@ class Connection:
         """The secret as it is now. Raises ExchangeError(E_SETTINGS) when its file cannot be read."""
         return settings_module.secret(SecretStr(self._password), self._file, _WHAT) if self._file else self._password
 
+    def secret_or_none(self) -> str:
+        """The secret as it is now; empty while its file is being replaced."""
+        try:
+            return self.secret()
+        except ExchangeError as error:
+            _log.warning("kafka.secret-unread", code=error.code, detail=error.detail)
+            return ""
+
     def config(self, **options: Any) -> dict[str, Any]:
         """A client configuration. `options` are librdkafka's names with `_` for `.` (`group_id="x"`).
 
-        Raises ExchangeError(E_KAFKA_REFUSED) without a secret, and as `secret` does.
+        Raises ExchangeError(E_KAFKA_REFUSED) without a secret.
         """
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
@@ -141,7 +155,7 @@ class Connection:
         if self.security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.mechanism
             config["sasl.username"] = self.username
-            config["sasl.password"] = self.secret()
+            config["sasl.password"] = self.secret_or_none()
             if not config["sasl.password"]:  # its file is being written
                 raise ExchangeError("E_KAFKA_REFUSED", f"{self.username} has no secret")
         if self.ca_file is not None:

@@ -73,6 +73,28 @@ class IdempotentProducer:
             except KafkaException as error:
                 raise translate(error, f"writing to {topic}") from None
 
+    def send_in_passing(self, topic: str, key: bytes, value: bytes, lost: Callable[[ExchangeError], None]) -> None:
+        """Hand over a record that no flush answers for: `lost` is called, in a later call, if it does not arrive.
+
+        It is lost at once when the client has no room for it.
+        """
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                lost(translate(error, f"writing to {topic}"))
+
+        try:
+            self._producer.produce(topic, value, key, on_delivery=delivered)
+        except BufferError:
+            lost(ExchangeError("E_SUBMIT", f"writing to {topic}: the client is full"))
+        except KafkaException as error:
+            lost(translate(error, f"writing to {topic}"))
+
+    def serve(self) -> None:
+        """Let the client say what became of records, and take a new secret; to be called now and then."""
+        self._producer.poll(0)
+        self._login.renew(self._producer)
+
     def flush(self, deadline: Deadline) -> None:
         """Return when everything sent has arrived.
 

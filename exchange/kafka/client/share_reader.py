@@ -1,21 +1,25 @@
 """Reading a share as its grantee: the grant's group, `read_committed`, classic protocol with static membership."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from exchange.clock import Deadline
 from exchange.errors import Action, ExchangeError
 from exchange.kafka.client.connection import Connection, Login
-from exchange.kafka.client.errors import error_of, is_position_lost, raise_lasting, translate
+from exchange.kafka.client.errors import is_position_lost, raise_lasting, translate
 from exchange.kafka.client.message import Message
+from exchange.kafka.client.told_offsets import ToldOffsets
 
 _CALL_SECONDS = 10.0
-_AWAY = ("E_KAFKA_REFUSED", "E_KAFKA_UNREACHABLE")
-"""What a commit meets while Kafka lets its client in no more."""
-_QUICK_LOOKS = 20
-_QUICK_SECONDS = 0.005
+_LOOK_SECONDS = 1.0
+"""How long it waits for Kafka's word whether it is there."""
+_AT_ONCE = 100
+"""Records taken from the client in one call: with the largest values they are some 26 MB."""
+_MORE_SECONDS = 0.02
+"""How long a record waits for those that come right behind it."""
 _SLOW_SECONDS = 0.1
-"""How often it looks whether a commit was answered: at first without stopping to read on."""
 
 
 class ShareReader:
@@ -39,7 +43,7 @@ class ShareReader:
         self._consumer = Consumer(
             connection.config(
                 error_cb=self._login,
-                on_commit=self._committed,
+                on_commit=self._answered,
                 group_id=group,
                 # Of each topic a member of its own: a static member that comes back with another subscription is
                 # given its old partitions without a rebalance.
@@ -57,18 +61,17 @@ class ShareReader:
                 allow_auto_create_topics=False,
                 fetch_wait_max_ms=100,
                 fetch_queue_backoff_ms=5,
-                queued_min_messages=1000,
-                queued_max_messages_kbytes=1024,
+                queued_min_messages=5_000,
+                queued_max_messages_kbytes=2048,
                 fetch_max_bytes=2_000_000,  # a sink shares a department's small machine
             )
         )
+        self._told = ToldOffsets(topic, self._login)
         self._at_end: set[int] = set()
         self._ended: set[int] = set()
         self._lost: set[int] = set()
         self._held: list[Message] = []
-        self._outcome: list[KafkaError | None] = []
-        """What the group has answered to the last commit, as soon as it has."""
-        self._consumer.subscribe([topic], on_assign=self._assign)
+        self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke)
 
     @property
     def served(self) -> bool:
@@ -78,8 +81,18 @@ class ShareReader:
     @property
     def caught_up(self) -> bool:
         """Whether every assigned partition has been read to its end since it last had something new."""
-        assigned = {place.partition for place in self._consumer.assignment()}
+        assigned = self._assigned()
         return bool(assigned) and assigned <= self._at_end
+
+    def reached(self) -> bool:
+        """Whether Kafka is there, as far as is known; asks it when it was not."""
+        if self._login.away:
+            try:
+                self._consumer.list_topics(self._topic, timeout=_LOOK_SECONDS)
+            except KafkaException:
+                return False
+            self._login.answered()
+        return not self._login.lapsed
 
     def ended(self) -> set[int]:
         """Partitions whose end was reached since the last call, and of which `poll` has given everything before it."""
@@ -101,53 +114,42 @@ class ShareReader:
             found[partition] = high
         return found
 
-    def poll(self, records: int, seconds: float) -> list[Message]:
-        """At most `records` next records after at most `seconds`. Raises ExchangeError for what waiting won't mend."""
-        found = self._consume(max(1, records - len(self._held)), 0.0 if self._held else seconds)
-        held, self._held = self._held, []
-        return held + found
+    def poll(self, records: int, size: int, seconds: float) -> list[Message]:
+        """Next records, after at most `seconds` without one: some `records`, or some `size` bytes of values.
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell the group what has been taken: partition to next offset. Waits while a member's secret is refused.
-
-        Raises ExchangeError; E_KAFKA_MEMBERSHIP when the partitions belong to another member by now.
+        Raises ExchangeError for what waiting won't mend.
         """
-        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
-        refused = False
-        while (problem := self._told(places)) is not None:
-            error = translate(problem, f"committing {self._topic}")
-            if error.code == "E_WORKER_TWIN" and refused:
-                # It was away for longer than its session: that it is not known any more does not show a twin.
-                raise ExchangeError("E_KAFKA_MEMBERSHIP", error.detail)
-            if error.code == "E_KAFKA_REFUSED":
-                self._login(problem)
-            if error.code not in _AWAY or not self._login.lapsed:
-                raise error
-            refused = True
-            self.rest(_SLOW_SECONDS)
+        more = bool(self._held) or self._hold(1, seconds) > 0
+        taken = _bytes(self._held)
+        while more and len(self._held) < records and taken < size:
+            before = len(self._held)
+            more = self._hold(_AT_ONCE, _MORE_SECONDS) == _AT_ONCE
+            taken += _bytes(self._held[before:])
+        found, self._held = self._held, []
+        return found
 
-    def _told(self, places: list[TopicPartition]) -> KafkaError | None:
-        """Commit; what the group answers. Not the client's own waiting: in that it would take no new secret."""
-        self._outcome.clear()
-        try:
-            self._consumer.commit(offsets=places, asynchronous=True)
-        except KafkaException as error:
-            return error_of(error)
-        quick = _QUICK_LOOKS
-        while not self._outcome:
-            if quick > 0:
-                self._hold(_QUICK_SECONDS)
-            else:
-                self.rest(_SLOW_SECONDS)
-            quick -= 1
-        return self._outcome[0]
+    def took(self, offsets: Mapping[int, int]) -> None:
+        """Partition to next offset, for the group to know: told in the background, at most once a second."""
+        self._told.note(offsets)
+        self._tell()
+
+    def settle(self) -> bool:
+        """Wait a while until the group knows what was taken; whether it does.
+
+        Raises ExchangeError for what waiting won't mend.
+        """
+        deadline = Deadline.after(_CALL_SECONDS)
+        self._tell(at_once=True)
+        while self._told.waiting and not deadline.passed:
+            self.rest(min(_SLOW_SECONDS, deadline.remaining()))
+        return not self._told.waiting
 
     def rest(self, seconds: float) -> None:
         """Stay a member for a while without reading on. What comes nevertheless waits for the next `poll`."""
         assigned = self._consumer.assignment()
         self._consumer.pause(assigned)
         try:
-            self._hold(seconds)
+            self._hold(1, seconds)
         finally:
             still = {(place.topic, place.partition) for place in self._consumer.assignment()}
             self._consumer.resume([place for place in assigned if (place.topic, place.partition) in still])
@@ -163,15 +165,30 @@ class ShareReader:
             raise translate(error, f"reading {self._topic}") from None
         self._login.renew(self._consumer)
         self._login.check()
+        self._tell()
         return [message for message in found if self._is_record(message)]
 
-    def _hold(self, seconds: float) -> None:
-        """Look for one record, for the next `poll`."""
-        found = self._consume(1, seconds)
+    def _hold(self, records: int, seconds: float) -> int:
+        """Look for records, for this `poll` or the next one; how many there were."""
+        found = self._consume(records, seconds)
         self._held += found  # not in one line: an assignment within takes away what is held of its partitions
+        return len(found)
 
-    def _committed(self, problem: KafkaError | None, _places: list[TopicPartition]) -> None:
-        self._outcome.append(problem)
+    def _tell(self, at_once: bool = False) -> None:
+        self._told.tell(self._consumer, at_once)
+
+    def _assigned(self) -> set[int]:
+        return {place.partition for place in self._consumer.assignment()}
+
+    def _answered(self, problem: KafkaError | None, places: list[TopicPartition]) -> None:
+        if problem is None:
+            self._login.answered()
+        self._told.answered(problem, places)
+
+    def _revoke(self, _consumer: Consumer, _places: list[TopicPartition]) -> None:
+        """The last word on partitions that go; it is on its way before they are given up."""
+        with suppress(ExchangeError):  # which is raised by the next call
+            self._tell(at_once=True)
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self._login.answered()
@@ -183,6 +200,7 @@ class ShareReader:
         self._ended -= assigned
         self._lost -= assigned
         self._held = [message for message in self._held if message.partition() not in assigned]
+        self._told.clear()  # the partitions may be another member's by now
         consumer.assign(places)
         # The client remembers a pause of a partition while it is not ours: one that went while we rested would never be
         # read again.
@@ -192,8 +210,10 @@ class ShareReader:
         problem: KafkaError | None = message.error()  # type: ignore[attr-defined]
         if problem is None:
             self._at_end.discard(message.partition())
+            self._login.answered()
             return True
         if problem.code() == KafkaError._PARTITION_EOF:
+            self._login.answered()
             self._at_end.add(message.partition())
             self._ended.add(message.partition())
         elif is_position_lost(problem):
@@ -201,6 +221,10 @@ class ShareReader:
         else:
             raise_lasting(problem, f"reading {self._topic}")
         return False
+
+
+def _bytes(messages: Sequence[Message]) -> int:
+    return sum(len(message.value() or b"") for message in messages)
 
 
 def passes(error: ExchangeError, served: bool) -> bool:

@@ -26,10 +26,12 @@ from exchange.handover.files.signing import PublicKey, SigningKey
 from exchange.handover.files.verify import Finding, accept, verify
 from exchange.handover.granted import Begin, Owner
 from exchange.handover.grants import ActiveGrant
+from exchange.handover.health import SinkHealth
 from exchange.handover.layout import Layout
 from exchange.handover.receipt import Receipt
-from exchange.handover.report import Reporter
+from exchange.handover.report import Receipts, Reporter
 from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName, grant_group, receipt_topic
+from exchange.observe.condition import Condition
 from exchange.record import frame
 from tests.harness.kafka.sink import SCHEMA, SHARE_SCHEMA_ID
 from tests.harness.memory.ledger import SetClock
@@ -124,7 +126,7 @@ class _Reader:
         self._at: dict[int, int] = {}
         self.served = True
 
-    def poll(self, records: int, seconds: float) -> list[_Message]:
+    def poll(self, records: int, size: int, seconds: float) -> list[_Message]:
         """The next ones."""
         if not self._at or self._share.moves:
             self._share.moves -= bool(self._at)
@@ -154,10 +156,18 @@ class _Reader:
     def rest(self, seconds: float) -> None:
         """Nothing happens."""
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
+    def took(self, offsets: Mapping[int, int]) -> None:
         """Tell the group."""
         self._step()
         self._share.committed |= offsets
+
+    def settle(self) -> bool:
+        """The group knows."""
+        return True
+
+    def reached(self) -> bool:
+        """Kafka is there."""
+        return True
 
     def close(self) -> None:
         """Nothing to do."""
@@ -173,6 +183,14 @@ class _Letters:
     def send(self, topic: str, _key: bytes | None, value: bytes | None) -> None:
         """Keep it."""
         self.sent.append((topic, value or b""))
+
+    def send_in_passing(self, topic: str, _key: bytes, value: bytes, _lost: object) -> None:
+        """Keep it, too."""
+        self._step()
+        self.sent.append((topic, value))
+
+    def serve(self) -> None:
+        """Nothing is lost."""
 
     def flush(self, _deadline: object) -> None:
         """All has arrived."""
@@ -259,17 +277,19 @@ class Dropped(Taker):
         grant = ActiveGrant(
             self.grant, PROVIDER, self.share.topic, grant_group(self.grant), SchemaId(SHARE_SCHEMA_ID), False
         )
-        owner = Owner(DEPARTMENT, TYPE, grant)
+        owner = Owner(DEPARTMENT, TYPE, grant, "taxation.companies")
         steps = Steps(
             lambda begin: _Reader(self.share, begin, self._step),  # type: ignore[arg-type, return-value]
             Chain(folder, self.key, Remembered(self._state)),
             Layout.of(SCHEMA, ("credit_code",), pseudonymous=False),
             Decoder(lambda _id: SCHEMA),
-            Reporter(owner, Faults("taxation.companies", TYPE), self.letters),  # type: ignore[arg-type]
+            Reporter(owner, Faults(owner.connector, TYPE), self.letters),  # type: ignore[arg-type]
+            Receipts(owner, self.letters),  # type: ignore[arg-type]
             self.clock,
             self._pace,
             lambda: False,
             self._granted,
+            SinkHealth(owner.connector, Condition(), self.clock),
         )
         return DropFolderLine(owner, steps)
 

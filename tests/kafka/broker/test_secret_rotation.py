@@ -24,7 +24,7 @@ from exchange.kafka.admin.admin import Acl, Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.reader import read_to_end
-from exchange.kafka.client.share_reader import ShareReader
+from exchange.kafka.client.told_offsets import ToldOffsets
 from exchange.names import inbox_topic
 from exchange.observe import logs
 from exchange.record import header
@@ -109,13 +109,13 @@ class Department:
 
 def refuse_next_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next commit of a sink meets the refusal, as one that is under way does when Kafka asks for the secret."""
-    told = ShareReader._told
+    answered = ToldOffsets.answered
 
-    def refused(_reader: ShareReader, _places: list[TopicPartition]) -> KafkaError:
-        monkeypatch.setattr(ShareReader, "_told", told)
-        return KafkaError(KafkaError._AUTHENTICATION)
+    def refused(told: ToldOffsets, _problem: KafkaError | None, places: list[TopicPartition]) -> None:
+        monkeypatch.setattr(ToldOffsets, "answered", answered)
+        answered(told, KafkaError(KafkaError._AUTHENTICATION), places)
 
-    monkeypatch.setattr(ShareReader, "_told", refused)
+    monkeypatch.setattr(ToldOffsets, "answered", refused)
 
 
 @pytest.mark.parametrize("commits", ["in peace", "when it is refused"])

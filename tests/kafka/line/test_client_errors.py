@@ -451,7 +451,7 @@ def test_a_wrong_secret_is_told_as_such_and_not_as_a_kafka_that_is_away(
 
     def share() -> None:
         with closing(ShareReader(wrong, topic, desk.unique, "m", lambda places: dict.fromkeys(places, 0))) as reader:
-            until(lambda: reader.poll(1, 0.1) is None)
+            until(lambda: reader.poll(1, 1_000, 0.1) is None)
 
     for reach in (
         lambda: list(read_to_end(wrong, [(topic, 0)], soon())),

@@ -15,6 +15,7 @@ from exchange.names import TopicName
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 2
+MOST_BYTES = 1_000_000
 _SHORT_SECONDS = 0.05
 _BRIEF_SECONDS = 0.002
 """So that a rebalance begins in one rest and ends in another."""
@@ -66,16 +67,17 @@ def test_a_reader_that_rests_while_its_group_moves_reads_on(
     admin_connection: Connection, topic: TopicName, member: Callable[[str], ShareReader]
 ) -> None:
     one = member("one")
-    until(lambda: len(assigned(one)) == PARTITIONS, lambda: one.poll(10, _SHORT_SECONDS))
+    until(lambda: len(assigned(one)) == PARTITIONS, lambda: one.poll(10, MOST_BYTES, _SHORT_SECONDS))
     other, stop = member("other"), threading.Event()
-    beside = threading.Thread(target=lambda: until(stop.is_set, lambda: other.poll(1, _SHORT_SECONDS)))
+    beside = threading.Thread(target=lambda: until(stop.is_set, lambda: other.poll(1, MOST_BYTES, _SHORT_SECONDS)))
     beside.start()
     try:
         until(lambda: len(assigned(one)) == 1, lambda: one.rest(_BRIEF_SECONDS))
         write(admin_connection, topic, b"new")
         found: set[bytes | None] = set()
         until(
-            lambda: b"new" in found, lambda: found.update(message.value() for message in one.poll(10, _SHORT_SECONDS))
+            lambda: b"new" in found,
+            lambda: found.update(message.value() for message in one.poll(10, MOST_BYTES, _SHORT_SECONDS)),
         )
     finally:
         stop.set()

@@ -18,12 +18,15 @@ from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import SuspendGrant
 from exchange.catalogue.load import load
+from exchange.clock import SystemClock
 from exchange.errors import ExchangeError
-from exchange.handover.grants import GrantFinder
+from exchange.handover.grants import GrantFinder, Holder
+from exchange.handover.health import SinkHealth
 from exchange.handover.layout import RECORD_KEY, Layout
 from exchange.handover.receive import judge
 from exchange.ledger.state.ledger_state import GrantEntry
 from exchange.names import Department, RecordType
+from exchange.observe.condition import Condition
 from exchange.settings import ApiSettings, HttpSettings, Settings
 from exchange.web.app import create_app
 from tests.harness.memory.service import MemoryService, serving
@@ -56,6 +59,10 @@ def finder(url: str) -> Callable[[Department], GrantFinder]:
     return lambda department: GrantFinder(ApiSettings(url=url, token=SecretStr(f"{TOKEN}-{department}")))
 
 
+def health(condition: Condition | None = None) -> SinkHealth:
+    return SinkHealth("taxation.companies", condition or Condition(), SystemClock())
+
+
 def consented(
     service: MemoryService, demander: Department, resource: str, fields: tuple[str, ...], **more: Any
 ) -> GrantEntry:
@@ -76,7 +83,7 @@ def test_a_grant_is_found_as_soon_as_it_is_active(
     tax = finder(TAX)
     assert tax.active(TAX, COMPANIES, None) is None
     service.ledger.execute(ActivateGrant(grant.grant), "exchange")
-    found = tax.wait(TAX, COMPANIES, None, threading.Event())
+    found = tax.wait(Holder(TAX, COMPANIES), health(), threading.Event())
     assert found is not None
     assert (found.grant, found.provider) == (grant.grant, "market-regulation")
     assert (found.topic, found.group) == (f"share.{grant.share}", f"grant.{grant.grant}")
@@ -120,7 +127,7 @@ def test_a_pseudonymous_grant_gets_a_key_column_of_its_own(
 def test_a_stop_ends_the_waiting(finder: Callable[[Department], GrantFinder]) -> None:
     stop = threading.Event()
     stop.set()
-    assert finder(TAX).wait(TAX, COMPANIES, None, stop) is None
+    assert finder(TAX).wait(Holder(TAX, COMPANIES), health(), stop) is None
 
 
 def test_a_refusal_of_kafka_is_the_end_of_the_grant_only_when_the_ledger_says_so(
@@ -141,7 +148,7 @@ def test_a_refusal_of_kafka_is_the_end_of_the_grant_only_when_the_ledger_says_so
 def test_a_wrong_token_is_an_error_and_not_a_reason_to_wait(url: str) -> None:
     finder = GrantFinder(ApiSettings(url=url, token=SecretStr("wrong")))
     with pytest.raises(ExchangeError) as caught:
-        finder.wait(TAX, COMPANIES, None, threading.Event())
+        finder.wait(Holder(TAX, COMPANIES), health(), threading.Event())
     assert caught.value.code == "E_TOKEN"
 
 

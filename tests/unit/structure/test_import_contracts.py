@@ -50,7 +50,7 @@ WRONG = {
     "Intake: a line of steps": ("exchange/intake/map.py", "exchange.intake.submit"),
     "Handover: one line into a table, one into files, and the steps they share": (
         "exchange/handover/grants.py",
-        "exchange.handover.apply",
+        "exchange.handover.patience",
     ),
     "Handover into a table": ("exchange/handover/table/upsert.py", "exchange.handover.table.target"),
     "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),

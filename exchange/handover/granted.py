@@ -14,6 +14,7 @@ from exchange.handover.layout import Layout
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.share_reader import ShareReader
 from exchange.names import Department, RecordType
+from exchange.observe.condition import Condition
 from exchange.settings import Settings
 
 Begin = Callable[[list[int]], Mapping[int, int]]
@@ -28,6 +29,8 @@ class Run:
     once: bool = False
     """Only until the share has been read to its end."""
     clock: Clock = field(default_factory=SystemClock)
+    condition: Condition = field(default_factory=Condition)
+    """How the sink is, for /readyz."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,11 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
     finder = GrantFinder(settings.api)
     patience = _PATIENCE
     while not stop.is_set():
+        run.condition.set(True, "waiting for a grant")
         grant = finder.wait(connector.department, sink.record_type, sink.provider, stop)
         if grant is None:
             return
+        run.condition.set(True, "at work")
         _log.info("handover.grant", stage="handover.receive", grant=grant.grant, topic=grant.topic)
         try:
             moved = _serve_grant(GrantedSink(connector, sink, settings, grant, finder), run)

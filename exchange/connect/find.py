@@ -58,11 +58,11 @@ def _load(module: str) -> ModuleType:
         raise ExchangeError("E_CONNECTOR", f"{module} needs the module {error.name}") from None
     except ExchangeError as error:
         raise ExchangeError("E_CONNECTOR", f"{module}: {error.detail}") from None
-    except Exception as error:  # the file is the department's: anything may be wrong with it
+    except (Exception, SystemExit) as error:  # the file is the department's: anything may be wrong with it
         raise ExchangeError("E_CONNECTOR", f"{module}: {type(error).__name__}{_line_of(error, module)}") from None
 
 
-def _line_of(error: Exception, module: str) -> str:
+def _line_of(error: BaseException, module: str) -> str:
     """Where in the connector's file it is wrong. Without the exception's text, which may quote what it worked on."""
     own = f"/{module.replace('.', '/')}.py"
     lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename.endswith(own)]

@@ -2,13 +2,12 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from exchange.cli.connector.own import Own
 from exchange.cli.connector.told import Told
 from exchange.cli.output import age
-from exchange.clock import format_time, parse_time
+from exchange.clock import format_time
 from exchange.errors import TABLE
 from exchange.intake.memory.requests import Request
 from exchange.intake.report import SourceReport, SourceState, decode
@@ -22,9 +21,7 @@ def source_status(own: Own) -> Told:
     memory = own.memory()
     running, kept, pending = memory.running, memory.report(), memory.pending()
     report = None if kept is None else decode(kept)
-    oldest = next(islice(memory.set_aside(), 1), None)
-    waiting = sum(1 for _ in memory.set_aside())
-    since = None if oldest is None else parse_time(oldest.since)
+    waiting, since = memory.set_aside()
     plain: dict[str, Any] = {
         "connector": own.name,
         "kind": "source",

@@ -26,7 +26,8 @@ PAUSES = Backoff(first=5.0, longest=300.0)
 _WENT_WELL_SECONDS = 600.0
 """Whoever has worked for so long is waited for with the shortest pause again."""
 _MENDED_ELSEWHERE = frozenset(
-    {"E_GRANT_REFUSED", "E_KAFKA", "E_KAFKA_REFUSED", "E_KAFKA_FORBIDDEN", "E_KAFKA_TOPIC_MISSING", "E_TOKEN"}
+    {"E_GRANT_REFUSED", "E_KAFKA", "E_KAFKA_REFUSED", "E_KAFKA_FORBIDDEN", "E_KAFKA_TOPIC_MISSING"}
+    | {"E_TOKEN", "E_RATE_LIMIT"}
 )
 """Errors that stop a connector and that end when the exchange gives back grant, right, secret or token. Those of
 `Action.RETRY` end by themselves."""
@@ -79,8 +80,9 @@ class Together:
 
     def unready(self) -> list[str]:
         """A line for each connector that is not ready: its name and why."""
+        told = "told to stop" if self._orders.stop.is_set() else None
         states = [(member.name, *member.state) for member in self.members]
-        return [f"{name}: {reason}" for name, ready, reason in states if not ready]
+        return [f"{name}: {told if ready else reason}" for name, ready, reason in states if told or not ready]
 
     def run(self, work: Work) -> None:
         """Let all work until each has ended.
@@ -91,7 +93,8 @@ class Together:
             threading.Thread(target=self._live, args=(member, work), name=f"connector {member.name}")
             for member in self.members
         ]
-        for thread in threads:
+        for member, thread in zip(self.members, threads, strict=True):
+            metrics.CONNECTOR_UP.set(0, member.name)
             thread.start()
         for thread in threads:
             thread.join()

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
-from exchange.clock import format_time
+from exchange.clock import format_time, parse_time
 from exchange.errors import ExchangeError
 
 _BUSY_SECONDS = 10.0
@@ -46,22 +46,6 @@ class Request:
 
     def __repr__(self) -> str:
         return f"Request({self.kind}, at={self.at})"
-
-
-@dataclass(frozen=True, slots=True)
-class SetAsideRow:
-    """A row of the source that waits. Its repr holds no key."""
-
-    identity: str
-    """The row's key, else its place."""
-    place: str | None
-    stage: str
-    code: str
-    detail: str
-    since: str
-
-    def __repr__(self) -> str:
-        return f"SetAsideRow({self.code}, place={self.place}, since={self.since})"
 
 
 class SourceMemoryView:
@@ -120,17 +104,15 @@ class SourceMemoryView:
             found = memory.execute("SELECT value FROM state WHERE name = 'report'").fetchone()
         return None if found is None else _plain(str(found[0]))
 
-    def set_aside(self) -> Iterator[SetAsideRow]:
-        """What waits, oldest first."""
-        columns = "identity, place, stage, code, detail, since"
+    def set_aside(self) -> tuple[int, datetime | None]:
+        """How many rows wait, and since when the oldest does."""
         with self._open() as memory:
-            for row in memory.execute(f"SELECT {columns} FROM set_aside ORDER BY since, identity"):  # noqa: S608
-                yield SetAsideRow(*row)
+            waiting, since = memory.execute("SELECT count(*), min(since) FROM set_aside").fetchone()
+        return waiting, None if since is None else parse_time(since)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        if not self._file.is_file():
-            raise ExchangeError("E_CONNECTOR", self._missing())
+        self._expect_file()
         try:
             address = f"file:{quote(str(self._file.absolute()))}?mode=rw"
             opened = sqlite3.connect(address, _BUSY_SECONDS, isolation_level=None, uri=True)
@@ -140,11 +122,15 @@ class SourceMemoryView:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             raise ExchangeError("E_STATE", f"{self._file.name} cannot be used ({name})") from None
 
-    def _missing(self) -> str:
-        return (
-            f"{self._connector} has not run with this state folder, so it has no memory here: run the command where it "
-            "runs, with the same EXCHANGE_CONNECTOR__STATE_FOLDER, or start it first"
-        )
+    def _expect_file(self) -> None:
+        try:
+            there = self._file.is_file()
+        except OSError as error:
+            raise ExchangeError("E_STATE", f"{self._file}: {error.strerror}") from None
+        if not there:
+            where = f"it has no memory in {self._file.parent}: run the command where it runs, with the same"
+            what = f"{self._connector} has not run with this state folder, so {where}"
+            raise ExchangeError("E_CONNECTOR", f"{what} EXCHANGE_CONNECTOR__STATE_FOLDER, or start it first")
 
 
 def _plain(kept: str) -> bytes:

@@ -245,6 +245,7 @@ def test_a_source_without_a_secret_says_so_and_exits_2(runner: CliRunner) -> Non
         ("\n\nx = = 1\n", "SyntaxError in line 3"),
         ("from exchange.connect import tabel\n", "ImportError in line 1"),
         ("import no_such_module_at_all\n", "needs the module no_such_module_at_all"),
+        ("import sys\nsys.exit()\n", "SystemExit in line 2"),
         ("x = 1\n", "declares 0 sources and sinks, not one"),
     ],
 )
@@ -273,3 +274,11 @@ def test_a_metrics_port_that_is_taken_is_told_with_the_setting_to_change(tmp_pat
         taken.close()
     assert done.exit_code == 2
     assert "EXCHANGE_METRICS__PORT" in done.output
+
+
+def test_a_process_that_is_told_to_stop_is_not_ready_any_more(stop: threading.Event) -> None:
+    together = Together(["health.deaths"], Orders(stop))
+    together.members[0].condition.set(True, "at work")
+    assert together.unready() == []
+    stop.set()
+    assert together.unready() == ["health.deaths: told to stop"]

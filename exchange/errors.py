@@ -47,7 +47,7 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     ("E_ROW_UNMAPPED", Stage.INTAKE_MAP, Action.QUARANTINE, "a row does not fit the record's schema",
      "correct the row or the connector's mapping; it waits, see `exchange faults list`"),
     ("E_ENCODE", Stage.INTAKE_ENCODE, Action.QUARANTINE, "a mapped record cannot be encoded by its schema",
-     "correct the mapping of the field that the message names; the row waits, see `exchange faults list`"),
+     "correct the mapping of the field that the message names; it waits, see `exchange faults list`"),
     ("E_WITHDRAWALS", Stage.INTAKE_SUBMIT, Action.STOP,
      "a whole reading would withdraw more records than is done without asking",
      "see that the source is whole; if the rows are truly gone, `exchange connector confirm-withdrawals CONNECTOR`"),
@@ -176,7 +176,7 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     ("E_SINK_UNREACHABLE", Stage.HANDOVER_APPLY, Action.RETRY, "the department's database cannot be written",
      "check that it is up and that the connector's address and rights are right"),
     ("E_APPLY", Stage.HANDOVER_APPLY, Action.QUARANTINE, "a record cannot be applied to the department's database",
-     "mend the table or the row it depends on; the record waits, see `exchange faults list`"),
+     "mend the table or the row it depends on; it waits, see `exchange faults list`"),
     # Kafka
     ("E_KAFKA_UNREACHABLE", Stage.KAFKA, Action.RETRY, "Kafka does not answer",
      "check EXCHANGE_KAFKA__BOOTSTRAP_SERVERS and that the broker is up"),
@@ -292,7 +292,7 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     ("E_CATALOGUE", Stage.CATALOGUE, Action.STOP, "the catalogue is not valid", "correct what the message names"),
     # connectors and embedded parts
     ("E_CONNECTOR", Stage.SETTINGS, Action.STOP, "the connector does not exist or is not declared rightly",
-     "name it <department>.<connector>; the message says what is wrong"),
+     "correct what the message names; a connector is named <department>.<connector>"),
     ("E_JARS", Stage.EMBEDDED, Action.STOP, "a jar of Apache Kafka cannot be fetched or has a wrong checksum",
      "check the network, or name a mirror by EXCHANGE_MAVEN_URL; `exchange kafka fetch` goes on where it stopped"),
     ("E_EMBEDDED", Stage.EMBEDDED, Action.STOP, "the embedded Kafka or PostgreSQL did not start",

@@ -27,7 +27,10 @@ _Connector = Annotated[str | None, typer.Option(metavar="CONNECTOR", help="only 
 _Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 _READ_SECONDS = 600.0
 """A log of a million entries, at the quota of a department."""
+_SHOWN = ("item", "connector", "record_type", "stage", "code", "detail", "place", "since")
 _ENTRY_SECONDS = 30.0
+_SEEN_HERE = "; it waits, see `exchange faults list`"
+"""How the advice for what is set aside ends."""
 
 
 @app.command("list")
@@ -83,9 +86,9 @@ def show(
     if as_json:
         show_json({**_plain(fault), "advice": _advice(fault.code), "row": cells})
         return
-    detail({name: told for name, told in _plain(fault).items() if told is not None}, False)
+    plain = _plain(fault)
+    detail({name: plain[name] for name in _SHOWN if plain[name]} | {"waits": _then(fault)}, False)
     say(f"→ {_advice(fault.code)}")
-    say(_then(fault))
     if cells is not None:
         heading("the row" if unmasked else "the row, each value by its shape")
         table(({"column": name, "holds": cell} for name, cell in cells.items()), ("column", "holds"), False)
@@ -149,8 +152,8 @@ def _one(fold: FaultsFold, item: str) -> Fault:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ExchangeError("E_NOT_FOUND", "several items begin so: write one more character")
-    raise ExchangeError("E_NOT_FOUND", "there is no such item in the log of this department, which keeps 30 days")
+        raise typer.BadParameter(f"several items begin with {item}: write more of it")
+    raise typer.BadParameter("this department's log, which keeps 30 days, has no such item (at least 4 characters)")
 
 
 def _known(code: str | None) -> None:
@@ -159,15 +162,16 @@ def _known(code: str | None) -> None:
 
 
 def _advice(code: str) -> str:
-    return TABLE[code].advice if code in TABLE else "look at the connector's log"
+    """What helps, without the hint at this very command."""
+    return TABLE[code].advice.removesuffix(_SEEN_HERE) if code in TABLE else "look at the connector's log"
 
 
 def _then(fault: Fault) -> str:
     if fault.item is None:
-        return "an entry of an older form: whether it still waits is not known"
+        return "not known: the entry is of an older form"
     if fault.settled is not None:
-        return f"waits no longer: {fault.settled} at {format_time(fault.at)}"
-    return f"then: exchange faults replay {fault.item}"
+        return f"no longer: {fault.settled} at {format_time(fault.at)}"
+    return f"for {age(fault.since)}; when it is mended, `exchange faults replay {fault.item}`"
 
 
 def _say_fault(one: Fault) -> None:

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import typer
+
 from exchange.cli.connector.own import Own
 from exchange.connect.declare import Source
-from exchange.errors import ExchangeError
 from exchange.faults.fold import Fault
 from exchange.faults.log import item_of
 from exchange.intake.memory.requests import ALL, RequestKind
@@ -35,12 +36,12 @@ def replay_all(own: Own) -> Asked:
 def replay_items(faults: Sequence[Fault], settings: Settings) -> list[Asked]:
     """Single rows and records, each of its connector.
 
-    Raises ExchangeError(E_NOT_FOUND), before anything is asked for, when one of them waits no longer.
+    Raises BadParameter, before anything is asked for, when one of them waits no longer.
     """
     by_connector: dict[str, list[str]] = defaultdict(list)
     for fault in faults:
         if fault.item is None or fault.settled is not None:
-            raise ExchangeError("E_NOT_FOUND", f"{fault.item} waits no longer: {fault.settled}")
+            raise typer.BadParameter(f"{fault.item or 'an entry without item'} waits no longer: {fault.settled}")
         by_connector[fault.connector].append(fault.item)
     owned = [(Own.of(name, settings), items) for name, items in by_connector.items()]
     return [

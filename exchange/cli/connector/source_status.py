@@ -35,7 +35,7 @@ def source_status(own: Own) -> Told:
     words = {
         "connector": f"{own.name}, a source of {own.declared.record_type}",
         "state": _state(report, running),
-        "rows": "not read to its end yet" if report is None else f"{report.rows:,} at the last whole reading",
+        "rows": _rows(report),
         "comparison": "none yet" if report is None else _comparison(report, own.name),
         "set aside": _set_aside(waiting, since, own.name),
         "requests": _requests(pending),
@@ -56,13 +56,24 @@ def _state(report: SourceReport | None, running: bool) -> str:
     return f"{process}; {said}, said {age(report.at)} ago"
 
 
+def _rows(report: SourceReport | None) -> str:
+    if report is None or report.compared_at is None:
+        return "not read to the end yet"
+    return f"{report.rows:,} at the last whole reading"
+
+
 def _comparison(report: SourceReport, name: str) -> str:
     """The last comparison and its result, as a sentence."""
     if report.compared_at is None:
         return "none yet"
-    told = f"{age(report.compared_at)} ago ({format_time(report.compared_at)}): {report.equal:,} rows equal"
-    found = [f"{getattr(report, kind):,} {kind}" for kind in ("missing", "changed", "gone") if getattr(report, kind)]
-    told += f", {', '.join(found)}: sent or withdrawn" if found else ", nothing missing, changed or gone"
+    when = f"{age(report.compared_at)} ago ({format_time(report.compared_at)})"
+    if report.rows and not any(getattr(report, result) for result in _RESULTS):
+        return f"{when}: the first reading, with nothing to compare it with"
+    sent = ", ".join(f"{getattr(report, kind):,} {kind}" for kind in ("missing", "changed") if getattr(report, kind))
+    told = f"{when}: {report.equal:,} rows equal"
+    told += f"; {sent}: sent" if sent else ""
+    told += f"; {report.gone:,} gone: withdrawn" if report.gone else ""
+    told += "" if sent or report.gone or report.held else ", nothing missing, changed or gone"
     if report.held:
         confirm = f"`exchange connector confirm-withdrawals {name}`"
         told += f"; {report.held:,} are gone and NOT withdrawn: see that the table is whole, then {confirm}"

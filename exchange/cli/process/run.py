@@ -28,7 +28,7 @@ def run(
         bool,
         typer.Option(
             "--confirm-withdrawals",
-            help="Sources: withdraw what is gone, however much it is, at the next comparison (see E_WITHDRAWALS).",
+            help="Sources: withdraw what is gone, however much it is, at the first comparison (see E_WITHDRAWALS).",
         ),
     ] = False,
 ) -> None:
@@ -69,7 +69,7 @@ def work(member: Member, settings: Settings, orders: Orders) -> None:
         line = open_line(connector, declared, settings)
         try:
             member.follow(lambda: line.ready)
-            line.run(orders.stop, orders.once, orders.confirm_withdrawals)
+            line.run(orders.stop, orders.once, orders.confirm_withdrawals and member.first)
         finally:
             member.follow(None)
             line.close()

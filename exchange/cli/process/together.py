@@ -52,6 +52,8 @@ class Member:
         self.condition = Condition()
         self.error: ExchangeError | None = None
         """With what it has ended; None while it works or when it ended well."""
+        self.first = True
+        """Whether this is its first beginning in this process: what was confirmed once is not confirmed for ever."""
         self._line: Callable[[], tuple[bool, str]] | None = None
 
     def follow(self, line: Callable[[], tuple[bool, str]] | None) -> None:
@@ -112,6 +114,7 @@ class Together:
                 failures = 1 if time.monotonic() - began > _WENT_WELL_SECONDS else failures + 1
                 again = self._pause(member.error, failures)
                 self._tell(member, again)
+                member.first = False
                 if again is None or self._orders.stop.wait(again):
                     return
 

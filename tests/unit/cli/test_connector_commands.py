@@ -163,7 +163,7 @@ def test_the_status_of_a_source_tells_rows_comparison_and_what_waits(run: Run, m
         told = done(run("connector", "status", DEATHS))
         plain = json.loads(done(run("connector", "status", DEATHS, "--json")))
     assert "812 at the last whole reading" in told
-    assert "800 rows equal, 3 missing, 9 gone" in told
+    assert "800 rows equal; 3 missing: sent; 9 gone: withdrawn" in told
     assert "exchange faults list --connector health.deaths" in told
     assert ID not in told
     assert (plain["running"], plain["set_aside"], plain["report"]["missing"]) == (True, 1, 3)
@@ -182,6 +182,13 @@ def test_a_source_that_holds_withdrawals_back_says_how_to_confirm(run: Run, memo
     assert "1,000 are gone and NOT withdrawn" in told
     assert "exchange connector confirm-withdrawals health.deaths" in told
     assert "E_WITHDRAWALS" in told
+
+
+def test_the_first_reading_of_a_source_is_no_comparison(run: Run, memory: MadeMemory) -> None:
+    memory.says(rows=812, compared_at=AT)
+    assert "the first reading, with nothing to compare it with" in done(run("connector", "status", DEATHS))
+    memory.says(rows=812, compared_at=AT, equal=812)
+    assert "812 rows equal, nothing missing, changed or gone" in done(run("connector", "status", DEATHS))
 
 
 def test_a_memory_without_a_report_yet_has_a_status_too(run: Run, memory: MadeMemory) -> None:
@@ -269,7 +276,7 @@ def test_a_row_is_shown_by_its_shape_unless_its_own_department_asks_for_more(run
 def test_an_item_that_is_not_in_the_log_is_told(run: Run, log: list[bytes]) -> None:
     for item in ("0123456789abcdef", "*", "x", "12"):
         result = run("faults", "show", item)
-        assert (result.exit_code, "E_NOT_FOUND" in result.output) == (USAGE, True)
+        assert (result.exit_code, "has no such item" in result.output) == (USAGE, True)
 
 
 def test_only_a_department_has_a_faults_log(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,3 +282,15 @@ def test_a_process_that_is_told_to_stop_is_not_ready_any_more(stop: threading.Ev
     assert together.unready() == []
     stop.set()
     assert together.unready() == ["health.deaths: told to stop"]
+
+
+def test_what_was_confirmed_on_the_command_line_is_not_confirmed_again(stop: threading.Event) -> None:
+    firsts: list[bool] = []
+
+    def work(member: Member) -> None:
+        firsts.append(member.first)
+        if len(firsts) < 3:
+            raise ExchangeError("E_KAFKA_UNREACHABLE")
+
+    Together(["health.deaths"], Orders(stop, confirm_withdrawals=True), AT_ONCE).run(work)
+    assert firsts == [True, False, False]

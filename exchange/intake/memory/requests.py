@@ -119,8 +119,7 @@ class SourceMemoryView:
             with closing(opened) as memory:
                 yield memory
         except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", type(error).__name__)
-            raise ExchangeError("E_STATE", f"{self._file.name} cannot be used ({name})") from None
+            raise ExchangeError("E_STATE", f"{self._file.name} {_words(error)}") from None
 
     def _expect_file(self) -> None:
         try:
@@ -131,6 +130,12 @@ class SourceMemoryView:
             where = f"it has no memory in {self._file.parent}: run the command where it runs, with the same"
             what = f"{self._connector} has not run with this state folder, so {where}"
             raise ExchangeError("E_CONNECTOR", f"{what} EXCHANGE_CONNECTOR__STATE_FOLDER, or start it first")
+
+
+def _words(error: sqlite3.Error) -> str:
+    if "no such table" in str(error):
+        return "is not a memory yet: its source has just begun to make it, so ask again in a moment"
+    return f"cannot be used ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
 
 
 def _plain(kept: str) -> bytes:

@@ -234,7 +234,7 @@ def test_readyz_shows_the_one_that_has_stopped_while_its_neighbour_works(stop: t
 def test_a_source_without_a_secret_says_so_and_exits_2(runner: CliRunner) -> None:
     done = runner.invoke(app, ["run", "public-security.residents"])
     assert done.exit_code == 2
-    assert "password is not set" in done.output
+    assert "is not set" in done.output
     assert "Traceback" not in done.output
 
 

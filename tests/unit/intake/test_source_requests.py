@@ -73,11 +73,12 @@ def test_a_damaged_memory_is_told_and_left_as_it_is(made: MadeMemory, view: Sour
     assert "SQLITE_NOTADB" in refused.value.detail
 
 
-def test_a_memory_without_its_tables_is_told_too(tmp_path: Path) -> None:
+def test_a_memory_that_is_being_made_is_told_too(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / f"{NAME}.sqlite").close()
     with pytest.raises(ExchangeError) as refused:
         SourceMemoryView(tmp_path, NAME).ask(RequestKind.REREAD, ALL, AT)
     assert refused.value.code == "E_STATE"
+    assert "ask again in a moment" in refused.value.detail
 
 
 def test_a_memory_that_stays_busy_is_not_waited_for_without_end(

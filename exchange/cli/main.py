@@ -1,5 +1,6 @@
 """The command `exchange`. A group of commands is imported when it is used: no worker loads what it does not need."""
 
+import errno
 import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typer.main import get_command
 
 from exchange.cli.output import exit_status, fail
 from exchange.errors import ExchangeError
+from exchange.observe.logs import place_of
 
 
 class Group(NamedTuple):
@@ -27,7 +29,9 @@ COMMANDS: dict[str, Group] = {
     "serve": Group("process.serve", "The broker service: API, metrics, enforcement, evidence."),
     "admit": Group("process.admit", "One worker of the admission line."),
     "deliver": Group("process.deliver", "One worker of the delivery line."),
-    "run": Group("process.run", "A department's source or sink."),
+    "run": Group("process.run", "A department's sources and sinks."),
+    "connector": Group("connector.command", "Your own connectors: their state, reading again."),
+    "faults": Group("connector.faults", "Rows and records that your own connectors have set aside."),
     "files": Group("files", "Deliveries in files: check and take them; the key that signs them."),
     "department": Group("broker.department", "Departments, their Kafka principals, their successors."),
     "demand": Group("demand.command", "Demands through their life."),
@@ -69,8 +73,26 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except ExchangeError as error:
-            fail(error)
-            raise typer.Exit(exit_status(error)) from None
+            raise _ended(error) from None
+        except Exception as error:
+            if _of_typer(error) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise  # typer prints its own, and ends in silence when nobody reads the output any more
+            raise _ended(_bug(error)) from None
+
+
+def _ended(error: ExchangeError) -> typer.Exit:
+    fail(error)
+    return typer.Exit(exit_status(error))
+
+
+def _of_typer(error: Exception) -> bool:
+    """Whether it is a word of typer's: wrong use, an end, an abort. Where their root lies differs by version."""
+    return isinstance(error, typer.Abort) or hasattr(error, "exit_code")
+
+
+def _bug(error: Exception) -> ExchangeError:
+    """A fault of the exchange, by its kind and place: its text could quote what it worked on."""
+    return ExchangeError("E_INTERNAL", f"{type(error).__name__} at {place_of(error)}")
 
 
 def load(name: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ DOES_NOT_HOLD = 1
 USAGE = 2
 UNREACHABLE = 3
 
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _USAGE = {"E_SETTINGS", "E_NAME_INVALID", "E_REQUEST", "E_TOKEN", "E_CONNECTOR", "E_NOT_FOUND"}
 _UNREACHABLE = {
     "E_API_UNREACHABLE",
@@ -105,3 +107,12 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(part) for part in value) or "–"
     return str(value)
+
+
+def age(since: datetime) -> str:
+    """How long ago that was, in the largest unit that fits: `3d`, `5h`, `12m`, `40s`."""
+    seconds = max(0, int((datetime.now(UTC) - since).total_seconds()))
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

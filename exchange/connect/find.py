@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import traceback
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -29,15 +30,23 @@ def find(name: str) -> Connector:
     Raises ExchangeError(E_CONNECTOR) when there is no such module, it cannot be loaded, or it does not declare exactly
     one source or sink.
     """
-    owner, dot, what = name.partition(".")
-    if not dot or not _NAME.fullmatch(what):
-        raise ExchangeError("E_CONNECTOR", "a connector is named <department>.<connector>, both in kebab case")
-    department = names.department(owner)
-    module = _load(f"{_PACKAGE}.{owner.replace('-', '_')}.{what.replace('-', '_')}")
+    department, name = named(name)
+    module = _load(f"{_PACKAGE}.{name.replace('-', '_')}")
     declared = [value for value in vars(module).values() if isinstance(value, Source | Sink)]
     if len(declared) != 1:
         raise ExchangeError("E_CONNECTOR", f"{module.__name__} declares {len(declared)} sources and sinks, not one")
-    return Connector(f"{department}.{what.replace('_', '-')}", department, declared[0])
+    return Connector(name, department, declared[0])
+
+
+def named(name: str) -> tuple[Department, str]:
+    """Whose the connector called `name` is, and its one name in kebab case; nothing is loaded.
+
+    Raises ExchangeError: E_CONNECTOR for a name of another form, E_NAME_INVALID for a department's.
+    """
+    owner, dot, what = name.partition(".")
+    if not dot or not _NAME.fullmatch(what):
+        raise ExchangeError("E_CONNECTOR", "a connector is named <department>.<connector>, both in kebab case")
+    return names.department(owner), f"{owner}.{what.replace('_', '-')}"
 
 
 def _load(module: str) -> ModuleType:
@@ -49,3 +58,14 @@ def _load(module: str) -> ModuleType:
         raise ExchangeError("E_CONNECTOR", f"{module} needs the module {error.name}") from None
     except ExchangeError as error:
         raise ExchangeError("E_CONNECTOR", f"{module}: {error.detail}") from None
+    except (Exception, SystemExit) as error:  # the file is the department's: anything may be wrong with it
+        raise ExchangeError("E_CONNECTOR", f"{module}: {type(error).__name__}{_line_of(error, module)}") from None
+
+
+def _line_of(error: BaseException, module: str) -> str:
+    """Where in the connector's file it is wrong. Without the exception's text, which may quote what it worked on."""
+    own = f"/{module.replace('.', '/')}.py"
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename.endswith(own)]
+    if isinstance(error, SyntaxError) and (error.filename or "").endswith(own):
+        lines.append(error.lineno)
+    return f" in line {lines[-1]}" if lines else ""

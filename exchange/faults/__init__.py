@@ -1,4 +1,5 @@
 """The faults log of a department: rows of its connectors that did not map, records that did not apply.
 
-Written by intake and by handover, which share this form. May import the vocabulary only: clock, errors, names.
+`log` is its form, which intake and handover write; `fold` tells what of it still waits, `read` gets it from Kafka. May
+import the vocabulary and the Kafka client.
 """

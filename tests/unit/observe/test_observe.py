@@ -11,6 +11,7 @@ import structlog
 from exchange.errors import ExchangeError
 from exchange.names import RecordType
 from exchange.observe import logs, metrics
+from exchange.observe.condition import Condition
 from exchange.observe.families import GaugeFamily, HistogramFamily
 from exchange.observe.health import HealthServer
 from exchange.stages import Stage
@@ -166,7 +167,8 @@ def status(port: int, path: str) -> int:
 def test_a_worker_tells_its_health_readiness_and_metrics() -> None:
     refreshed: list[bool] = []
     state = {"live": True, "ready": False}
-    server = HealthServer("127.0.0.1", 0, lambda: state["live"], lambda: state["ready"], lambda: refreshed.append(True))
+    unready = lambda: [] if state["ready"] else ["not yet"]  # noqa: E731
+    server = HealthServer("127.0.0.1", 0, lambda: state["live"], unready, lambda: refreshed.append(True))
     try:
         assert [status(server.port, path) for path in ("/healthz", "/readyz", "/metrics", "/x")] == [200, 503, 200, 404]
         assert refreshed == [True]
@@ -177,10 +179,46 @@ def test_a_worker_tells_its_health_readiness_and_metrics() -> None:
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_settings() -> None:
-    server = HealthServer("127.0.0.1", 0, lambda: True, lambda: True)
+    server = HealthServer("127.0.0.1", 0, lambda: True, list)
     try:
         with pytest.raises(ExchangeError) as caught:
-            HealthServer("127.0.0.1", server.port, lambda: True, lambda: True)
+            HealthServer("127.0.0.1", server.port, lambda: True, list)
         assert caught.value.code == "E_SETTINGS"
+        assert str(server.port) in caught.value.detail
+        assert "EXCHANGE_METRICS__PORT" in caught.value.detail
     finally:
         server.close()
+
+
+def test_an_address_that_is_none_is_an_error_of_the_settings() -> None:
+    for host in ("no-such-host.invalid", "x" * 300):
+        with pytest.raises(ExchangeError) as caught:
+            HealthServer(host, 0, lambda: True, list)
+        assert caught.value.code == "E_SETTINGS"
+
+
+def body(port: int, path: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+
+
+def test_readyz_names_everything_that_is_not_ready_in_a_line_of_its_own() -> None:
+    wrong = ["health.deaths: away since 2026-11-24T08:00:00.000Z (E_SOURCE_UNREACHABLE)", "health.births: two\nlines"]
+    server = HealthServer("127.0.0.1", 0, lambda: True, lambda: wrong)
+    try:
+        assert body(server.port, "/readyz").splitlines() == [wrong[0], "health.births: two lines"]
+        wrong.clear()
+        assert body(server.port, "/readyz") == "ok\n"
+    finally:
+        server.close()
+
+
+def test_a_condition_starts_as_not_ready() -> None:
+    condition = Condition()
+    assert (condition.ready, condition.reason) == (False, "starting")
+    condition.set(True, "at work")
+    assert condition.state == (True, "at work")

@@ -4,7 +4,9 @@ From the rules of a schema one function is generated, as `dataclasses` does: a l
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from exchange import record
@@ -21,6 +23,15 @@ EARLIEST_DAY = -47_482
 _REPEATED = frozenset({"credit-code", "region", "organisation-code"})
 """Identifiers that recur in a field that is not the key: what was found valid is remembered. Never those of persons."""
 _REMEMBERED = 4_096
+
+_SEEN = bytes(0x21 <= byte <= 0x7E or 0xE4 <= byte <= 0xE9 for byte in range(256))
+"""By the first byte of a text: 1 when that alone shows that there is something to see: printable ASCII, U+4000 to
+U+9FFF. Of all others `_is_blank` says."""
+_UNSEEN_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
+"""Unicode: separators, controls, format characters, and marks that stand on another character. Private use (Co) and
+characters that Unicode did not know yet (Cn) are rare names, and somebody sees them."""
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffe\uffff")
+"""Letters and symbols without ink: the fillers of Hangul, the empty Braille pattern; and two that are no characters."""
 
 
 class _Remembered(dict[bytes, str | None]):
@@ -39,14 +50,23 @@ class _Remembered(dict[bytes, str | None]):
         return code
 
 
-def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]) -> Check:
-    """The check of one version of a schema. Raises ExchangeError(E_SCHEMA) for a code set that does not exist."""
+def compile_checks(
+    schema: RecordSchema, code_sets: Mapping[str, frozenset[str]], newest: RecordSchema | None = None
+) -> Check:
+    """The check of one version of a schema. Raises ExchangeError(E_SCHEMA) for a code set that does not exist.
+
+    newest: the version whose rules hold for the fields of `schema` instead of its own.
+    """
+    if newest is not None:
+        schema = _ruled_by(schema, newest)
     probed = [rule for rule in schema.fields if rule.name in schema.natural_key or _is_checked(rule)]
     names = {rule.name: f"v{number}" for number, rule in enumerate(probed)}
     scope: dict[str, Any] = {
         "refuse": _refuse,
-        "avro": compile_check(schema.schema, [rule.name for rule in probed], raw=True),
+        "avro": compile_check(schema.schema, [rule.name for rule in probed], raw=True, nul=False),
         "quoted": quoted,
+        "text": _judge_text,
+        "seen": _SEEN,
     }
     lines = ["def check(key, value, today):"]
     lines.append(f" {''.join(name + ', ' for name in names.values())}= avro(value, {record.FRAME_BYTES})")
@@ -62,6 +82,26 @@ def compile_checks(schema: RecordSchema, code_sets: Mapping[str, frozenset[str]]
 def _refuse(code: str, field: str, wanted: str = "") -> None:
     """`wanted` names what the schema asks for: a code set. Never the value."""
     raise ExchangeError(code, f"field {field}: {wanted}" if wanted else f"field {field}")
+
+
+def _ruled_by(schema: RecordSchema, newest: RecordSchema) -> RecordSchema:
+    """`schema` with the rules that `newest` has for its fields. Avro types and the key stay: they never change."""
+    rules = {rule.name: rule for rule in newest.fields}
+    return replace(schema, fields=tuple(replace(rules.get(own.name, own), type=own.type) for own in schema.fields))
+
+
+def _judge_text(value: bytes, field: str) -> None:
+    """What a text that must say something may not be. Raises ExchangeError."""
+    if not value:
+        _refuse("E_FIELD_REQUIRED", field)
+    if 0 in value:
+        _refuse("E_TEXT_NUL", field)
+    if _is_blank(value.decode()):
+        _refuse("E_TEXT_BLANK", field)
+
+
+def _is_blank(text: str) -> bool:
+    return all(one in _FILLERS or unicodedata.category(one) in _UNSEEN_CATEGORIES for one in text)
 
 
 def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
@@ -102,12 +142,14 @@ def _rule_lines(
         return [*lines, f" if {there}{value} not in codes_{value}: refuse('E_CODE_UNKNOWN', {said})"]
     if rule.form:
         scope[f"form_{value}"] = re.compile(rule.form).fullmatch
-        return [*lines, f" if {there}not form_{value}({value}.decode()): refuse('E_FIELD_FORM', {rule.name!r})"]
-    if _is_date(rule.type):
+        lines.append(f" if {there}not form_{value}({value}.decode()): refuse('E_FIELD_FORM', {rule.name!r})")
+        if not rule.required:
+            return [*lines, f" if {there}0 in {value}: refuse('E_TEXT_NUL', {rule.name!r})"]
+    elif _is_date(rule.type):
         latest = "" if rule.future else " <= today"
         plausible = f"{EARLIEST_DAY} <= {value}{latest}"
         return [*lines, f" if {there}not {plausible}: refuse('E_DATE_IMPLAUSIBLE', {rule.name!r})"]
-    return [*lines, f" if not {value}: refuse('E_FIELD_REQUIRED', {rule.name!r})"]
+    return [*lines, f" if not {value} or 0 in {value} or not seen[{value}[0]]: text({value}, {rule.name!r})"]
 
 
 def _branches(type_: Any) -> list[Any]:

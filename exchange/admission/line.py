@@ -85,12 +85,15 @@ class AdmissionUnit:
         self._state = names.admission_topic(record_type)
         self._memory = Memory()
         self._repeated = Repeated(self._memory.known, rules.clock)
-        self._unsealer = Unsealer(record_type, rules.schemas.by_id, rules.code_sets)
+        by_id, code_sets, newest = rules.schemas.by_id, rules.code_sets, rules.schema(record_type)
+        self._unsealer = Unsealer(record_type, by_id, code_sets)
+        self._redriven = Unsealer(record_type, by_id, code_sets, newest)
+        """What is redriven was set aside by older rules, and passes by the newest ones, which were mended."""
         self._times = Times(rules.clock)
-        self._periods = Periods(Ends(rules.schemas.by_id), rules.clock) if rules.schema(record_type).expires else None
+        self._periods = Periods(Ends(by_id), rules.clock) if newest.expires else None
         self._ledger_seq: int | None = None
         """As of which event of the ledger the passages are."""
-        self._passages: dict[str, Passage] = {}
+        self._passages: dict[tuple[str, Unsealer], Passage] = {}
         self._counted = Books()
         self._beaten_ms: int | None = None
         """When the registry partition last had a heartbeat, or its first record; None while it is empty."""
@@ -125,9 +128,9 @@ class AdmissionUnit:
         """Pass records of one inbox, or redriven ones, which stand for those that first came in their inboxes."""
         if messages and messages[0].topic() == self._redrive:
             for run in redriven_runs(messages, self._type):
-                self._pass(run, output)
+                self._pass(run, self._redriven, output)
         elif messages:
-            self._pass(messages, output)
+            self._pass(messages, self._unsealer, output)
         else:
             self._sweep(output)
             if self._beat_due():
@@ -144,8 +147,8 @@ class AdmissionUnit:
             _produce(output, self._registry, None, key, self._partition, headers)
             self.books.expired += 1
 
-    def _pass(self, messages: Sequence[Message], output: Output) -> None:
-        passage = self._passage(messages[0].topic())
+    def _pass(self, messages: Sequence[Message], unsealer: Unsealer, output: Output) -> None:
+        passage = self._passage(messages[0].topic(), unsealer)
         keys = [message.key() for message in messages]
         passage.misplaced = self._misplaced(keys)
         passage.today = self._rules.today()
@@ -207,17 +210,17 @@ class AdmissionUnit:
     def _now_ms(self) -> int:
         return int(self._rules.clock.now().timestamp() * 1000)
 
-    def _passage(self, topic: str) -> Passage:
+    def _passage(self, topic: str, unsealer: Unsealer) -> Passage:
         """The way through admission for an inbox, renewed when the ledger has moved."""
         if self._ledger_seq != self._rules.ledger.state.seq:
             self._ledger_seq = self._rules.ledger.state.seq
             self._passages.clear()
-        found = self._passages.get(topic)
+        found = self._passages.get((topic, unsealer))
         if found is None:
             source = self._rules.inbox(TopicName(topic))
             plain = Admitter(source, self._memory.known, self._times, self._repeated.note)
             admitter = plain if self._periods is None else PeriodAdmitter(plain, self._periods, source.source)
-            found = self._passages[topic] = Passage(source, self._unsealer, admitter)
+            found = self._passages[(topic, unsealer)] = Passage(source, unsealer, admitter)
         return found
 
     def _misplaced(self, keys: Sequence[bytes | None]) -> frozenset[bytes]:

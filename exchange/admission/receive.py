@@ -6,6 +6,8 @@ from exchange.names import HEARTBEAT_KEY
 from exchange.quarantine.redriven import RESERVED
 from exchange.record import CONTENT_TYPE, ID, MAX_VALUE_BYTES, SEQUENCE, SOURCE, SPECVERSION, TIME, TYPE, Headers
 
+MAX_KEY_BYTES = 512
+"""What the index of every database that grantees use can hold."""
 MAX_HEADERS = 32
 MAX_HEADER_BYTES = 8_192
 _KNOWN = frozenset({SPECVERSION, ID, SOURCE, TYPE, TIME, CONTENT_TYPE, SEQUENCE})
@@ -15,7 +17,9 @@ _is_known = _KNOWN.issuperset
 def receive(key: bytes | None, value: bytes | None, headers: Headers | None, inbox: Inbox) -> dict[str, bytes]:
     """The known headers of a record by name; unknown ones are stripped.
 
-    Raises ExchangeError: E_TOO_LARGE, E_KEY_MISSING, E_KEY_RESERVED, E_HEADERS, E_HEADER_FORGED.
+    A withdrawal may have a longer key: of a record that is held it must pass, of one that is not it changes nothing.
+
+    Raises ExchangeError: E_TOO_LARGE, E_KEY_MISSING, E_KEY_RESERVED, E_KEY_TOO_LONG, E_HEADERS, E_HEADER_FORGED.
     """
     if value is not None and len(value) > MAX_VALUE_BYTES:
         raise ExchangeError("E_TOO_LARGE")
@@ -23,6 +27,8 @@ def receive(key: bytes | None, value: bytes | None, headers: Headers | None, inb
         raise ExchangeError("E_KEY_MISSING")
     if key == HEARTBEAT_KEY:
         raise ExchangeError("E_KEY_RESERVED")
+    if len(key) > MAX_KEY_BYTES and value is not None:
+        raise ExchangeError("E_KEY_TOO_LONG")
     if not headers:
         return {}
     found = dict(headers)

@@ -27,10 +27,13 @@ class Unsealer:
         record_type: RecordType,
         by_id: Callable[[int], Locked | None],
         code_sets: Mapping[str, frozenset[str]],
+        newest: RecordSchema | None = None,
     ) -> None:
         self._type = record_type
         self._by_id = by_id
         self._code_sets = code_sets
+        self._newest = newest
+        """The version whose rules hold for every version. None: each version has its own."""
         self._checks: dict[bytes, Check] = {}
 
     def check_of(self, value: bytes) -> Check:
@@ -47,5 +50,5 @@ class Unsealer:
             raise ExchangeError("E_SCHEMA_UNKNOWN")
         if locked.record is None or locked.record.record_type != self._type:
             raise ExchangeError("E_SCHEMA_FOREIGN")
-        check = self._checks[record.frame(schema_id)] = compile_checks(locked.record, self._code_sets)
+        check = self._checks[record.frame(schema_id)] = compile_checks(locked.record, self._code_sets, self._newest)
         return check

@@ -12,8 +12,9 @@ from exchange.avro.schema import Schema, parse
 class Codec:
     """Encodes and decodes values of one Avro schema, without framing.
 
-    `encode(record)` gives the bytes that fastavro writes. It raises ExchangeError(E_ENCODE) for a record that does not
-    fit the schema, with the field's name in the detail.
+    `encode(record)` gives the bytes that fastavro writes, but of a decimal the shortest two's complement, as Avro Java
+    does (fastavro writes -1.28 with a byte too many). It raises ExchangeError(E_ENCODE) for a record that does not fit
+    the schema, with the field's name in the detail.
 
     `decode(data)` gives the record that fastavro reads. `check(data)` proves that `data` is the canonical encoding of a
     valid value: exactly what `encode` writes for what `decode` gives (map entries may stand in any order). Both raise

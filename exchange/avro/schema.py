@@ -335,6 +335,6 @@ def least_size(node: Node, inside: tuple[Node, ...] = ()) -> int:
 
 
 def decimal_bytes(precision: int) -> int:
-    """The most bytes that an unscaled decimal of `precision` digits takes, as fastavro writes it."""
+    """The most bytes that an unscaled decimal of `precision` digits takes."""
     limit: int = 10**precision - 1
     return (limit.bit_length() + 8) // 8

@@ -27,7 +27,7 @@ from exchange.broker.enforcement.reconciler import Layout, Reconciler, Watch, bo
 from exchange.broker.evidence.books import Account, books, publish, quarantine
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.look import Evidence
-from exchange.broker.evidence.receipts import Receipts
+from exchange.broker.evidence.said import Listener, Said
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
 from exchange.broker.ledger_metrics import publish_demands
@@ -57,7 +57,6 @@ _ENFORCE_SECONDS = 30.0
 """Pause between two looks at Kafka itself; events are acted on at once."""
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
-_REPLAY_SECONDS = 60.0
 _PAST_SECONDS = 300.0
 """For questions about the past: whoever asks reads the whole ledger, and thinks about each event on the way."""
 _FOLLOW_SECONDS = 0.5
@@ -71,6 +70,8 @@ _LEADERS_GAUGES = (
     metrics.LINE_LAG_RECORDS,
     metrics.LINE_LAG_SECONDS,
     metrics.QUARANTINE,
+    metrics.REPORTED_SET_ASIDE,
+    metrics.REPORTED_SOURCES,
     metrics.SHARE_LAG,
     metrics.SOURCE_SILENCE,
 )
@@ -106,6 +107,7 @@ class BrokerService:
         """Asks what time alone has ended."""
         self._accounts: list[Account] | None = None
         self._absent: frozenset[GrantId] | None = None
+        self._said: Said | None = None
         self._threads = [
             threading.Thread(target=self._enforce, name="enforcement", daemon=True),
             threading.Thread(target=self._observe, name="evidence", daemon=True),
@@ -167,6 +169,10 @@ class BrokerService:
         """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
         absent = self._absent
         return None if absent is None else grant in absent
+
+    def said(self) -> Said | None:
+        """What connectors say of themselves; None where that is not looked at."""
+        return self._said
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Make a department a Kafka principal. Its secret, or None when it was one already."""
@@ -268,21 +274,20 @@ class BrokerService:
     def _observe_term(self) -> None:
         """While this instance leads: look at real delivery and keep the books."""
         kafka, peeker = Admin(self._connection), Peeker(self._connection)
-        receipts = Receipts(lambda places: PartitionTail(self._connection, places))
-        evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock)
+        listener = Listener(lambda places: PartitionTail(self._connection, places))
+        evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock, listener)
         try:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
-                self._absent = evidence.absent
+                self._absent, self._said = evidence.absent, evidence.said
                 self._attempt("corrections", self.corrections.watch)
-                receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
-                self._accounts = books(self._lines, receipts, self._store.read(_readers))
+                self._accounts = books(self._lines, listener.receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)
         finally:
             peeker.close()
-            receipts.close()
-            self._accounts = self._absent = None
+            listener.close()
+            self._accounts = self._absent = self._said = None
             for family in _LEADERS_GAUGES:
                 family.replace({})  # the next leader shows them; two that differ would be worse than one
 

@@ -50,7 +50,7 @@ def decode(value: bytes) -> Receipt | None:
         at = parse_time(fields["at"])
         counts = {name: fields[name] for name in _COUNTS}
         counts["set_aside"] = fields.get("set_aside", 0)  # a sink of before does not say it
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not all(type(count) is int and count >= 0 for count in counts.values()):
         return None

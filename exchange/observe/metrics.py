@@ -75,6 +75,17 @@ COMPARISON = _gauge(
     "connector",
     "result",
 )
+REPORTED_SET_ASIDE = _gauge(
+    "reported_set_aside_records",
+    "What connectors say they have set aside; side: source (rows), sink (records)",
+    "department",
+    "record_type",
+    "side",
+)
+REPORTED_SOURCES = _gauge(
+    "reported_sources", "Sources by what they say of themselves: working, away, stopped",
+    "department", "record_type", "state",
+)  # fmt: skip
 BUILD_INFO = _gauge("build_info", "Versions of this process", "version", "kafka")
 DELIVERY_LATENCY = HistogramFamily(
     REGISTRY, "exchange_delivery_latency_seconds", "Submission to committed share", "record_type", _LATENCY_SECONDS

@@ -6,6 +6,7 @@ from typing import Protocol
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.corrections.desk import Corrections
 from exchange.broker.evidence.books import Account
+from exchange.broker.evidence.said import Said
 from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import ClientAccess, Ledger
 from exchange.clock import Clock
@@ -70,6 +71,10 @@ class Service(Protocol):
 
     def resync_needed(self, grant: GrantId) -> bool | None:
         """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
+        ...
+
+    def said(self) -> Said | None:
+        """What connectors say of themselves; None where that is not looked at."""
         ...
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:

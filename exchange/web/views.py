@@ -189,7 +189,10 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
         "activated": _time(entry.activated),
         "first_delivered": _time(entry.first_delivered),
         "empty": entry.empty,
-        "breaches": [{"cause": breach.cause, "since": format_time(breach.since)} for breach in entry.breaches.values()],
+        "breaches": [
+            {"cause": breach.cause, "since": format_time(breach.since), "reason": breach.reason or None}
+            for breach in entry.breaches.values()
+        ],
         "suspended": entry.suspended,
         "suspension_reason": entry.suspension_reason,
         "automatic": entry.automatic,

@@ -183,6 +183,23 @@ def value_of(draw: Any, node: Node, levels: int = 0) -> Any:  # noqa: PLR0911
             return {item.name: value_of(draw, item.type, levels + 1) for item in node.fields}
 
 
+@SETTINGS
+@given(st.integers(1, 30), st.data())
+def test_of_a_decimal_one_encoding_passes_and_it_is_that_of_java(precision: int, data: Any) -> None:
+    codec = Codec({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": 0})
+    limit = 10**precision - 1
+    edges = [edge for bits in range(7, 100, 8) for edge in (-(2**bits), 2**bits, -(2**bits) - 1) if abs(edge) <= limit]
+    number = data.draw(st.sampled_from([0, -limit, *edges]) | st.integers(-limit, limit))
+    size = next(size for size in range(1, 20) if -(2 ** (8 * size - 1)) <= number < 2 ** (8 * size - 1))
+    java = bytes([2 * size]) + number.to_bytes(size, "big", signed=True)
+    assert codec.encode(Decimal(number)) == java
+    assert codec.decode(java) == number
+    codec.check(java)
+    for more in range(1, 4):
+        long = bytes([2 * (size + more)]) + number.to_bytes(size + more, "big", signed=True)
+        assert {code(codec.check, long), code(codec.decode, long)} == {"E_AVRO_NOT_CANONICAL"}
+
+
 def written(schema: Any, value: Any) -> bytes:
     out = io.BytesIO()
     try:

@@ -1,6 +1,7 @@
 """Over records generated from the rules of every schema: admission takes them, and the codec's laws hold for them."""
 
 import io
+import unicodedata
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -88,8 +89,16 @@ def _there(rule: FieldRule, type_: Any, key: bool) -> st.SearchStrategy[Any]:
         return st.from_regex(rule.form, fullmatch=True)
     if type_ == "string":
         least = 1 if rule.required or key else 0
-        return st.text(min_size=least, max_size=40) | st.text("区县代码（号）〔〕/%~ ", min_size=least, max_size=25)
+        any_text = st.text(
+            st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=least, max_size=40
+        )
+        texts = any_text | st.text("区县代码（号）〔〕/%~ ", min_size=least, max_size=25)
+        return texts.filter(_says_something) if least else texts
     return _number(rule, type_)
+
+
+def _says_something(text: str) -> bool:
+    return any(unicodedata.category(one)[0] in "LNPS" and one not in "\u115f\u1160\u2800\u3164\uffa0" for one in text)
 
 
 def _number(rule: FieldRule, type_: Any) -> st.SearchStrategy[Any]:

@@ -1,5 +1,7 @@
 """Lines of generated checks that several kinds of values share. `u` is the start of the open run, `p` the position."""
 
+from exchange.avro.schema import Node, Primitive, Record
+
 
 def open_run(indent: str, run: bool) -> list[str]:
     """What opens a run, unless one is open."""
@@ -11,13 +13,27 @@ def close_run(indent: str, run: bool) -> list[str]:
     return [f"{indent}b[u:p].decode()"] if run else []
 
 
-def string(indent: str, table: str, at: str) -> list[str]:
-    """A string whose length is at `at`, within an open run."""
-    return [
-        f"{indent}n = {table}[b[{at}]]",
-        f"{indent}if n: p += n",
-        f"{indent}else: b[u:p].decode(); u, p = block(b, {at})",
-    ]
+def string(indent: str, union: bool, with_nul: bool) -> list[str]:
+    """A string at the position, within an open run. union: a byte of an index stands before its length.
+
+    with_nul: whether it may hold U+0000.
+    """
+    table, at, before = ("SHORT_IN_UNION", "p + 1", 2) if union else ("SHORT", "p", 1)
+    short, long = f"{indent}if n: p += n", f"{indent}else: b[u:p].decode(); u, p = block(b, {at})"
+    if not with_nul:
+        short, long = f"{short}; 0 in b[p - n + {before}:p] and nul()", f"{long}; 0 in b[u:p] and nul()"
+    return [f"{indent}n = {table}[b[{at}]]", short, long]
+
+
+def begins_with_text(node: Node) -> bool:
+    """Whether a run should be opened before `node`: it is, or directly holds, a string."""
+    match node:
+        case Primitive():
+            return node.kind == "string" and not node.logical
+        case Record():
+            return not node.recursive and any(begins_with_text(item.type) for item in node.fields[:1])
+        case _:
+            return False
 
 
 def wide(indent: str, end: str, size: int) -> list[str]:

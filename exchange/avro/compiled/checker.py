@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exchange.avro.compiled import strict
-from exchange.avro.compiled.check_lines import close_run, day, open_run, string, wide
+from exchange.avro.compiled.check_lines import begins_with_text, close_run, day, open_run, string, wide
 from exchange.avro.compiled.recode import Recoder
 from exchange.avro.compiled.source import Module, Place, stands_alone
 from exchange.avro.compiled.unions import has_ambiguous_union
@@ -34,24 +34,26 @@ Check = Callable[[bytes, int], tuple[Any, ...]]
 _INTEGERS = ("int", "long")
 
 
-def compile_check(schema: Any, probes: Sequence[str] = (), raw: bool = False) -> Check:
+def compile_check(schema: Any, probes: Sequence[str] = (), raw: bool = False, nul: bool = True) -> Check:
     """A function `check(b, p)` that verifies that `b[p:]` is exactly one canonical encoding of a valid value.
 
     It returns the values of the probed top-level fields in order: strings as str, int and long (dates and times too) as
     the raw int, null as None, everything else as its raw bytes; with `raw` strings too, verified but not decoded, which
-    is cheaper. It raises ExchangeError E_AVRO_TRUNCATED, _TRAILING, _VARINT, _LENGTH, _UTF8, _UNION, _VALUE,
-    _NOT_CANONICAL or _DEPTH, whose detail names the top-level field.
+    is cheaper. Without `nul` no string but those probed may hold U+0000 (E_TEXT_NUL). It raises ExchangeError
+    E_AVRO_TRUNCATED, _TRAILING, _VARINT, _LENGTH, _UTF8, _UNION, _VALUE, _NOT_CANONICAL or _DEPTH, whose detail names
+    the top-level field.
     `compile_check` itself raises ExchangeError(E_SCHEMA) for an invalid schema or an unknown probe.
     """
-    return _CheckWriter(parse(schema), raw).write(tuple(probes))
+    return _CheckWriter(parse(schema), raw, nul).write(tuple(probes))
 
 
 class _CheckWriter:
     """Writes the check of one schema."""
 
-    def __init__(self, schema: Schema, raw: bool = False) -> None:
+    def __init__(self, schema: Schema, raw: bool = False, nul: bool = True) -> None:
         self.schema = schema
         self.raw = raw
+        self.nul = nul
         self.module = Module(dict(strict.ENVIRONMENT))
 
     def write(self, probes: tuple[str, ...]) -> Check:
@@ -66,7 +68,7 @@ class _CheckWriter:
         else:
             body = self._root_whole(root, place, probes)
         values = "".join(f"v_{fields.index(probe)}, " for probe in probes)
-        self.module.environment["locate"] = _Locator(self.schema)
+        self.module.environment["locate"] = _Locator(self.schema, self.nul)
         ambiguous = has_ambiguous_union(self.schema)
         if ambiguous:
             self.module.environment["recode"] = Recoder(self.schema)
@@ -184,7 +186,7 @@ class _CheckWriter:
             case "double", _:
                 return [*close, f"{indent}p += 8"], False
             case "string", None:
-                return [*open_run(indent, run), *string(indent, "SHORT", "p")], True
+                return [*open_run(indent, run), *string(indent, False, self.nul)], True
             case "string", _:
                 return [*close, f"{indent}p = uuid_end(b, p)"], False
             case "bytes", None:
@@ -244,13 +246,13 @@ class _CheckWriter:
             lines += self._branches(node, place, 1, False)
             return lines, False
         other = node.nullable
-        run_inside = run or any(_texts(branch) for branch in node.branches)
+        run_inside = run or any(begins_with_text(branch) for branch in node.branches)
         lines = [] if run or not run_inside else [f"{indent}u = p"]
         lines.append(f"{indent}n = b[p]")
         if other and isinstance(other[1], Primitive) and other[1].kind == "string" and not other[1].logical:
             lines += [
                 f"{indent}if n == {2 * other[0]}:",
-                *string(indent + " ", "SHORT_IN_UNION", "p + 1"),
+                *string(indent + " ", True, self.nul),
                 f"{indent}elif n == {2 - 2 * other[0]}: p += 1",
                 f"{indent}else: bad_index(b, p)",
             ]
@@ -286,7 +288,7 @@ class _CheckWriter:
             f"{indent}n = SHORT[b[p]]",
             f"{indent}if n: p += n; n = b[p - n + 1:p]",
             f"{indent}else: u, p = block(b, p); n = b[u:p]",
-            f"{indent}n.decode()",
+            f"{indent}n.decode()" if self.nul else f"{indent}n.decode(); 0 in n and nul()",
             f"{indent}if n in {keys}: b[p]; repeated_key()",
             f"{indent}{keys}.add(n)",
             *value,
@@ -368,22 +370,12 @@ class _CheckWriter:
         ]
 
 
-def _texts(node: Node) -> bool:
-    """Whether a run should be opened before `node`: it is, or directly holds, a string."""
-    match node:
-        case Primitive():
-            return node.kind == "string" and not node.logical
-        case Record():
-            return not node.recursive and any(_texts(item.type) for item in node.fields[:1])
-        case _:
-            return False
-
-
 class _Locator:
     """Finds the top-level field that an error came from, by checking field after field. Only bad input pays for it."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, nul: bool) -> None:
         self._schema = schema
+        self._nul = nul
         self._walk: Callable[[bytes, int], tuple[int, ExchangeError] | None] | None = None
 
     def __call__(self, error: ExchangeError, b: bytes, p: int) -> ExchangeError:
@@ -392,7 +384,7 @@ class _Locator:
         if not isinstance(root, Record) or root.recursive:
             return error
         if self._walk is None:
-            self._walk = _CheckWriter(self._schema).write_located(root)
+            self._walk = _CheckWriter(self._schema, nul=self._nul).write_located(root)
         found = self._walk(b, p)
         if found is None or found[0] >= len(root.fields):
             return error

@@ -137,6 +137,11 @@ def count(b: bytes, p: int, least: int) -> tuple[int, int]:
     return p, number
 
 
+def nul() -> NoReturn:
+    """A text holds U+0000, which PostgreSQL can store in no text and C programs take for the end of it."""
+    raise ExchangeError("E_TEXT_NUL")
+
+
 def second_block() -> NoReturn:
     """An array or map goes on after its first block."""
     raise ExchangeError("E_AVRO_NOT_CANONICAL", "an array or map has more than one block, or no end")
@@ -182,6 +187,11 @@ def index_end(b: bytes, p: int, size: int) -> int:
     return index(b, p, size)[0]
 
 
+def shortest(number: int) -> int:
+    """Bytes of the shortest two's complement of `number`: what Java's BigInteger.toByteArray gives."""
+    return (number if number >= 0 else ~number).bit_length() // 8 + 1
+
+
 class Decimals:
     """Reads decimals of one precision over bytes (`size` None) or fixed."""
 
@@ -203,7 +213,7 @@ class Decimals:
         number = int.from_bytes(b[start:end], "big", signed=True)
         if not -self._limit < number < self._limit:
             raise ExchangeError("E_AVRO_VALUE", "a decimal has more digits than its precision")
-        if self._size is None and end - start != (number.bit_length() + 8) // 8:
+        if self._size is None and end - start != shortest(number):
             raise ExchangeError("E_AVRO_NOT_CANONICAL", "a decimal has superfluous leading bytes, or too few")
         return end, number
 
@@ -254,7 +264,7 @@ def finish(b: bytes, p: int) -> NoReturn:
 ENVIRONMENT: dict[str, Any] = {
     function.__name__: function
     for function in (
-        raw_long, long, integer, long_end, int_end, block, block_end, count, second_block, repeated_key, too_deep,
+        raw_long, long, integer, long_end, int_end, block, block_end, count, nul, second_block, repeated_key, too_deep,
         bad_boolean, quiet, bad_index, index, index_end, uuid_value, uuid_end, translate, finish,
     )
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastavro.logical_writers import LOGICAL_WRITERS
 
-from exchange.avro.compiled.strict import INT_RANGE, MAX_EMPTY_ITEMS, RANGES
+from exchange.avro.compiled.strict import INT_RANGE, MAX_EMPTY_ITEMS, RANGES, shortest
 from exchange.avro.schema import Logical
 from exchange.errors import ExchangeError
 
@@ -128,7 +128,7 @@ class DecimalWriter:
         )
 
     def __call__(self, value: Any) -> bytes:
-        """The unscaled number in as many bytes as fastavro writes; raw bytes when they are exactly that."""
+        """The unscaled number in as few bytes as hold it, as Avro Java writes it; or raw bytes that are just that."""
         if type(value) is not decimal.Decimal and not isinstance(value, decimal.Decimal):
             return self._raw(as_bytes(value))
         scaled = value.scaleb(self._scale, self._context)
@@ -148,7 +148,7 @@ class DecimalWriter:
             raise ExchangeError("E_ENCODE", "a decimal has more digits than its precision")
         if self._size is not None:
             return number.to_bytes(self._size, "big", signed=True)
-        size = (number.bit_length() + 8) // 8
+        size = shortest(number)
         return long_bytes(size) + number.to_bytes(size, "big", signed=True)
 
 

@@ -81,6 +81,7 @@ def _topics(state: LedgerState, fixed: int | None, held: Collection[ShareName]) 
     for department in _registered(state):
         yield NewTopicSpec(names.quarantine_topic(department), 1, topic_config(TopicKind.QUARANTINE))
         yield NewTopicSpec(names.faults_topic(department), 1, topic_config(TopicKind.FAULTS))
+        yield NewTopicSpec(names.report_topic(department), 1, topic_config(TopicKind.REPORT))
         yield _corrections(department)
     for share in state.shares.values():
         if not share.deleted or share.share in held:
@@ -102,6 +103,7 @@ def _department_acls(state: LedgerState, now: datetime) -> Iterator[Acl]:
         yield Acl(department, "topic", names.correction_topic(department), "read")
         yield Acl(department, "topic", names.faults_topic(department), "read")
         yield Acl(department, "topic", names.faults_topic(department), "write")
+        yield Acl(department, "topic", names.report_topic(department), "write")
         yield Acl(department, "group", names.tail_group(department), "describe")
     for resource in state.resources.values():
         if not resource.withdrawn and resource.provider in registered:
@@ -165,10 +167,10 @@ def _delivery() -> Iterable[Acl]:
 def _broker() -> Iterable[Acl]:
     """The ledger's writer, the watcher, and the keeper of quarantine and corrections: it alone redrives.
 
-    It sees offsets everywhere, records only of line state, receipts, quarantine, corrections, shares and registries. A
-    share is read one record at a time, for its timestamp alone: whether records or only transaction markers stand
-    between a grantee's offset and the end can be told in no other way. A registry is read for keys alone, from the
-    moment of a correction on: whether the corrected version has come.
+    It sees offsets everywhere, records only of line state, receipts, reports, quarantine, corrections, shares and
+    registries. A share is read one record at a time, for its timestamp alone: whether records or only transaction
+    markers stand between a grantee's offset and the end can be told in no other way. A registry is read for keys alone,
+    from the moment of a correction on: whether the corrected version has come.
     """
     yield from _follower(names.BROKER)
     yield Acl(names.BROKER, "topic", names.LEDGER_TOPIC, "write")
@@ -177,7 +179,9 @@ def _broker() -> Iterable[Acl]:
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "describe")
     for prefix in ("exchange.redrive.", _CORRECTIONS):
         yield Acl(names.BROKER, "topic", prefix, "write", prefixed=True)
-    for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "share.", "quarantine.", _CORRECTIONS, "registry."):
+    for prefix in (_STATE_ADMISSION, _STATE_DELIVERY, "receipt.", "report."):
+        yield Acl(names.BROKER, "topic", prefix, "read", prefixed=True)
+    for prefix in ("share.", "quarantine.", _CORRECTIONS, "registry."):
         yield Acl(names.BROKER, "topic", prefix, "read", prefixed=True)
     yield Acl(names.BROKER, "topic", "inbox.", "describe", prefixed=True)
     yield Acl(names.BROKER, "group", "grant.", "describe", prefixed=True)

@@ -2,7 +2,8 @@
 
 The definition is `interfaces.md` §6: fresh is a grant of which the oldest record not taken is younger than the agreed
 freshness (else cause `grantee`), for which the exchange's lines are not further behind than that (`exchange`), and
-whose source gave a sign of life within its update cycle (`provider`).
+whose source gave a sign of life within its update cycle (`provider`). Beside it, connectors must not set aside more
+than `said.py` tolerates: a source's is a breach of the `provider`, a sink's one of the `grantee`.
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,10 @@ class Sight:
     """Since when the delivery line has left the share out, after an error."""
     source_seen: datetime
     """The last sign of life of the source, or when the grant became active, before there was one."""
+    source_sets_aside: datetime | None = None
+    """Since when a source of the provider has set aside more than is tolerated."""
+    sink_sets_aside: datetime | None = None
+    """Since when the grantee's sink has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Verdict:
     """Whether that is so because nothing stood there."""
     broken: Mapping[str, datetime] = field(default_factory=dict)
     """Open causes and since when."""
+    set_aside: frozenset[str] = frozenset()
+    """Those of them that nothing but what is set aside opens."""
     lag: timedelta = timedelta()
     """Age of the oldest record that the grantee has not taken."""
 
@@ -79,8 +86,13 @@ def judge(sight: Sight, agreed: Agreed, now: datetime) -> Verdict:
         broken[EXCHANGE_CAUSE] = now - sight.exchange_behind + agreed.freshness
     if now - sight.source_seen > agreed.update_cycle:
         broken[PROVIDER] = sight.source_seen + agreed.update_cycle
+    aside = {GRANTEE: sight.sink_sets_aside, PROVIDER: sight.source_sets_aside}
+    alone = frozenset(cause for cause, since in aside.items() if since is not None and cause not in broken)
+    for cause, since in aside.items():
+        if since is not None:
+            broken[cause] = min(since, broken.get(cause, since))
     delivered = _delivered(sight)
-    return Verdict(delivered, delivered and sight.began_empty, broken, max(lag, timedelta()))
+    return Verdict(delivered, delivered and sight.began_empty, broken, alone, max(lag, timedelta()))
 
 
 def implausible(sight: Sight) -> bool:

@@ -13,10 +13,11 @@ from exchange.broker.evidence.absence import absent
 from exchange.broker.evidence.judge import Agreed, Sight, Untaken, Verdict, judge
 from exchange.broker.evidence.lag import admission_age, delivery_ages
 from exchange.broker.evidence.line_states import LineStates
+from exchange.broker.evidence.said import Listener, Said, publish
 from exchange.broker.evidence.share_states import delivery_of, transitions
 from exchange.broker.evidence.untaken import FirstRecords, Peek
 from exchange.broker.grants.first_delivery import MarkFirstDelivered
-from exchange.broker.grants.freshness import EXCHANGE_CAUSE, BreakFreshness, RestoreFreshness
+from exchange.broker.grants.freshness import EXCHANGE_CAUSE, SET_ASIDE, BreakFreshness, RestoreFreshness
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
 from exchange.kafka.admin.topics import TOMBSTONES_KEPT
@@ -28,6 +29,7 @@ from exchange.observe import metrics
 from exchange.observe.logs import get_logger
 
 _LOOK_SECONDS = 60.0
+_LISTEN_SECONDS = 20.0
 _COMMAND_SECONDS = 20.0
 _JOIN_SLACK = timedelta(seconds=1)
 """The records of the join's transaction may be appended to the share a moment after the join itself."""
@@ -76,10 +78,15 @@ class Sources:
 class Evidence:
     """Looks at Kafka and tells the ledger what changed. Used by one thread of the leader."""
 
-    def __init__(self, kafka: Offsets, peek: Peek, lines: LineStates, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self, kafka: Offsets, peek: Peek, lines: LineStates, ledger: Ledger, clock: Clock, listener: Listener
+    ) -> None:
         self.absent: frozenset[GrantId] = frozenset()
         """The grants whose grantees were away for longer than tombstones are kept, at the last look."""
+        self.said = Said()
+        """What connectors said of themselves at the last look."""
         self._kafka = kafka
+        self._listener = listener
         self._firsts = FirstRecords(peek)
         self._lines = lines
         self._ledger = ledger
@@ -93,6 +100,7 @@ class Evidence:
         for command in self._ledger.read(lambda state: transitions(state, self._lines.units)):
             self._say(command)
         sources = self._sources(counts)
+        self._listen(counts, deadline)
         everyone = self._ledger.read(_watched)
         for grant in [grant for grant in everyone if grant.topic not in counts]:
             self._tell_lost(grant)
@@ -105,6 +113,12 @@ class Evidence:
             lags[(grant.entry.grant, grant.demander)] = verdict.lag.total_seconds()
             self._tell(grant, verdict)
         metrics.SHARE_LAG.replace(lags)
+
+    def _listen(self, counts: Mapping[str, int], deadline: Deadline) -> None:
+        offered, holders = self._ledger.read(lambda state: (_offered(state), _holders(state)))
+        spoken = Deadline.after(min(_LISTEN_SECONDS, deadline.remaining()))
+        self.said = self._listener.listen(counts, offered, holders, self._clock.now(), spoken)
+        publish(self.said, holders)
 
     def _sights(
         self, watched: list[Watched], counts: Mapping[str, int], sources: Sources, deadline: Deadline
@@ -172,6 +186,8 @@ class Evidence:
             source_seen=max(
                 (sources.seen[line] for line in grant.lines if line in sources.seen), default=grant.activated
             ),
+            source_sets_aside=self.said.source_sets_aside(grant.entry.terms.record_type, grant.providers),
+            sink_sets_aside=self.said.sink_sets_aside(grant.entry.grant),
         )
 
     def _stood(self, grant: Watched, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
@@ -194,9 +210,11 @@ class Evidence:
             self._say(MarkFirstDelivered(entry.grant, verdict.empty))
         for cause, since in verdict.broken.items():
             if cause not in entry.breaches:
-                self._say(BreakFreshness(entry.grant, cause, since))
-                _log.warning("evidence.broken", grant=entry.grant, cause=cause)
-        for cause in [cause for cause in entry.breaches if cause not in verdict.broken]:
+                reason = SET_ASIDE if cause in verdict.set_aside else ""
+                self._say(BreakFreshness(entry.grant, cause, since, reason))
+                _log.warning("evidence.broken", grant=entry.grant, cause=cause, reason=reason)
+        kept = set() if self.said.whole else {one.cause for one in entry.breaches.values() if one.reason == SET_ASIDE}
+        for cause in [cause for cause in entry.breaches if cause not in verdict.broken and cause not in kept]:
             self._say(RestoreFreshness(entry.grant, cause))
             _log.info("evidence.restored", grant=entry.grant, cause=cause)
 
@@ -257,6 +275,16 @@ def _layout(state: LedgerState, counts: Mapping[str, int]) -> dict[RecordType, i
         if {names.admission_topic(name), names.delivery_topic(name)} <= counts.keys():
             found[name] = counts[names.delivery_topic(name)]
     return found
+
+
+def _offered(state: LedgerState) -> frozenset[RecordType]:
+    return frozenset(resource.record_type for resource in state.resources.values())
+
+
+def _holders(state: LedgerState) -> dict[GrantId, tuple[Department, RecordType]]:
+    """Who holds every grant that runs, and of which record type."""
+    running = state.running.values()
+    return {one.grant: (state.demands[one.demand].demander, one.terms.record_type) for one in running}
 
 
 def _inboxes(state: LedgerState) -> list[str]:

@@ -14,9 +14,9 @@ GRANTEE = "grantee"
 EXCHANGE_CAUSE = "exchange"
 PROVIDER = "provider"
 CAUSES = (GRANTEE, EXCHANGE_CAUSE, PROVIDER)
-
-
 """Why a grant can be in breach."""
+SET_ASIDE = "set-aside"
+"""Reason of a breach: a connector has set aside more than is tolerated. Other breaches state none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class BreakFreshness:
     """One of CAUSES."""
     since: datetime
     """When the agreed freshness was passed."""
+    reason: str = ""
+    """SET_ASIDE, when that alone is why."""
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `freshness-broken`. Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended."""
@@ -36,8 +38,9 @@ class BreakFreshness:
             raise ValueError("no cause of a breach")
         if self.cause in grant.breaches:
             return ()
+        more = {"reason": self.reason} if self.reason else {}
         since = format_time(self.since)
-        return said("freshness-broken", grant.grant, grant=grant.grant, cause=self.cause, since=since)
+        return said("freshness-broken", grant.grant, grant=grant.grant, cause=self.cause, since=since, **more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ _Where = Annotated[
 _CA_LOCATION = "ssl.ca.location"
 _CA_FILE = "exchange-ca.pem"
 _JAVA_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
+_APART = ("shares", "amendment", "connectors")
+"""What is told in lines of its own."""
 _RESYNC = "away for longer than withdrawals are kept: read it from its beginning and drop what is not seen there"
 
 
@@ -254,16 +256,41 @@ def _open(grant: dict[str, Any]) -> list[str]:
     resync = [_RESYNC] if grant["resync_needed"] else []
     return (
         suspended + resync + [f"in breach: {breach['cause']} since {breach['since']}" for breach in grant["breaches"]]
-    )
+    ) + _set_aside(grant)
+
+
+def _set_aside(grant: dict[str, Any]) -> list[str]:
+    """What the connectors of both sides say of what they have set aside, a sentence each."""
+    said = grant["connectors"] or {"sources": (), "sink": None}
+    found = [_of_source(one) for one in said["sources"] if one["set_aside"] or one["state"] != "working"]
+    sink = said["sink"]
+    if sink is not None and sink["set_aside"]:
+        found.append(f"the sink has set aside {sink['set_aside']} of the {sink['taken']} records it took{_much(sink)}")
+    return found
+
+
+def _of_source(one: dict[str, Any]) -> str:
+    state = "" if one["state"] == "working" else f" is {one['state']} since {one['since']} ({one['code'] or 'no code'})"
+    if not one["set_aside"]:
+        return f"the source {one['connector']}{state}"
+    since = f" since {one['set_aside_since']}" if one["set_aside_since"] else ""
+    rows = f"has set aside {one['set_aside']} of {one['rows']} rows{since}{_much(one)}"
+    return f"the source {one['connector']}{state and state + ' and'} {rows}"
+
+
+def _much(one: dict[str, Any]) -> str:
+    return "" if one["too_many_since"] is None else ": more than a twentieth, which is a breach"
 
 
 def _tell(grant: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(grant)
         return
-    detail({name: value for name, value in grant.items() if name not in ("shares", "amendment")}, as_json=False)
+    detail({name: value for name, value in grant.items() if name not in _APART}, as_json=False)
     if grant["resync_needed"]:
         entry("resync needed", _RESYNC)
+    for sentence in _set_aside(grant):
+        say(sentence)
     for share in grant["shares"]:
         until = [] if share["readable_until"] is None else [f"readable until {share['readable_until']}"]
         ill = share["suspended"]

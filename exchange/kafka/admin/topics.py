@@ -44,6 +44,7 @@ class TopicKind(Enum):
     FAULTS = "faults"
     CORRECTION = "correction"
     RECEIPT = "receipt"
+    REPORT = "report"
     LINE_STATE = "line-state"
     LEDGER = "ledger"
 
@@ -64,7 +65,7 @@ ERASED_WITHIN: Mapping[TopicKind, timedelta] = {
     TopicKind.FAULTS: timedelta(days=30),
     TopicKind.CORRECTION: timedelta(days=90),
 }
-"""The erasure bound of each kind of topic that may hold records or keys. Receipts and the ledger hold neither."""
+"""The erasure bound of each kind of topic that may hold records or keys. Receipts, reports and ledger hold neither."""
 
 
 def _ms(time: timedelta) -> str:
@@ -116,6 +117,7 @@ _CONFIG: dict[TopicKind, dict[str, str]] = {
     TopicKind.FAULTS: _kept(TopicKind.FAULTS, **{"max.message.bytes": str(4 * MAX_VALUE_BYTES)}),
     TopicKind.CORRECTION: _kept(TopicKind.CORRECTION),
     TopicKind.RECEIPT: _compacted(**{"segment.ms": _ms(_DAY)}),
+    TopicKind.REPORT: _compacted(**{"segment.ms": _ms(_DAY)}),
     TopicKind.LINE_STATE: _LINE_STATE,
     TopicKind.LEDGER: {
         "cleanup.policy": "delete",

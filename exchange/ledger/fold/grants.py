@@ -133,7 +133,7 @@ def _freshness_broken(state: LedgerState, data: _Data, at: datetime) -> None:
     since = data["since"]
     moment = at if since is None else parse_time(since)
     cause = interned(data["cause"])
-    _grant(state, data).breaches[cause] = Breach(cause, moment)
+    _grant(state, data).breaches[cause] = Breach(cause, moment, interned(data.get("reason", "")))
 
 
 def _freshness_restored(state: LedgerState, data: _Data, _at: datetime) -> None:

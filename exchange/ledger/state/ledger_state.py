@@ -192,6 +192,8 @@ class Breach:
     cause: str
     """`grantee`, `exchange` or `provider`."""
     since: datetime
+    reason: str = ""
+    """What of the agreed does not hold; empty: freshness or, of the provider, signs of life."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from exchange.calendar import day_in_shanghai
 from exchange.errors import TABLE, ExchangeError
 from exchange.ledger.state.ledger_state import DemandState, LedgerState
 from exchange.web.console import overview as counted
+from exchange.web.console import set_aside
 from exchange.web.console.client import path_of
 from exchange.web.console.detail_pages import show_correction, show_demand, show_grant, show_resource
 from exchange.web.console.headers import with_inline_style
@@ -52,6 +53,8 @@ def _first_page(pages: APIRouter, service: Service) -> None:
         async with api_of(request, look) as api:
             rate = await api.get("/v1/satisfaction", by="registry")
         found = await run_in_threadpool(service.ledger.read, lambda state: counted.overview(state, caller, now))
+        said = service.said()
+        aside = await run_in_threadpool(service.ledger.read, lambda state: set_aside.waiting(said, state, caller))
         return show(
             request,
             look,
@@ -64,6 +67,7 @@ def _first_page(pages: APIRouter, service: Service) -> None:
             states=counted.states(found),
             late=sorted((who, clock, count) for (who, clock), count in found.late.items()),
             breaches=counted.causes(found),
+            set_aside=aside,
             waiting=found.groups(caller) if counted.waits_for_somebody(caller) else None,
             now=now_text(now),
         )

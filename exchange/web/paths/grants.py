@@ -17,8 +17,7 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.ledger.store.command import Command
-from exchange.names import GrantId
-from exchange.web import views
+from exchange.web import connectors, views
 from exchange.web.access import Anyone, Caller, Granter, Key, Operator
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
 from exchange.web.paging import PageOf, answer
@@ -68,7 +67,7 @@ def _readings(api: APIRouter, service: Service) -> None:
 
         def question(state: LedgerState) -> dict[str, Any]:
             found, following = page.of((one.grant, one) for one in state.grants.values() if fits(state, one))
-            return answer([{**views.grant(state, one), **_looked_at(service, one.grant)} for one in found], following)
+            return answer([{**views.grant(state, one), **_looked_at(service, state, one)} for one in found], following)
 
         return service.ledger.read(question)
 
@@ -129,17 +128,21 @@ def act(service: Service, command: Command, grant: str, by: tuple[Caller, str | 
 
 def show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
     """A grant that concerns the caller, with what a client needs to read it. Raises ExchangeError(E_UNKNOWN_GRANT)."""
-    shown = service.ledger.read(lambda state: _shown(state, grant, caller))
-    return {**shown, **_looked_at(service, GrantId(grant)), **asdict(service.access)}
+    shown = service.ledger.read(lambda state: _shown(service, state, grant, caller))
+    return {**shown, **asdict(service.access)}
 
 
-def _looked_at(service: Service, grant: GrantId) -> dict[str, Any]:
-    """What is no part of the ledger: the leader sees it in Kafka."""
-    return {"resync_needed": service.resync_needed(grant)}
+def _looked_at(service: Service, state: LedgerState, entry: GrantEntry) -> dict[str, Any]:
+    """What is no part of the ledger: the leader sees it in Kafka. Null where it is not looked at."""
+    said = service.said()
+    return {
+        "resync_needed": service.resync_needed(entry.grant),
+        "connectors": None if said is None else connectors.of_grant(said, state, entry),
+    }
 
 
-def _shown(state: LedgerState, grant: str, caller: Caller) -> dict[str, Any]:
+def _shown(service: Service, state: LedgerState, grant: str, caller: Caller) -> dict[str, Any]:
     entry = grant_of(state, grant)
     if not caller.concerned(state, state.demands[entry.demand].demander, entry.terms.provider):
         raise ExchangeError("E_UNKNOWN_GRANT")  # whether it exists is not for others to know
-    return views.grant(state, entry)
+    return {**views.grant(state, entry), **_looked_at(service, state, entry)}

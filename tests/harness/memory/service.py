@@ -14,6 +14,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.corrections.desk import Corrections
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue, RotateSecret
 from exchange.broker.evidence.books import Account
+from exchange.broker.evidence.said import Said
 from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import ClientAccess
 from exchange.catalogue.load import load
@@ -69,6 +70,8 @@ class MemoryService:
         self.accounts: list[Account] = []
         self.absent: set[GrantId] = set()
         """Grants whose grantees were away for too long."""
+        self.words: Said | None = Said()
+        """What connectors say of themselves."""
         self.store = MemoryQuarantineStore()
         """What stands in quarantine."""
         self.quarantine = Quarantine(self.ledger, self.store, self.schemas, self.store.put_aside)
@@ -91,6 +94,10 @@ class MemoryService:
     def resync_needed(self, grant: GrantId) -> bool | None:
         """What the test says."""
         return grant in self.absent
+
+    def said(self) -> Said | None:
+        """What the test says."""
+        return self.words
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Note a principal and its secret."""

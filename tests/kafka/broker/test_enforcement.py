@@ -105,7 +105,7 @@ def test_a_grantee_reads_its_share_and_nothing_else(bus: Bus) -> None:
     assert outcome(stranger, topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
     stranger.close()
     writable = {name for name in bus.admin.topics() if write(bus.connection(TAX), name) is None}
-    assert writable == {names.faults_topic(TAX), names.receipt_topic(grant.grant)}
+    assert writable == {names.faults_topic(TAX), names.report_topic(TAX), names.receipt_topic(grant.grant)}
     inbox = names.inbox_topic(grant.terms.record_type, MARKET)
     assert write(bus.connection(MARKET), inbox) is None
 

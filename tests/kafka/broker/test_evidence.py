@@ -12,12 +12,16 @@ from exchange.broker.evidence.books import books
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.look import Evidence
 from exchange.broker.evidence.receipts import HandedOver, Receipts
+from exchange.broker.evidence.said import Listener
+from exchange.broker.grants.freshness import SET_ASIDE
 from exchange.broker.grants.shares import OrderRecovery, RecoverShare
 from exchange.clock import Deadline
 from exchange.delivery.state import Counts, Joined, Totals, encode_counts, encode_place, encode_totals
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.handover.receipt import Receipt
 from exchange.handover.receipt import encode as encode_receipt
+from exchange.intake.report import SourceReport, SourceState
+from exchange.intake.report import encode as encode_report
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.admin.topics import TOMBSTONES_KEPT
 from exchange.kafka.client.connection import Connection
@@ -155,11 +159,13 @@ def scene(own_kafka: EmbeddedKafka) -> Iterator[Scene]:
     lines, peeker = LineStates.on(broker), Peeker(broker)
     writer = TransactionalProducer(Connection.of(bus.settings), "test", 30_000)
     writer.start(Deadline.after(20))
-    evidence = Evidence(Admin(broker), peeker, lines, bus.ledger, bus.ledger.clock)
+    listener = Listener(lambda places: PartitionTail(broker, places))
+    evidence = Evidence(Admin(broker), peeker, lines, bus.ledger, bus.ledger.clock, listener)
     scene = Scene(bus, writer, evidence, lines, grant)
     scene.sign_of_life()
     scene.admitted(0, 0)
     yield scene
+    listener.close()
     writer.close()
     peeker.close()
     lines.close()
@@ -321,7 +327,8 @@ def test_books_close_by_what_the_lines_counted(scene: Scene) -> None:
     )
     scene.join()
     receipts = Receipts(lambda places: PartitionTail(scene.bus.connection(names.BROKER), places))
-    receipt = encode_receipt(Receipt(0, 9, 2, 1, 0, datetime.now(UTC)))
+    at = datetime.now(UTC).replace(microsecond=0)
+    receipt = encode_receipt(Receipt(0, 9, 2, 1, 0, at))
     scene.write(
         (names.receipt_topic(scene.grant.grant), *receipt, 0),
         (names.receipt_topic(scene.grant.grant), b"1", b"no receipt", 0),
@@ -330,7 +337,7 @@ def test_books_close_by_what_the_lines_counted(scene: Scene) -> None:
 
     def applied() -> bool:
         receipts.refresh(scene.bus.admin.topics(), Deadline.after(20))
-        return receipts.of(scene.grant.grant) == HandedOver(3, 0)
+        return receipts.of(scene.grant.grant) == HandedOver(3, 0, 0, at)
 
     until(applied, "the receipt is read")
     accounts = {
@@ -342,6 +349,34 @@ def test_books_close_by_what_the_lines_counted(scene: Scene) -> None:
     assert admission.by_code == {"E_CREDIT_CODE_CHECK": 1}
     assert (share.difference, share.entries["in_flight"], share.handed_over.records) == (0, 1, 3)
     receipts.close()
+
+
+def test_what_connectors_set_aside_opens_and_closes_a_breach_of_their_side(scene: Scene) -> None:
+    scene.join()
+    scene.take(p0=0)
+    scene.expect()
+
+    def report(rows: int, aside: int) -> None:
+        now = datetime.now(UTC)
+        told = SourceReport("market-regulation.register", TYPE, SourceState.WORKING, None, now, now, rows, aside)
+        producer = IdempotentProducer(scene.bus.connection(MARKET))
+        producer.send(names.report_topic(MARKET), *encode_report(told))
+        producer.flush(Deadline.after(20))
+        producer.close()
+
+    def receipt(applied: int, aside: int) -> None:
+        told = encode_receipt(Receipt(0, 9, applied, 0, 0, datetime.now(UTC), aside))
+        scene.write((names.receipt_topic(scene.grant.grant), *told, 0))
+
+    report(400, 21)
+    scene.expect("provider")
+    receipt(10, 1)
+    scene.expect("provider", "grantee")
+    assert {one.reason for one in scene.grant.breaches.values()} == {SET_ASIDE}
+    report(400, 20)
+    scene.expect("grantee")
+    receipt(19, 1)
+    scene.expect()
 
 
 def test_a_grantee_that_was_away_for_longer_than_tombstones_are_kept_is_told_to_resync(scene: Scene) -> None:

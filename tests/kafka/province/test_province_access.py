@@ -149,12 +149,12 @@ def test_a_grantee_finds_in_its_share_nothing_but_granted_keys(province: Provinc
 def test_a_grantee_writes_its_receipts_and_faults_and_nowhere_else(province: Province) -> None:
     topics = set(province.admin.topics())
     grant = province.grant("taxation")
-    assert writable(province, "taxation", topics) == {grant["receipt_topic"], "faults.taxation"}
+    assert writable(province, "taxation", topics) == {grant["receipt_topic"], "faults.taxation", "report.taxation"}
 
 
-def test_a_provider_writes_its_inbox_and_faults_and_nowhere_else(province: Province) -> None:
+def test_a_provider_writes_its_inbox_faults_and_reports_and_nowhere_else(province: Province) -> None:
     topics = set(province.admin.topics())
-    own = {"inbox.legal-entity.registration.market-regulation", "faults.market-regulation"}
+    own = {"inbox.legal-entity.registration.market-regulation", "faults.market-regulation", "report.market-regulation"}
     assert writable(province, "market-regulation", topics) == own
 
 

@@ -45,6 +45,7 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("huge bytes", "bytes", "8080808010", "E_AVRO_LENGTH"),
     ("bad UTF-8", PAIR, "02ff00", "E_AVRO_UTF8"),
     ("surrogate in UTF-8", PAIR, "06eda08000", "E_AVRO_UTF8"),
+    ("surrogates in pairs in UTF-8", PAIR, "0ceda080edb08000", "E_AVRO_UTF8"),
     ("over-long UTF-8", PAIR, "04c08000", "E_AVRO_UTF8"),
     ("character that goes on in the next field", {"type": "record", "name": "R", "fields": [
         {"name": "a", "type": "string"}, {"name": "b", "type": "string"}]}, "04e4ba02ad", "E_AVRO_UTF8"),
@@ -66,6 +67,8 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("decimal with a leading zero", DECIMAL, "040001", "E_AVRO_NOT_CANONICAL"),
     ("decimal with leading ones", DECIMAL, "04fffe", "E_AVRO_NOT_CANONICAL"),
     ("decimal with a million leading zeros", DECIMAL, "80897a" + "00" * 1_000_000, "E_AVRO_NOT_CANONICAL"),
+    ("-1.28 with a byte too many, as fastavro writes it", DECIMAL, "04ff80", "E_AVRO_NOT_CANONICAL"),
+    ("-99.84 with a byte too many", DECIMAL, "06ffd900", "E_AVRO_NOT_CANONICAL"),
     ("decimal without bytes", DECIMAL, "00", "E_AVRO_NOT_CANONICAL"),
     ("decimal of five digits", DECIMAL, "042710", "E_AVRO_VALUE"),
     ("decimal of many digits", DECIMAL, "14" + "7f" * 10, "E_AVRO_VALUE"),

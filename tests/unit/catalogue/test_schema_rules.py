@@ -1,6 +1,7 @@
 """Each rule of a schema is held by an example: without the rule, something that must be refused would be accepted."""
 
 import copy
+import re
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
@@ -166,3 +167,26 @@ def with_fields(*more: dict[str, Any]) -> RecordSchema:
 
 def value_of(schema: RecordSchema, **values: Any) -> bytes:
     return frame(SCHEMA_ID) + Codec(schema.schema).encode({"key": "k", **values})
+
+
+_OLD_CASE_NUMBERS = [
+    "（2014）丰法民执字第00326号", "（2013）甬慈执民字第6021号", "（2015）绍虞执民字第01921号",
+    "（2011）金义执民字第3472号", "（2014）绍虞执民字第00243号", "（2015）绍越执民字第00415号",
+    "（2015）金婺执民字第04665号", "（2015）绍诸执民字第506号", "（2014）杭萧执民字第02031号",
+    "（2009）绍诸民执字第03265号", "（2015）玉区法执字第747号", "（2015）河紫法执字第00403号",
+    "（2015）惠中法执字第325号", "（2010）执监字第12号", "（2012）东执字第0123号",
+    "（2015）二中执异字第4号之一",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [*_OLD_CASE_NUMBERS, "（2024）皖01执恢5号", "（2016）最高法执监12号之二"])
+def test_case_numbers_of_before_and_after_2016_have_the_form_of_an_execution_case(number: str) -> None:
+    assert re.fullmatch(RECORD_SCHEMAS["credit.dishonest-debtor"].field("case_number").form, number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["（2015）中-法执字第08491号", "（2015）丰法民初字第1号", "(2014)丰法民执字第00326号", "（2014）丰执字第号"],
+)
+def test_what_is_no_execution_case_has_not_its_form(number: str) -> None:
+    assert not re.fullmatch(RECORD_SCHEMAS["credit.dishonest-debtor"].field("case_number").form, number)

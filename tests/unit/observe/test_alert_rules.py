@@ -29,6 +29,12 @@ LABELS = {
     "exchange_line_lag_seconds": {"line", "record_type"},
     "exchange_backfill_remaining_records": {"share"},
     "exchange_enforcement_drift_total": {"kind"},
+    "exchange_connector_up": {"connector"},
+    "exchange_reported_sources": {"department", "record_type", "state"},
+    "exchange_set_aside_oldest_timestamp_seconds": {"connector"},
+    "exchange_source_compared_timestamp_seconds": {"connector"},
+    "exchange_source_comparison_rows": {"connector", "result"},
+    "exchange_source_missed_total": {"connector", "kind"},
 }
 """Every metric that is looked at, and its labels."""
 SHOWN = re.compile(r"\$labels\.(\w+)")
@@ -93,7 +99,9 @@ def test_a_rule_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> 
 
 def test_the_labels_are_those_of_the_metrics() -> None:
     for name, labels in LABELS.items():
-        family = {"exchange_enforcement_drift_total": metrics._DRIFT}.get(name)
+        family = {
+            "exchange_enforcement_drift_total": metrics._DRIFT, "exchange_source_missed_total": metrics._MISSED
+        }.get(name)  # fmt: skip
         declared = family._labelnames if family else {f._name: f._labels for f in gauges()}[name]
         assert set(declared) == labels
 
@@ -112,6 +120,11 @@ def test_names_are_given_once_and_every_promised_alert_is_there() -> None:
         "GrantsBrokenByTheExchange",
         "NoLeader",
         "LineBehind",
+        "ConnectorDown",
+        "SetAsideForADay",
+        "ComparisonOverdue",
+        "RowsMissed",
+        "WithdrawalsHeld",
     } <= set(names)
     assert len({group["name"] for group in groups()}) == len(groups())
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from exchange.catalogue.words import Text
+from exchange.web.console.words.connectors import CONNECTORS
 from exchange.web.console.words.events import EVENTS
 from exchange.web.console.words.steps import STEPS
 from exchange.web.report.words import CAUSES, CLOCKS, STATES
@@ -328,5 +329,5 @@ _TAKEN_OVER: Final[Mapping[str, Text]] = {
     **{f"cause.{name}": words for name, words in CAUSES.items()},
 }
 
-WORDS: Final[Mapping[str, Text]] = {**_GENERAL, **_RATE, **_THINGS, **_TAKEN_OVER, **STEPS, **EVENTS}
+WORDS: Final[Mapping[str, Text]] = {**_GENERAL, **_RATE, **_THINGS, **_TAKEN_OVER, **CONNECTORS, **STEPS, **EVENTS}
 """Every word of the pages, by its key; `{name}` stands for something that the page puts there."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -28,6 +29,7 @@ from exchange.broker.evidence.books import Account, books, publish, quarantine
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.look import Evidence
 from exchange.broker.evidence.receipts import Receipts
+from exchange.broker.evidence.reconciliations import Reconciliations
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
 from exchange.broker.ledger_metrics import publish_demands
@@ -51,6 +53,9 @@ from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
 from exchange.quarantine.store import KafkaQuarantineStore
+from exchange.reconcile.cut import PSEUDONYM
+from exchange.reconcile.desk import ShareDigests
+from exchange.reconcile.share import ShareForm
 from exchange.settings import KafkaSettings, Settings
 
 _ENFORCE_SECONDS = 30.0
@@ -71,6 +76,8 @@ _LEADERS_GAUGES = (
     metrics.LINE_LAG_RECORDS,
     metrics.LINE_LAG_SECONDS,
     metrics.QUARANTINE,
+    metrics.RECONCILED_AT,
+    metrics.RECONCILED_DIFFERENCES,
     metrics.SHARE_LAG,
     metrics.SOURCE_SILENCE,
 )
@@ -104,6 +111,8 @@ class BrokerService:
         self._settled = threading.Event()
         self._ends = Every(_FOLLOW_SECONDS)
         """Asks what time alone has ended."""
+        self._digests = ShareDigests(self._connection)
+        self._reconciliations: Reconciliations | None = None
         self._accounts: list[Account] | None = None
         self._absent: frozenset[GrantId] | None = None
         self._threads = [
@@ -150,6 +159,7 @@ class BrokerService:
         self._store.close()
         self._lines.close()
         self._written.close()
+        self._digests.close()
 
     # what the API asks
 
@@ -167,6 +177,25 @@ class BrokerService:
         """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
         absent = self._absent
         return None if absent is None else grant in absent
+
+    def reconciled(self, grant: GrantId, provider: Department) -> dict[str, Any] | None:
+        """What both halves of a reconciliation said last; None where that is not looked at."""
+        seen = self._reconciliations
+        return None if seen is None else seen.of(grant, provider)
+
+    def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
+        """The digests of a share, as `ShareDigests.ask` gives them.
+
+        Raises ExchangeError: E_UNKNOWN_SHARE for one without a topic, E_DIGESTS, E_KAFKA_*.
+        """
+        entry = self._store.read(lambda state: state.shares.get(share))
+        topic = names.share_topic(share)
+        count = Admin(self._connection).topics().get(topic)
+        if entry is None or count is None:
+            raise ExchangeError("E_UNKNOWN_SHARE")
+        hidden = frozenset(name for name, mask in entry.terms.masks if mask == PSEUDONYM)
+        form = ShareForm(topic, count, entry.schema_id, entry.schema, hidden, entry.terms.pseudonymous)
+        return self._digests.ask(form, prefix, version)
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Make a department a Kafka principal. Its secret, or None when it was one already."""
@@ -268,7 +297,12 @@ class BrokerService:
     def _observe_term(self) -> None:
         """While this instance leads: look at real delivery and keep the books."""
         kafka, peeker = Admin(self._connection), Peeker(self._connection)
-        receipts = Receipts(lambda places: PartitionTail(self._connection, places))
+
+        def follow(places: list[tuple[str, int]]) -> PartitionTail:
+            return PartitionTail(self._connection, places)
+
+        self._reconciliations = reconciliations = Reconciliations(follow)
+        receipts = Receipts(follow, reconciliations.heard)
         evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock)
         try:
             while self._store.leader and not self._stop.is_set():
@@ -276,13 +310,16 @@ class BrokerService:
                 self._absent = evidence.absent
                 self._attempt("corrections", self.corrections.watch)
                 receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
+                self._attempt("reconciliations", lambda: reconciliations.refresh(kafka.topics(), _REPLAY_SECONDS))
+                reconciliations.publish(self._store.read(_providers))
                 self._accounts = books(self._lines, receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)
         finally:
             peeker.close()
             receipts.close()
-            self._accounts = self._absent = None
+            reconciliations.close()
+            self._accounts = self._absent = self._reconciliations = None
             for family in _LEADERS_GAUGES:
                 family.replace({})  # the next leader shows them; two that differ would be worse than one
 
@@ -301,6 +338,11 @@ class BrokerService:
     def _limit(self, departments: list[Department]) -> None:
         quota = Quota(self._settings.quota.publish_bytes, self._settings.quota.consume_bytes)
         set_quotas(self._super, dict.fromkeys(departments, quota))
+
+
+def _providers(state: LedgerState) -> dict[GrantId, Department]:
+    """The provider of each running grant."""
+    return {grant.grant: grant.terms.provider for grant in state.running.values()}
 
 
 def _readers(state: LedgerState) -> dict[ShareName, list[GrantId]]:

@@ -1,6 +1,7 @@
 """Connectors by name: `<department>.<connector>` is the module `connectors/<department>/<connector>.py`."""
 
 import importlib
+import pkgutil
 import re
 from dataclasses import dataclass
 from types import ModuleType
@@ -38,6 +39,20 @@ def find(name: str) -> Connector:
     if len(declared) != 1:
         raise ExchangeError("E_CONNECTOR", f"{module.__name__} declares {len(declared)} sources and sinks, not one")
     return Connector(f"{department}.{what.replace('_', '-')}", department, declared[0])
+
+
+def of_department(department: Department) -> list[Connector]:
+    """Every connector of a department, by name; modules that declare none are no connectors.
+
+    Raises ExchangeError(E_CONNECTOR) for one that cannot be loaded.
+    """
+    package = _load(f"{_PACKAGE}.{department.replace('-', '_')}")
+    found = []
+    for module in sorted(one.name for one in pkgutil.iter_modules(package.__path__)):
+        held = vars(_load(f"{package.__name__}.{module}")).values()
+        if any(isinstance(value, Source | Sink) for value in held):
+            found.append(find(f"{department}.{module.replace('_', '-')}"))
+    return found
 
 
 def _load(module: str) -> ModuleType:

@@ -1,7 +1,7 @@
 """What the API needs of the broker service. The service fulfils it; so does a double over a ledger in memory."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.corrections.desk import Corrections
@@ -10,7 +10,7 @@ from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import ClientAccess, Ledger
 from exchange.clock import Clock
 from exchange.ledger.events.event import LedgerEvent
-from exchange.names import GrantId
+from exchange.names import Department, GrantId, ShareName
 
 
 class Service(Protocol):
@@ -70,6 +70,17 @@ class Service(Protocol):
 
     def resync_needed(self, grant: GrantId) -> bool | None:
         """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
+        ...
+
+    def reconciled(self, grant: GrantId, provider: Department) -> dict[str, Any] | None:
+        """What both halves of a reconciliation said last; None where that is not looked at."""
+        ...
+
+    def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
+        """The digests of a share under a prefix of key hashes; None while the share is being read.
+
+        Raises ExchangeError: E_UNKNOWN_SHARE, E_DIGESTS, E_KAFKA_*.
+        """
         ...
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:

@@ -48,7 +48,7 @@ def _meets(record: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if not isinstance(value, str):
         return False
     if condition["operator"] == "prefix":
-        return value[: len(wanted[0])] == wanted[0]
+        return value.startswith(str(wanted[0]))
     return any(value == one for one in wanted)
 
 

@@ -89,7 +89,7 @@ class _SourceHalf:
         deadline = Deadline.after(self._pace.patience)
         sure: set[bytes] = set()
         for part in _PAUSES:
-            if (part and not found.pairs) or self._waited(deadline, part):
+            if part and (not found.pairs or self._waited(deadline, part)):
                 break
             before, found = found, self._compare()
             sure = {hashed for hashed, pair in found.pairs.items() if before.pairs.get(hashed) == pair}
@@ -101,7 +101,7 @@ class _SourceHalf:
         deadline = Deadline.after(self._pace.patience)
         ours = theirs = None
         for part in _PAUSES:
-            if self._waited(deadline, part):
+            if part and self._waited(deadline, part):
                 break
             with closing(Fold()) as fold:
                 self._fold(fold)

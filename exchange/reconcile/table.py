@@ -86,9 +86,11 @@ class SinkTable:
         removed = 0
         for key in keys:
             values = self._key.values(key)
+            if not values:
+                continue
             with self._reached(), self._engine.begin() as connection:
                 condition = and_(*(column(name) == one for name, one in values.items()))
-                removed += connection.execute(delete(self._table).where(condition)).rowcount if values else 0
+                removed += connection.execute(delete(self._table).where(condition)).rowcount
         return removed
 
     # the sink's notes

@@ -57,8 +57,8 @@ class MariaDb:
             "--innodb-flush-log-at-trx-commit=2",
         ]
         options += ["--user=root"] if os.geteuid() == 0 else []
-        log = (self._folder / "log").open("ab")
-        self._process = subprocess.Popen([server(), *options, *self._options], stdout=log, stderr=log)
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([server(), *options, *self._options], stdout=log, stderr=log)
         until = time.monotonic() + _START_SECONDS
         while True:
             try:

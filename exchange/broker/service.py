@@ -178,10 +178,10 @@ class BrokerService:
         absent = self._absent
         return None if absent is None else grant in absent
 
-    def reconciled(self, grant: GrantId, provider: Department) -> dict[str, Any] | None:
+    def reconciled(self, grant: GrantId) -> dict[str, Any] | None:
         """What both halves of a reconciliation said last; None where that is not looked at."""
         seen = self._reconciliations
-        return None if seen is None else seen.of(grant, provider)
+        return None if seen is None else seen.of(grant)
 
     def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
         """The digests of a share, as `ShareDigests.ask` gives them.
@@ -297,12 +297,8 @@ class BrokerService:
     def _observe_term(self) -> None:
         """While this instance leads: look at real delivery and keep the books."""
         kafka, peeker = Admin(self._connection), Peeker(self._connection)
-
-        def follow(places: list[tuple[str, int]]) -> PartitionTail:
-            return PartitionTail(self._connection, places)
-
-        self._reconciliations = reconciliations = Reconciliations(follow)
-        receipts = Receipts(follow, reconciliations.heard)
+        receipts = Receipts(lambda places: PartitionTail(self._connection, places))
+        reconciliations = Reconciliations(lambda places: PartitionTail(self._connection, places))
         evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock)
         try:
             while self._store.leader and not self._stop.is_set():
@@ -310,8 +306,9 @@ class BrokerService:
                 self._absent = evidence.absent
                 self._attempt("corrections", self.corrections.watch)
                 receipts.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
-                self._attempt("reconciliations", lambda: reconciliations.refresh(kafka.topics(), _REPLAY_SECONDS))
+                reconciliations.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
                 reconciliations.publish(self._store.read(_providers))
+                self._reconciliations = reconciliations
                 self._accounts = books(self._lines, receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)

@@ -10,7 +10,7 @@ from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import ClientAccess, Ledger
 from exchange.clock import Clock
 from exchange.ledger.events.event import LedgerEvent
-from exchange.names import Department, GrantId, ShareName
+from exchange.names import GrantId, ShareName
 
 
 class Service(Protocol):
@@ -72,7 +72,7 @@ class Service(Protocol):
         """Whether its grantee was away for longer than tombstones are kept; None where that is not looked at."""
         ...
 
-    def reconciled(self, grant: GrantId, provider: Department) -> dict[str, Any] | None:
+    def reconciled(self, grant: GrantId) -> dict[str, Any] | None:
         """What both halves of a reconciliation said last; None where that is not looked at."""
         ...
 

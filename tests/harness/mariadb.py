@@ -62,6 +62,8 @@ class MariaDb:
         until = time.monotonic() + _START_SECONDS
         while True:
             try:
+                if not (self._folder / "s").exists():
+                    raise pymysql.err.OperationalError  # asked, the driver would leave a socket open
                 self.run("SELECT 1")
                 return
             except pymysql.err.OperationalError:

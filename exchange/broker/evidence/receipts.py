@@ -1,6 +1,6 @@
 """Receipts: what sinks say they have applied. Their own word, shown beside the books and never part of their sums."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from exchange import names
@@ -8,18 +8,12 @@ from exchange.broker.evidence.line_states import Follow, Tail
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.handover.receipt import Receipt, decode
-from exchange.kafka.client.message import Message
 from exchange.names import GrantId
-from exchange.reconcile.result import RESULT_KEY
 
 _PREFIX = "receipt."
 _POLL_SECONDS = 0.5
 _PARTITIONS = 64
 """No share has more partitions; receipts for others are not listened to: the topic is written by a department."""
-
-
-def _nobody(_message: Message) -> None:
-    """Hears nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +27,8 @@ class HandedOver:
 class Receipts:
     """Follows `receipt.*`. Used by one thread."""
 
-    def __init__(self, follow: Follow, beside: Callable[[Message], None] = _nobody) -> None:
-        """Beside: gets what a grantee's reconciliation says, which stands in the same topics."""
+    def __init__(self, follow: Follow) -> None:
         self._follow = follow
-        self._beside = beside
         self._topics: frozenset[str] = frozenset()
         self._tail: Tail | None = None
         self._latest: dict[GrantId, dict[int, Receipt]] = {}
@@ -70,9 +62,6 @@ class Receipts:
 
     def _take(self, tail: Tail, seconds: float) -> None:
         for message in tail.poll(seconds):
-            if message.key() == RESULT_KEY:
-                self._beside(message)
-                continue
             value = message.value()
             receipt = decode(value) if value is not None else None
             if receipt is not None and receipt.partition < _PARTITIONS:

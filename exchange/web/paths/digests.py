@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from exchange.broker.demands.state import grant_of
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import ShareName
 from exchange.web.access import AtLeader, Caller, DepartmentOnly
-from exchange.web.paths.grants import concerning
 from exchange.web.service import Service
 
 _READING = 202
@@ -47,7 +47,9 @@ def router(service: Service) -> APIRouter:
 
 
 def _share(state: LedgerState, grant: str, caller: Caller) -> ShareName:
-    entry = concerning(state, grant, caller)
+    entry = grant_of(state, grant)
+    if not caller.concerned(state, state.demands[entry.demand].demander, entry.terms.provider):
+        raise ExchangeError("E_UNKNOWN_GRANT")  # whether it exists is not for others to know
     if entry.share is None or not entry.active:
         raise ExchangeError("E_GRANT_STATE", "only an active grant is compared")
     return entry.share

@@ -17,6 +17,7 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.ledger.store.command import Command
+from exchange.names import GrantId
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, Granter, Key, Operator
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
@@ -67,7 +68,7 @@ def _readings(api: APIRouter, service: Service) -> None:
 
         def question(state: LedgerState) -> dict[str, Any]:
             found, following = page.of((one.grant, one) for one in state.grants.values() if fits(state, one))
-            return answer([{**views.grant(state, one), **_looked_at(service, one)} for one in found], following)
+            return answer([{**views.grant(state, one), **_looked_at(service, one.grant)} for one in found], following)
 
         return service.ledger.read(question)
 
@@ -128,23 +129,17 @@ def act(service: Service, command: Command, grant: str, by: tuple[Caller, str | 
 
 def show(service: Service, grant: str, caller: Caller) -> dict[str, Any]:
     """A grant that concerns the caller, with what a client needs to read it. Raises ExchangeError(E_UNKNOWN_GRANT)."""
-
-    def question(state: LedgerState) -> dict[str, Any]:
-        entry = concerning(state, grant, caller)
-        return {**views.grant(state, entry), **_looked_at(service, entry), **asdict(service.access)}
-
-    return service.ledger.read(question)
+    shown = service.ledger.read(lambda state: _shown(state, grant, caller))
+    return {**shown, **_looked_at(service, GrantId(grant)), **asdict(service.access)}
 
 
-def _looked_at(service: Service, entry: GrantEntry) -> dict[str, Any]:
+def _looked_at(service: Service, grant: GrantId) -> dict[str, Any]:
     """What is no part of the ledger: the leader sees it in Kafka."""
-    reconciled = service.reconciled(entry.grant, entry.terms.provider)
-    return {"resync_needed": service.resync_needed(entry.grant), "reconciled": reconciled}
+    return {"resync_needed": service.resync_needed(grant), "reconciled": service.reconciled(grant)}
 
 
-def concerning(state: LedgerState, grant: str, caller: Caller) -> GrantEntry:
-    """A grant that concerns the caller. Raises ExchangeError(E_UNKNOWN_GRANT)."""
+def _shown(state: LedgerState, grant: str, caller: Caller) -> dict[str, Any]:
     entry = grant_of(state, grant)
     if not caller.concerned(state, state.demands[entry.demand].demander, entry.terms.provider):
         raise ExchangeError("E_UNKNOWN_GRANT")  # whether it exists is not for others to know
-    return entry
+    return views.grant(state, entry)

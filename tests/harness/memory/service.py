@@ -20,7 +20,7 @@ from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.clock import Clock, Deadline
 from exchange.ledger.events.event import LedgerEvent
-from exchange.names import Department, GrantId, ShareName
+from exchange.names import GrantId, ShareName
 from exchange.reconcile.desk import answer
 from exchange.reconcile.fold import Fold
 from exchange.settings import Settings
@@ -98,7 +98,7 @@ class MemoryService:
         """What the test says."""
         return grant in self.absent
 
-    def reconciled(self, grant: GrantId, provider: Department) -> dict[str, Any] | None:
+    def reconciled(self, grant: GrantId) -> dict[str, Any] | None:
         """What the test says."""
         return self.results.get(grant, {"grantee": None, "provider": None})
 

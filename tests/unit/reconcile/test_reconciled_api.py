@@ -10,7 +10,7 @@ import pytest
 from exchange.broker.evidence.reconciliations import Reconciliations
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
-from exchange.clock import parse_time
+from exchange.clock import Deadline, parse_time
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.reconcile import result as results
@@ -142,8 +142,12 @@ class Tail:
 
 
 def followed(*records: Written) -> Reconciliations:
-    seen = Reconciliations(lambda places: Tail(list(records)))  # type: ignore[arg-type, return-value]
-    seen.refresh([record.topic() for record in records], 5.0)
+    def follow(places: list[tuple[str, int]]) -> Tail:
+        return Tail([record for record in records if (record.topic(), 0) in places])
+
+    seen = Reconciliations(follow)  # type: ignore[arg-type]
+    seen.refresh([record.topic() for record in records], Deadline.after(5.0))
+    seen.publish({G: P})
     return seen
 
 
@@ -152,12 +156,10 @@ G, P = GrantId("g-1"), Department(MARKET)
 
 def test_the_words_of_both_halves_are_shown_and_measured() -> None:
     of_provider = results.encode(G, Result(Half.PROVIDER, AT, 3, 2, missing=1))
-    seen = followed(Written(f"report.{MARKET}", *of_provider))
     of_grantee = results.encode(G, Result(Half.GRANTEE, AT, 3, 3))
-    seen.heard(Written(f"receipt.{G}", *of_grantee))  # type: ignore[arg-type]
-    shown = seen.of(G, P)
+    seen = followed(Written(f"report.{MARKET}", *of_provider), Written(f"receipt.{G}", *of_grantee))
+    shown = seen.of(G)
     assert (shown["grantee"]["holds"], shown["provider"]["holds"]) == (True, False)
-    seen.publish({G: P})
     assert metrics.RECONCILED_DIFFERENCES.read() == {(G, "grantee"): 0.0, (G, "provider"): 1.0}
     assert metrics.RECONCILED_AT.read()[G, "grantee"] == AT.timestamp()
     seen.publish({})
@@ -166,16 +168,22 @@ def test_the_words_of_both_halves_are_shown_and_measured() -> None:
 
 def test_only_the_provider_of_a_grant_speaks_for_its_provider() -> None:
     key, value = results.encode(G, Result(Half.PROVIDER, AT, 3, 3))
-    assert followed(Written(f"report.{STRANGER}", key, value)).of(G, P)["provider"] is None
+    assert followed(Written(f"report.{STRANGER}", key, value)).of(G)["provider"] is None
 
 
 def test_what_is_no_result_is_passed_over() -> None:
     key, good = results.encode(G, Result(Half.PROVIDER, AT, 3, 3))
     hostile = (None, b"", b"[]", b"\xff", good.replace(b"3", b"-3"), good.replace(b"3", b"true"), b"[" * 5000)
     for value in (*hostile, results.encode(G, Result(Half.GRANTEE, AT))[1], good.replace(b"08:00", b"nine")):
-        assert followed(Written(f"report.{MARKET}", key, value)).of(G, P)["provider"] is None
-    assert followed(Written(f"report.{MARKET}", b"health.deaths", good)).of(G, P)["provider"] is None
-    assert followed(Written(f"report.{MARKET}", None, good)).of(G, P)["provider"] is None
+        assert followed(Written(f"report.{MARKET}", key, value)).of(G)["provider"] is None
+    assert followed(Written(f"report.{MARKET}", b"health.deaths", good)).of(G)["provider"] is None
+    assert followed(Written(f"report.{MARKET}", None, good)).of(G)["provider"] is None
+
+
+def test_a_receipt_is_no_result_and_a_result_under_another_key_is_none() -> None:
+    value = results.encode(G, Result(Half.GRANTEE, AT, 3, 3))[1]
+    assert followed(Written(f"receipt.{G}", b"0", value)).of(G)["grantee"] is None
+    assert followed(Written(f"receipt.{G}", results.RESULT_KEY, b'{"partition": 0}')).of(G)["grantee"] is None
 
 
 def test_one_department_fills_no_memory() -> None:
@@ -184,8 +192,9 @@ def test_one_department_fills_no_memory() -> None:
         for number in range(10_050)
     ]
     seen = followed(*made)
-    assert seen.of(GrantId("g-9999"), P)["provider"] is not None
-    assert seen.of(GrantId("g-10001"), P)["provider"] is None
+    seen.publish({GrantId("g-9999"): P, GrantId("g-10001"): P})
+    assert seen.of(GrantId("g-9999"))["provider"] is not None
+    assert seen.of(GrantId("g-10001"))["provider"] is None
 
 
 def test_what_is_told_holds_no_key() -> None:

@@ -12,7 +12,7 @@ The form is a JSON array of [field, value] in the order of the share's schema; a
 | bytes, fixed | hexadecimal digits |
 | date | `2026-11-24` |
 | time | `08:00:00.000000` |
-| timestamp | the moment in UTC, `2026-11-24T00:00:00.000000` |
+| timestamp | the moment in UTC, `2026-11-24T00:00:00.000000`; one that is stored without a zone is China's |
 | local timestamp | the same without a zone |
 | array, map, record | themselves, with such values inside |
 
@@ -23,6 +23,7 @@ import hashlib
 import json
 import math
 import struct
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Context, Decimal
@@ -40,14 +41,14 @@ _EXACT = Context(prec=1000)
 
 
 class Canon:
-    """The canonical form of the records of one share. `zone`: of moments that are stored without one."""
+    """The canonical form of the records of one share."""
 
-    def __init__(self, schema: Mapping[str, Any], leave_out: Iterable[str] = (), zone: timezone = UTC) -> None:
+    def __init__(self, schema: Mapping[str, Any], leave_out: Iterable[str] = ()) -> None:
         """leave_out: fields that are not compared."""
         out = frozenset(leave_out)
         named: dict[str, Any] = {}
         self._fields = [
-            (field["name"], _form(field["type"], zone, named)) for field in schema["fields"] if field["name"] not in out
+            (field["name"], _form(field["type"], named)) for field in schema["fields"] if field["name"] not in out
         ]
 
     @property
@@ -73,38 +74,38 @@ def _value(form: Form, value: Any) -> Any:
         return [type(value).__name__]
 
 
-def _form(avro: Any, zone: timezone, named: dict[str, Any]) -> Form:
+def _form(avro: Any, named: dict[str, Any]) -> Form:
     """The form of an Avro type. named: the named types that were met before."""
     if isinstance(avro, list):
         kinds = [one for one in avro if one != "null"]
-        return _form(kinds[0], zone, named) if len(kinds) == 1 else _any
+        return _form(kinds[0], named) if len(kinds) == 1 else _any
     if isinstance(avro, str):
         return _PLAIN.get(avro) or _of_named(avro, named)
     logical = avro.get("logicalType")
     if logical in ("timestamp-millis", "timestamp-micros"):
-        return lambda value: _moment(value, zone, logical == "timestamp-millis")
+        return lambda value: _moment(value, logical == "timestamp-millis")
     if logical in _LOGICAL:
         return _LOGICAL[logical]
-    return _structured(avro, zone, named)
+    return _structured(avro, named)
 
 
-def _structured(avro: Mapping[str, Any], zone: timezone, named: dict[str, Any]) -> Form:
+def _structured(avro: Mapping[str, Any], named: dict[str, Any]) -> Form:
     kind = avro["type"]
     if kind == "array":
-        item = _form(avro["items"], zone, named)
+        item = _form(avro["items"], named)
         return lambda value: [_value(item, one) for one in _parsed(value, list)]
     if kind == "map":
-        inner = _form(avro["values"], zone, named)
+        inner = _form(avro["values"], named)
         return lambda value: [[name, _value(inner, one)] for name, one in sorted(_parsed(value, dict).items())]
     if kind in ("record", "error"):
         parts: list[tuple[str, Form]] = []
         named[avro["name"]] = form = _record(parts)
-        parts += [(one["name"], _form(one["type"], zone, named)) for one in avro["fields"]]
+        parts += [(one["name"], _form(one["type"], named)) for one in avro["fields"]]
         return form
     if kind in ("enum", "fixed"):
         named[avro["name"]] = _PLAIN["string" if kind == "enum" else "bytes"]
         return _PLAIN["string" if kind == "enum" else "bytes"]
-    return _form(kind, zone, named)
+    return _form(kind, named)
 
 
 def _record(parts: list[tuple[str, Form]]) -> Form:
@@ -147,7 +148,7 @@ def _any(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
-        return _moment(value, UTC, False)
+        return _moment(value, False)
     return str(value) if isinstance(value, str | date | UUID) else json.dumps(value, sort_keys=True)
 
 
@@ -184,6 +185,8 @@ def _decimal(value: Any) -> str:
 
 
 def _boolean(value: Any) -> str:
+    if value in ("true", "false"):
+        return str(value)
     number = int.from_bytes(value, "big") if isinstance(value, bytes) else value
     if number not in (0, 1):
         raise ValueError
@@ -191,9 +194,9 @@ def _boolean(value: Any) -> str:
 
 
 def _bytes(value: Any) -> str:
-    if isinstance(value, str | int):
+    if isinstance(value, int):
         raise TypeError
-    return bytes(value).hex()
+    return (b64decode(value, validate=True) if isinstance(value, str) else bytes(value)).hex()
 
 
 def _date(value: Any) -> str:
@@ -216,11 +219,12 @@ def _time(value: Any) -> str:
     return found.replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def _moment(value: Any, zone: timezone, millis: bool) -> str:
+def _moment(value: Any, millis: bool) -> str:
+    """A moment without a zone is China's, and so is the beginning of a day."""
     found = datetime.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(found, datetime):
-        raise TypeError
-    moment = (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+        found = datetime(found.year, found.month, found.day)
+    moment = (found if found.tzinfo else found.replace(tzinfo=_CHINA)).astimezone(UTC)
     if millis:
         moment = moment.replace(microsecond=moment.microsecond // _MILLISECOND * _MILLISECOND)
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds")
@@ -234,6 +238,8 @@ def _local(value: Any) -> str:
 
 
 def _uuid(value: Any) -> str:
+    if isinstance(value, bytes):
+        return str(UUID(bytes=value))
     return str(value if isinstance(value, UUID) else UUID(value))
 
 

@@ -24,7 +24,7 @@ class KeyColumns:
     @classmethod
     def of(cls, schema: Mapping[str, Any], natural_key: Sequence[str], pseudonymous: bool) -> "KeyColumns":
         """Those of a share's table: the natural key where the share holds it in clear, else the key as it is."""
-        texts = {field["name"] for field in schema["fields"] if field["type"] == "string"}
+        texts = {field["name"] for field in schema["fields"] if _is_text(field["type"])}
         clear = not pseudonymous and texts.issuperset(natural_key)
         return cls(tuple(natural_key) if clear else (RECORD_KEY,))
 
@@ -43,3 +43,8 @@ class KeyColumns:
         if len(parts) != len(self.names):
             return {}
         return {name: unquote(part) for name, part in zip(self.names, parts, strict=True)}
+
+
+def _is_text(avro: Any) -> bool:
+    """Text, or a uuid, which is one in the key."""
+    return avro == "string" or (isinstance(avro, dict) and avro.get("type") == "string")

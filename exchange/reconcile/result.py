@@ -44,7 +44,7 @@ class Kind(StrEnum):
     EXTRA = "extra"
     """It stands where it ends, but not where it should come from."""
     SET_ASIDE = "set_aside"
-    """The grantee's table refuses the record; its sink keeps it."""
+    """The grantee's table refuses the record, or its withdrawal; the sink keeps it."""
     WAITING = "waiting"
     """It is on its way, or changes while it is looked at."""
 

@@ -117,7 +117,7 @@ class _SinkHalf:
             kind = self._kind(hashed, key, progress)
             if hashed in unsettled:
                 kind = Kind.WAITING
-            elif kind is not Kind.WAITING and kind is not Kind.EXTRA and key in set_aside:
+            elif kind is not Kind.WAITING and key in set_aside:
                 kind = Kind.SET_ASIDE
             yield Difference(kind, key.decode("utf-8", "replace"))
 

@@ -10,7 +10,7 @@ with the same contents on both sides is a difference.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, Protocol
 
 from exchange.avro.record_schema import RecordSchema
@@ -28,7 +28,6 @@ from exchange.reconcile.result import MOST_LISTED, Difference, Finding, Half, Ki
 from exchange.reconcile.sink import Pace
 from exchange.settings import ConnectorSettings
 
-_CHINA = timezone(timedelta(hours=8))
 _PAGE_ROWS = 1000
 _ABSENT = b""
 """The content of a row that is not in the share: withdrawn, ended, or outside of its scope."""
@@ -80,7 +79,7 @@ class _SourceHalf:
         self._api = api
         self._side = side
         self._pace = pace
-        self._canon = Canon(side.schema, side.terms.not_computable, _CHINA)
+        self._canon = Canon(side.schema, side.terms.not_computable)
         self._unread = 0
 
     def by_key(self) -> Finding:

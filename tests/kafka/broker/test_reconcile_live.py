@@ -110,11 +110,7 @@ def test_both_halves_of_a_served_grant_are_equal_and_then_say_what_is_not(
     grant = office.consent(GRANTEE, FIELDS)
     share = office.entry(grant).share
     assert share is not None
-    try:
-        office.until(lambda: office.content(share).keys() == ROWS.keys(), "the share is filled", 15)
-    except AssertionError:
-        print("DEBUG", len(office.content(share)), ROWS.keys() - office.content(share).keys(), office.content(share).keys()-ROWS.keys())
-        raise
+    office.until(lambda: office.content(share).keys() == ROWS.keys(), "the share is filled")
     own = desks.settings(GRANTEE, database=postgres.database(unique))
     connector = Connector(f"{GRANTEE}.companies", GRANTEE, SINK)
     run_sink(connector, own)

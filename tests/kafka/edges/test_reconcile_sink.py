@@ -119,10 +119,12 @@ def test_a_pair_is_found_equal_while_it_is_written(filled: Desk) -> None:
 
 
 def test_a_record_that_the_sink_has_set_aside_is_named_as_such(filled: Desk) -> None:
+    run(filled, "DROP TABLE IF EXISTS exchange_set_aside")
     run(filled, "CREATE TABLE exchange_set_aside (grant_id text, record_key text, partition_number int)")
-    run(filled, f"INSERT INTO exchange_set_aside VALUES ('{filled.grant}', 'C012', 0)")
+    run(filled, f"INSERT INTO exchange_set_aside VALUES ('{filled.grant}', 'C012', 0), ('{filled.grant}', 'W', 0)")
     run(filled, "DELETE FROM companies WHERE credit_code IN ('C012', 'C013')")
-    assert named(compared(filled)) == {("set_aside", "C012"), ("missing", "C013")}
+    run(filled, "INSERT INTO companies VALUES ('W', 'its withdrawal was refused', DATE '2020-01-01')")
+    assert named(compared(filled)) == {("set_aside", "C012"), ("set_aside", "W"), ("missing", "C013")}
 
 
 def test_rows_of_another_active_grant_in_the_same_table_are_not_extra(filled: Desk) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exchange.connect.reading import CHINA
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
 from exchange.names import GrantId
@@ -79,13 +80,13 @@ def address(request: Any, postgres: EmbeddedPostgres, unique: str, tmp_path: Pat
 
 
 def stored(address: str, records: list[dict[str, Any]]) -> None:
-    """Write rows as a sink does: moments in UTC, and what SQLite has no type for as text."""
+    """Write rows as a sink does: moments of China where there are no zones, and what SQLite has no type for as text."""
     execute(address, "DELETE FROM r")
     plain = []
     for record in records:
         row = dict(record)
-        if row["at"] is not None and "postgresql" not in address:
-            row["at"] = row["at"].replace(tzinfo=None)
+        if row["at"] is not None and address.startswith("mysql"):
+            row["at"] = row["at"].astimezone(CHINA).replace(tzinfo=None)
         if address.startswith("sqlite"):
             row = {name: str(it) if isinstance(it, Decimal | date) else it for name, it in row.items()}
         plain.append(row)

@@ -268,6 +268,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "use a new key for a new command"),
     ("E_ENFORCE", Stage.ENFORCE, Action.RETRY, "topics, rights or quotas could not be brought in line with the grants",
      "nothing to do: it is tried again; look at the broker if it goes on"),
+    ("E_DIGESTS", Stage.WEB, Action.REFUSE, "the digests of a share are not to be had like that",
+     "ask for the digests without a prefix first, then go down in the version that the answer names"),
     ("E_BOOKS_OPEN", Stage.OBSERVE, Action.STOP, "the books do not close: records are missing from a sum",
      "look at `exchange books`: the line whose difference is not 0 has a fault"),
     # HTTP

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -28,6 +29,7 @@ from exchange.broker.evidence.books import Account, books, publish, quarantine
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.look import Evidence
 from exchange.broker.evidence.said import Listener, Said
+from exchange.broker.evidence.reconciliations import Reconciliations
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
 from exchange.broker.ledger_metrics import publish_demands
@@ -51,6 +53,9 @@ from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
 from exchange.quarantine.store import KafkaQuarantineStore
+from exchange.reconcile.cut import PSEUDONYM
+from exchange.reconcile.desk import ShareDigests
+from exchange.reconcile.share import ShareForm
 from exchange.settings import KafkaSettings, Settings
 
 _ENFORCE_SECONDS = 30.0
@@ -72,6 +77,8 @@ _LEADERS_GAUGES = (
     metrics.QUARANTINE,
     metrics.REPORTED_SET_ASIDE,
     metrics.REPORTED_SOURCES,
+    metrics.RECONCILED_AT,
+    metrics.RECONCILED_DIFFERENCES,
     metrics.SHARE_LAG,
     metrics.SOURCE_SILENCE,
 )
@@ -105,6 +112,8 @@ class BrokerService:
         self._settled = threading.Event()
         self._ends = Every(_FOLLOW_SECONDS)
         """Asks what time alone has ended."""
+        self._digests = ShareDigests(self._connection)
+        self._reconciliations: Reconciliations | None = None
         self._accounts: list[Account] | None = None
         self._absent: frozenset[GrantId] | None = None
         self._said: Said | None = None
@@ -152,6 +161,7 @@ class BrokerService:
         self._store.close()
         self._lines.close()
         self._written.close()
+        self._digests.close()
 
     # what the API asks
 
@@ -173,6 +183,25 @@ class BrokerService:
     def said(self) -> Said | None:
         """What connectors say of themselves; None where that is not looked at."""
         return self._said
+
+    def reconciled(self, grant: GrantId) -> dict[str, Any] | None:
+        """What both halves of a reconciliation said last; None where that is not looked at."""
+        seen = self._reconciliations
+        return None if seen is None else seen.of(grant)
+
+    def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
+        """The digests of a share, as `ShareDigests.ask` gives them.
+
+        Raises ExchangeError: E_UNKNOWN_SHARE for one without a topic, E_DIGESTS, E_KAFKA_*.
+        """
+        entry = self._store.read(lambda state: state.shares.get(share))
+        topic = names.share_topic(share)
+        count = Admin(self._connection).topics().get(topic)
+        if entry is None or count is None:
+            raise ExchangeError("E_UNKNOWN_SHARE")
+        hidden = frozenset(name for name, mask in entry.terms.masks if mask == PSEUDONYM)
+        form = ShareForm(topic, count, entry.schema_id, entry.schema, hidden, entry.terms.pseudonymous)
+        return self._digests.ask(form, prefix, version)
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Make a department a Kafka principal. Its secret, or None when it was one already."""
@@ -275,19 +304,24 @@ class BrokerService:
         """While this instance leads: look at real delivery and keep the books."""
         kafka, peeker = Admin(self._connection), Peeker(self._connection)
         listener = Listener(lambda places: PartitionTail(self._connection, places))
+        reconciliations = Reconciliations(lambda places: PartitionTail(self._connection, places))
         evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock, listener)
         try:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
                 self._absent, self._said = evidence.absent, evidence.said
                 self._attempt("corrections", self.corrections.watch)
+                reconciliations.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
+                reconciliations.publish(self._store.read(_providers))
+                self._reconciliations = reconciliations
                 self._accounts = books(self._lines, listener.receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)
         finally:
             peeker.close()
             listener.close()
-            self._accounts = self._absent = self._said = None
+            reconciliations.close()
+            self._accounts = self._absent = self._said = self._reconciliations = None
             for family in _LEADERS_GAUGES:
                 family.replace({})  # the next leader shows them; two that differ would be worse than one
 
@@ -306,6 +340,11 @@ class BrokerService:
     def _limit(self, departments: list[Department]) -> None:
         quota = Quota(self._settings.quota.publish_bytes, self._settings.quota.consume_bytes)
         set_quotas(self._super, dict.fromkeys(departments, quota))
+
+
+def _providers(state: LedgerState) -> dict[GrantId, Department]:
+    """The provider of each running grant."""
+    return {grant.grant: grant.terms.provider for grant in state.running.values()}
 
 
 def _readers(state: LedgerState) -> dict[ShareName, list[GrantId]]:

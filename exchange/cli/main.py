@@ -38,6 +38,7 @@ COMMANDS: dict[str, Group] = {
     "grant": Group("broker.grant", "Grants: what a department may read."),
     "correction": Group("broker.correction", "Doubts about single records, and their answers."),
     "quarantine": Group("broker.quarantine", "Records that could not go on: look, redrive, discard."),
+    "reconcile": Group("reconcile", "Whether a grantee's table, its share and the provider's table are equal."),
     "books": Group("broker.books", "The books per record type and share, and whether they close."),
     "ledger": Group("ledger", "The ledger: export, verify, recompute the rate."),
     "report": Group("broker.report", "The yearly report on the satisfaction rate: page, table, JSON."),

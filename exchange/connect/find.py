@@ -1,6 +1,7 @@
 """Connectors by name: `<department>.<connector>` is the module `connectors/<department>/<connector>.py`."""
 
 import importlib
+import pkgutil
 import re
 import traceback
 from dataclasses import dataclass
@@ -47,6 +48,20 @@ def named(name: str) -> tuple[Department, str]:
     if not dot or not _NAME.fullmatch(what):
         raise ExchangeError("E_CONNECTOR", "a connector is named <department>.<connector>, both in kebab case")
     return names.department(owner), f"{owner}.{what.replace('_', '-')}"
+
+
+def of_department(department: Department) -> list[Connector]:
+    """Every connector of a department, by name; modules that declare none are no connectors.
+
+    Raises ExchangeError(E_CONNECTOR) for one that cannot be loaded.
+    """
+    package = _load(f"{_PACKAGE}.{department.replace('-', '_')}")
+    found = []
+    for module in sorted(one.name for one in pkgutil.iter_modules(package.__path__)):
+        held = vars(_load(f"{package.__name__}.{module}")).values()
+        if any(isinstance(value, Source | Sink) for value in held):
+            found.append(find(f"{department}.{module.replace('_', '-')}"))
+    return found
 
 
 def _load(module: str) -> ModuleType:

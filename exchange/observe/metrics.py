@@ -86,6 +86,11 @@ REPORTED_SOURCES = _gauge(
     "reported_sources", "Sources by what they say of themselves: working, away, stopped",
     "department", "record_type", "state",
 )  # fmt: skip
+RECONCILED_DIFFERENCES = _gauge(
+    "reconciled_differences", "Keys that the last reconciliation of a half (grantee, provider) found not equal",
+    "grant", "half",
+)  # fmt: skip
+RECONCILED_AT = _gauge("reconciled_timestamp_seconds", "When that was", "grant", "half")
 BUILD_INFO = _gauge("build_info", "Versions of this process", "version", "kafka")
 DELIVERY_LATENCY = HistogramFamily(
     REGISTRY, "exchange_delivery_latency_seconds", "Submission to committed share", "record_type", _LATENCY_SECONDS

@@ -1,7 +1,7 @@
 """What the API needs of the broker service. The service fulfils it; so does a double over a ledger in memory."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.corrections.desk import Corrections
@@ -11,7 +11,7 @@ from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import ClientAccess, Ledger
 from exchange.clock import Clock
 from exchange.ledger.events.event import LedgerEvent
-from exchange.names import GrantId
+from exchange.names import GrantId, ShareName
 
 
 class Service(Protocol):
@@ -75,6 +75,17 @@ class Service(Protocol):
 
     def said(self) -> Said | None:
         """What connectors say of themselves; None where that is not looked at."""
+        ...
+
+    def reconciled(self, grant: GrantId) -> dict[str, Any] | None:
+        """What both halves of a reconciliation said last; None where that is not looked at."""
+        ...
+
+    def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
+        """The digests of a share under a prefix of key hashes; None while the share is being read.
+
+        Raises ExchangeError: E_UNKNOWN_SHARE, E_DIGESTS, E_KAFKA_*.
+        """
         ...
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:

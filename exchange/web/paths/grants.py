@@ -137,6 +137,7 @@ def _looked_at(service: Service, state: LedgerState, entry: GrantEntry) -> dict[
     said = service.said()
     return {
         "resync_needed": service.resync_needed(entry.grant),
+        "reconciled": service.reconciled(entry.grant),
         "connectors": None if said is None else connectors.of_grant(said, state, entry),
     }
 

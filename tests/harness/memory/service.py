@@ -21,7 +21,9 @@ from exchange.catalogue.load import load
 from exchange.catalogue.model import Catalogue
 from exchange.clock import Clock, Deadline
 from exchange.ledger.events.event import LedgerEvent
-from exchange.names import GrantId
+from exchange.names import GrantId, ShareName
+from exchange.reconcile.desk import answer
+from exchange.reconcile.fold import Fold
 from exchange.settings import Settings
 from exchange.web.protocol import RequestProtocol
 from tests.harness.memory.corrections import MemoryCorrections
@@ -72,6 +74,10 @@ class MemoryService:
         """Grants whose grantees were away for too long."""
         self.words: Said | None = Said()
         """What connectors say of themselves."""
+        self.results: dict[GrantId, dict[str, Any]] = {}
+        """What reconciliations have found."""
+        self.folds: dict[ShareName, Fold] = {}
+        """Shares that have digests; others are being read."""
         self.store = MemoryQuarantineStore()
         """What stands in quarantine."""
         self.quarantine = Quarantine(self.ledger, self.store, self.schemas, self.store.put_aside)
@@ -98,6 +104,16 @@ class MemoryService:
     def said(self) -> Said | None:
         """What the test says."""
         return self.words
+
+    def reconciled(self, grant: GrantId) -> dict[str, Any] | None:
+        """What the test says."""
+        return self.results.get(grant, {"grantee": None, "provider": None})
+
+    def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
+        """Of the folds that the test made."""
+        fold = self.folds.get(share)
+        pseudonymous = self.ledger.state.shares[share].terms.pseudonymous
+        return None if fold is None else {"version": version or 1, **answer(fold, prefix, pseudonymous)}
 
     def add_department(self, department: str, actor: str, command_id: str | None) -> str | None:
         """Note a principal and its secret."""

@@ -26,6 +26,7 @@ LABELS = {
     "exchange_grants_expiring": {"department", "days"},
     "exchange_disposals_open": {"department"},
     "exchange_tokens_ending": {"holder"},
+    "exchange_reconciled_differences": {"grant", "half"},
     "exchange_line_lag_seconds": {"line", "record_type"},
     "exchange_backfill_remaining_records": {"share"},
     "exchange_enforcement_drift_total": {"kind"},

@@ -30,7 +30,7 @@ WRONG = {
     "confluent_kafka lives in exchange.kafka": ("exchange/intake/books.py", "confluent_kafka"),
     "fastavro lives in exchange.avro": ("exchange/intake/books.py", "fastavro"),
     "prometheus_client lives in exchange.observe": ("exchange/intake/books.py", "prometheus_client"),
-    "sqlalchemy lives in exchange.connect and exchange.handover.table": (
+    "sqlalchemy lives where tables are read, written and judged": (
         "exchange/intake/books.py",
         "sqlalchemy",
     ),
@@ -54,6 +54,10 @@ WRONG = {
     ),
     "Handover into a table": ("exchange/handover/table/upsert.py", "exchange.handover.table.target"),
     "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),
+    "Reconcile: the halves over both sides over what is equal": (
+        "exchange/reconcile/canonical.py",
+        "exchange.reconcile.share",
+    ),
     "Line: it turns slots, a slot holds a unit that has fenced its predecessors": (
         "exchange/kafka/line/membership.py",
         "exchange.kafka.line.slot",

@@ -42,6 +42,7 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
         "请在平台之外与提供部门联系，或申请含明文主键的授权",
     ),
     "E_UNKNOWN_QUARANTINED": ("隔离区没有这条记录，或已不在", "隔离记录保留30天"),
+    "E_DIGESTS": ("不能这样查询摘要", "请先不带前缀查询，再按返回的版本逐级查询"),
     "E_QUARANTINE_STATE": ("记录刚被他人处理", "请刷新后重试"),
     "E_DISCARD_REASON": ("弃用须说明理由", "请写明这些记录为何不必入库"),
     "E_IDEMPOTENCY": ("这张表单已经提交过其他内容", "请重新打开页面再提交"),

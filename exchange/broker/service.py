@@ -28,8 +28,8 @@ from exchange.broker.enforcement.reconciler import Layout, Reconciler, Watch, bo
 from exchange.broker.evidence.books import Account, books, publish, quarantine
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.look import Evidence
-from exchange.broker.evidence.said import Listener, Said
 from exchange.broker.evidence.reconciliations import Reconciliations
+from exchange.broker.evidence.said import Listener, Said
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
 from exchange.broker.ledger_metrics import publish_demands
@@ -63,6 +63,7 @@ _ENFORCE_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
 _PAST_SECONDS = 300.0
+_SAID_SECONDS = 20.0
 """For questions about the past: whoever asks reads the whole ledger, and thinks about each event on the way."""
 _FOLLOW_SECONDS = 0.5
 _BUSY_SECONDS = 0.02
@@ -311,7 +312,7 @@ class BrokerService:
                 evidence.look()
                 self._absent, self._said = evidence.absent, evidence.said
                 self._attempt("corrections", self.corrections.watch)
-                reconciliations.refresh(kafka.topics(), Deadline.after(_REPLAY_SECONDS))
+                reconciliations.refresh(kafka.topics(), Deadline.after(_SAID_SECONDS))
                 reconciliations.publish(self._store.read(_providers))
                 self._reconciliations = reconciliations
                 self._accounts = books(self._lines, listener.receipts, self._store.read(_readers))

@@ -119,8 +119,10 @@ def _mend(settings: Settings, connector: Connector, one: dict[str, Any]) -> None
     from exchange.clock import SystemClock  # noqa: PLC0415
     from exchange.handover.granted import GrantedSink, Run  # noqa: PLC0415
     from exchange.handover.grants import GrantFinder  # noqa: PLC0415
+    from exchange.handover.health import SinkHealth  # noqa: PLC0415
     from exchange.handover.start import serve  # noqa: PLC0415
     from exchange.handover.table.target import SqlTarget  # noqa: PLC0415
+    from exchange.observe.condition import Condition  # noqa: PLC0415
 
     sink = connector.declaration
     assert isinstance(sink, Sink)
@@ -129,7 +131,8 @@ def _mend(settings: Settings, connector: Connector, one: dict[str, Any]) -> None
     grant = finder.active(connector.department, sink.record_type, one["provider"])
     if grant is None or grant.grant != one["grant"]:
         raise ExchangeError("E_GRANT_STATE", "the sink serves another grant by now")
-    layout = GrantedSink(connector, sink, settings, grant, finder).layout()
+    health = SinkHealth(connector.name, Condition(), SystemClock())
+    layout = GrantedSink(connector, sink, settings, grant, finder, health).layout()
     with closing(SqlTarget(sink.into.name, database(settings.connector), layout)) as target:
         target.prepare(grant.grant)
         for partition in target.stored(grant.grant):

@@ -67,7 +67,7 @@ def _of_psycopg(cursor: Any, size: int | None) -> tuple[list[Values], bool]:
 
 
 def _of_ascii(cursor: Any, rows: list[Values]) -> tuple[list[Values], bool]:
-    """Rows of a database that says nothing of its encoding (SQL_ASCII): psycopg gives bytes, which are taken for UTF-8."""
+    """Rows of a database that says nothing of its encoding (SQL_ASCII): psycopg gives bytes, taken for UTF-8."""
     texts = {at for at, described in enumerate(cursor.description) if described.type_code in _POSTGRES_TEXTS}
     read = [tuple(_text(value) if at in texts else value for at, value in enumerate(row)) for row in rows]
     return read, True

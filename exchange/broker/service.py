@@ -62,8 +62,8 @@ _ENFORCE_SECONDS = 30.0
 """Pause between two looks at Kafka itself; events are acted on at once."""
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
-_PAST_SECONDS = 300.0
 _SAID_SECONDS = 20.0
+_PAST_SECONDS = 300.0
 """For questions about the past: whoever asks reads the whole ledger, and thinks about each event on the way."""
 _FOLLOW_SECONDS = 0.5
 _BUSY_SECONDS = 0.02

@@ -10,7 +10,7 @@ _AUTHORITY = {"registration_authority": "安徽省市场监督管理局", "autho
 _IN_BEING = "1"
 
 
-@source("legal-entity.registration", csv_file())
+@source("legal-entity.registration", csv_file(key="统一社会信用代码"))
 def registrations_file(row: Row) -> Record:
     words = text(row["注册资金"])
     amount = capital.parse(words) if words else None

@@ -3,8 +3,8 @@
 A cell stands between quotation marks, with its own marks doubled, or it holds none. A quoted cell ends on the line on
 which it begins, unless the file is declared to hold line breaks in its cells. Where it does not, this bounds the harm:
 
-1. A quoted cell whose end does not come before 20 lines with as many delimiters as the header (or 4 MiB), or leaves a
-   row of another width, was not meant as one: its line is set aside alone, and reading goes on with the next line.
+1. A quoted cell whose end does not come before 20 lines with as many delimiters as the header (or 4 MiB, or 100,000
+   lines), or leaves a row of another width, was not meant as one: its line is set aside alone, and the next one read.
 2. A quoted cell that ends before, in a row of the header's width, runs over lines. Where no line breaks are declared,
    each of these lines is set aside: whether they are one row or several cannot be told, and neither may somebody's rows
    become another's cell, nor a text that somebody typed become a row.
@@ -21,6 +21,7 @@ from exchange.connect.delimited.lines import LONGEST_LINE, Line
 
 MOST_ROWS = 20
 """Lines with as many delimiters as the header that may stand between a quotation mark and the one that closes it."""
+MOST_LINES = 100_000
 QUOTE = '"'
 
 
@@ -69,7 +70,7 @@ class Grammar:
             if end > at and marks % 2 == 0:  # before the end of a quoted cell the number of marks is odd
                 return self._span_of(lines[at : end + 1], width)
             rows += end > at and self._is_wide(line, width)
-            if rows >= MOST_ROWS or size > LONGEST_LINE:
+            if rows >= MOST_ROWS or size > LONGEST_LINE or end - at > MOST_LINES:
                 return None
         return None if final else UNDECIDED
 

@@ -23,8 +23,8 @@ def table(cell: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
     return widths.flatmap(lambda width: st.lists(st.lists(cell, min_size=width, max_size=width), max_size=6))
 
 
-def written(rows: list[list[str]], quoting: int, end: str = "\n") -> list[str]:
-    """The rows as Python writes them, the header among them."""
+def written(rows: list[list[str]], quoting: int, end: str = "\r\n") -> list[str]:
+    """The rows as Python writes them, the header among them. With another end than CR LF, it leaves CR unquoted."""
     lines = []
     for row in [[f"c{number}" for number in range(len(rows[0]))], *rows]:
         text = io.StringIO(newline="")
@@ -81,15 +81,15 @@ def damaged(draw: st.DrawFn) -> tuple[list[list[str]], list[str], int, bytes]:
     rows = draw(table(draw(st.sampled_from([_LINE, _TEXT]))).filter(bool))
     lines = written(rows, draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])))
     at = draw(st.integers(1, len(rows)))
-    line = lines[at][:-1]
+    line = lines[at][:-2]
     kind = draw(st.sampled_from(['+"', "+,", '-"', "-,", "bad byte"]))
     places = [place for place in range(len(line)) if line[place] == kind[1]]
     if kind[0] == "-" and places:
         place = draw(st.sampled_from(places))
-        return rows, lines, at, (line[:place] + line[place + 1 :]).encode() + b"\n"
+        return rows, lines, at, (line[:place] + line[place + 1 :]).encode() + b"\r\n"
     place = draw(st.integers(0, len(line)))
     inserted = kind[1:].encode() if kind[0] == "+" else b"\xff"
-    return rows, lines, at, line[:place].encode() + inserted + line[place:].encode() + b"\n"
+    return rows, lines, at, line[:place].encode() + inserted + line[place:].encode() + b"\r\n"
 
 
 @settings(max_examples=1500, deadline=None)

@@ -47,6 +47,10 @@ WRONG = {
         "exchange/connect/reading.py",
         "exchange.connect.tables",
     ),
+    "Connect: from bytes over lines to rows": (
+        "exchange/connect/delimited/lines.py",
+        "exchange.connect.delimited.quotes",
+    ),
     "Intake: a line of steps": ("exchange/intake/map.py", "exchange.intake.submit"),
     "Handover: one line into a table, one into files, and the steps they share": (
         "exchange/handover/grants.py",

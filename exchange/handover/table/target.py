@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.types import JSON, TypeEngine
 
-from exchange.connect.engine import open_engine, reason
+from exchange.connect.engine import Address, open_engine, reason
 from exchange.errors import ExchangeError
 from exchange.handover.layout import RECORD_KEY, Change, Layout, not_null
 from exchange.handover.table.batch import AppliedAgain, Batch, Refusal, Report
@@ -54,12 +54,10 @@ def columns_of(layout: Layout) -> list[Column[Any]]:
 class SqlTarget:
     """The table of one sink and its progress. Every method raises ExchangeError(E_SINK_UNREACHABLE) when it is away."""
 
-    def __init__(
-        self, name: str, address: str | Callable[[], str], layout: Layout, kept: timedelta = TOMBSTONES_KEPT
-    ) -> None:
+    def __init__(self, name: str, address: Address, layout: Layout, kept: timedelta = TOMBSTONES_KEPT) -> None:
         """kept: how long the share keeps tombstones; a sink that was away longer reads it again."""
         self._layout = layout
-        self._engine = open_engine(address if isinstance(address, str) else address())
+        self._engine = open_engine(address)
         self._kept = kept - min(_CLOCKS_DIFFER, kept / 2)
         schema, _, table = name.rpartition(".")
         metadata = MetaData(schema=schema or None)

@@ -79,7 +79,7 @@ class GrantFinder:
         params = {"demander": demander, "record_type": record_type, "active": "true"}
         if provider is not None:
             params["provider"] = provider
-        found = [item for item in self._items("/v1/grants", params) if provider in (None, item["provider"])]
+        found = [item for item in self._items("/v1/grants", params) if provider in (None, item.get("provider"))]
         if len(found) > 1:
             raise ExchangeError("E_CONNECTOR", f"{len(found)} grants of {record_type}: name the provider in the sink")
         return _grant(found[0]) if found else None
@@ -126,7 +126,7 @@ class GrantFinder:
         for _ in range(_MOST_PAGES):
             page = self._get(path, {**params, **cursor})
             items, following = page.get("items"), page.get("next")
-            if not isinstance(items, list):
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise ExchangeError("E_API_UNREACHABLE", f"{path} is no list")
             yield from items
             if following is None:
@@ -208,14 +208,17 @@ def _address(url: str) -> _Address:
 
 
 def _grant(item: Mapping[str, Any]) -> ActiveGrant:
-    return ActiveGrant(
-        GrantId(item["grant"]),
-        Department(item["provider"]),
-        TopicName(item["topic"]),
-        item["group"],
-        SchemaId(item["schema_id"]),
-        bool(item.get("pseudonymous", False)),
-    )
+    try:
+        return ActiveGrant(
+            GrantId(item["grant"]),
+            Department(item["provider"]),
+            TopicName(item["topic"]),
+            item["group"],
+            SchemaId(item["schema_id"]),
+            bool(item.get("pseudonymous", False)),
+        )
+    except KeyError as error:
+        raise ExchangeError("E_API_UNREACHABLE", f"a grant without {error.args[0]}") from None
 
 
 def _document(body: bytes) -> Any:

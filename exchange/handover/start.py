@@ -56,6 +56,7 @@ def serve(connector: Connector, sink: Sink, settings: Settings, run: Run) -> Non
             if not is_refusal(judged) or not patience or stop.is_set():
                 raise judged from None
             patience -= 1
+            health.away(judged)
             stop.wait(_PAUSE_SECONDS)
             continue
         if not moved:

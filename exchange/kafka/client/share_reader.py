@@ -15,6 +15,7 @@ from exchange.kafka.client.told_offsets import ToldOffsets
 _CALL_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 """How long it waits for Kafka's word whether it is there."""
+_TOPIC_DOUBTED = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _AT_ONCE = 100
 """Records taken from the client in one call: with the largest values they are some 26 MB."""
 _MORE_SECONDS = 0.02
@@ -42,7 +43,7 @@ class ShareReader:
         self._login = Login(connection)
         self._consumer = Consumer(
             connection.config(
-                error_cb=self._login,
+                error_cb=self._troubled,
                 on_commit=self._answered,
                 group_id=group,
                 # Of each topic a member of its own: a static member that comes back with another subscription is
@@ -59,6 +60,7 @@ class ShareReader:
                 enable_auto_offset_store=False,
                 enable_partition_eof=True,
                 allow_auto_create_topics=False,
+                topic_metadata_propagation_max_ms=5000,  # a share that is gone shows soon
                 fetch_wait_max_ms=100,
                 fetch_queue_backoff_ms=5,
                 queued_min_messages=5_000,
@@ -67,6 +69,8 @@ class ShareReader:
             )
         )
         self._told = ToldOffsets(topic, self._login)
+        self._doubted = False
+        """Whether the client has said that there may be no such topic: it reads on, nothing, without an error."""
         self._at_end: set[int] = set()
         self._ended: set[int] = set()
         self._lost: set[int] = set()
@@ -166,6 +170,8 @@ class ShareReader:
         self._login.renew(self._consumer)
         self._login.check()
         self._tell()
+        if self._doubted:
+            self._look_for_topic()
         return [message for message in found if self._is_record(message)]
 
     def _hold(self, records: int, seconds: float) -> int:
@@ -176,6 +182,20 @@ class ShareReader:
 
     def _tell(self, at_once: bool = False) -> None:
         self._told.tell(self._consumer, at_once)
+
+    def _troubled(self, error: KafkaError) -> None:
+        self._login(error)
+        self._doubted = self._doubted or error.code() in _TOPIC_DOUBTED
+
+    def _look_for_topic(self) -> None:
+        """Raises ExchangeError when the topic is gone."""
+        self._doubted = False
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=_LOOK_SECONDS).topics[self._topic]
+        except KafkaException:
+            return  # the client will say it again
+        if found.error is not None:
+            raise_lasting(found.error, f"reading {self._topic}")
 
     def _assigned(self) -> set[int]:
         return {place.partition for place in self._consumer.assignment()}

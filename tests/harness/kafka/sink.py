@@ -37,6 +37,7 @@ from exchange.names import (
     receipt_topic,
     share_topic,
 )
+from exchange.observe.condition import Condition
 from exchange.record import frame
 from exchange.settings import ApiSettings, ConnectorSettings, KafkaSettings, Settings
 
@@ -147,11 +148,17 @@ class Desk:
             }
         ]
 
-    def run(self, stop: threading.Event | None = None, clock: Clock | None = None) -> None:
+    def run(
+        self,
+        stop: threading.Event | None = None,
+        clock: Clock | None = None,
+        condition: Condition | None = None,
+    ) -> None:
         """The sink in this thread: until `stop`, or without one until the share is read to its end."""
         declared: Sink = sink(RECORD_TYPE, table("companies"))
         connector = Connector(f"{self.department}.companies", self.department, declared)
-        run = Run(stop or threading.Event(), once=stop is None, clock=clock or SystemClock())
+        own = condition or Condition()
+        run = Run(stop or threading.Event(), once=stop is None, clock=clock or SystemClock(), condition=own)
         serve(connector, declared, self.settings, run)
 
     def environment(self, kafka: KafkaSettings, token_file: str) -> dict[str, str]:
@@ -232,6 +239,7 @@ class Running:
     def __init__(self, desk: Desk) -> None:
         self.stop = threading.Event()
         self.ended: ExchangeError | None = None
+        self.condition = Condition()
         self._desk = desk
         self._thread = threading.Thread(target=self._run)
 
@@ -245,7 +253,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self._desk.run(self.stop)
+            self._desk.run(self.stop, condition=self.condition)
         except ExchangeError as error:
             self.ended = error
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import SuspendGrant
 from exchange.catalogue.load import load
-from exchange.clock import SystemClock
+from exchange.clock import Deadline, SystemClock
 from exchange.errors import ExchangeError
+from exchange.handover import grants
 from exchange.handover.grants import GrantFinder, Holder
 from exchange.handover.health import SinkHealth
 from exchange.handover.layout import RECORD_KEY, Layout
 from exchange.handover.receive import judge
 from exchange.ledger.state.ledger_state import GrantEntry
-from exchange.names import Department, RecordType
+from exchange.names import Department, GrantId, RecordType
 from exchange.observe.condition import Condition
 from exchange.settings import ApiSettings, HttpSettings, Settings
 from exchange.web.app import create_app
@@ -91,6 +93,61 @@ def test_a_grant_is_found_as_soon_as_it_is_active(
     schema = tax.schema(found.schema_id)
     assert [field["name"] for field in schema["fields"]] == ["credit_code", "name", "region"]
     assert tax.active(TAX, COMPANIES, "civil-affairs") is None
+
+
+def given_by(service: MemoryService, entry: GrantEntry, providers: int) -> None:
+    """The same grant, as so many other departments would have given it."""
+    for number in range(providers):
+        grant, provider = GrantId(f"g-{1000 + number}"), Department(f"office-{number:03}")
+        terms = replace(entry.terms, provider=provider)
+        service.ledger.state.grants[grant] = replace(entry, grant=grant, terms=terms)
+
+
+def test_a_grant_is_found_on_whatever_page_of_the_api_it_stands(
+    service: MemoryService, finder: Callable[[Department], GrantFinder]
+) -> None:
+    entry = consented(service, TAX, "102001/0001", ("credit_code", "name"))
+    service.ledger.execute(ActivateGrant(entry.grant), "exchange")
+    given_by(service, service.ledger.state.grants[entry.grant], 100)
+    tax = finder(TAX)
+    for provider in ("market-regulation", "office-000", "office-098", "office-099"):
+        found = tax.active(TAX, COMPANIES, provider)
+        assert found is not None
+        assert found.provider == provider
+    found = tax.wait(Holder(TAX, COMPANIES, "office-099"), health(), threading.Event())
+    assert found is not None
+    assert found.grant == "g-1099"
+
+
+def test_grants_of_all_pages_are_counted_before_one_is_taken(
+    service: MemoryService, finder: Callable[[Department], GrantFinder]
+) -> None:
+    entry = consented(service, TAX, "102001/0001", ("credit_code", "name"))
+    service.ledger.execute(ActivateGrant(entry.grant), "exchange")
+    given_by(service, service.ledger.state.grants[entry.grant], 250)
+    with pytest.raises(ExchangeError, match="251 grants"):
+        finder(TAX).active(TAX, COMPANIES, None)
+
+
+def test_a_sink_without_a_grant_is_ready_and_says_what_it_waits_for(
+    service: MemoryService, finder: Callable[[Department], GrantFinder]
+) -> None:
+    entry = consented(service, TAX, "102001/0001", ("credit_code", "name"))
+    condition, stop = Condition(), threading.Event()
+    waiting = threading.Thread(target=finder(TAX).wait, args=(Holder(TAX, COMPANIES), health(condition), stop))
+    waiting.start()
+    try:
+        deadline = Deadline.after(20)
+        while condition.reason == "starting":
+            assert not deadline.passed
+            stop.wait(0.01)
+        assert condition.state == (True, "waits for a grant")
+        service.ledger.execute(ActivateGrant(entry.grant), "exchange")
+        waiting.join(20)
+        assert not waiting.is_alive()
+    finally:
+        stop.set()
+        waiting.join()
 
 
 def test_a_sink_goes_on_with_the_next_token_when_its_own_has_ended(
@@ -159,6 +216,44 @@ def test_an_answer_that_is_not_ours_is_an_unreachable_service(status: int, body:
     with answering(status, body) as url, pytest.raises(ExchangeError) as caught:
         GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
     assert (caught.value.code, caught.value.detail) == ("E_API_UNREACHABLE", f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"items": {}}', b'{"items": null, "next": null}', b'{"items": [1]}', b'{"items": [{}]}']
+)
+def test_a_list_that_is_none_is_an_unreachable_service(body: bytes) -> None:
+    with answering(200, body) as url, pytest.raises(ExchangeError) as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert caught.value.code == "E_API_UNREACHABLE"
+
+
+def test_a_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grants, "_MOST_PAGES", 5)
+    with answering(200, b'{"items": [], "next": "again"}') as url, pytest.raises(ExchangeError) as caught:
+        GrantFinder(ApiSettings(url=url, token=SecretStr("t"))).active(TAX, COMPANIES, None)
+    assert caught.value.code == "E_API_UNREACHABLE"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(429, "E_RATE_LIMIT"), (503, "E_NOT_LEADER"), (503, "E_LEADER_SILENT"), (502, "E_NO_SUCH")]
+)
+def test_a_broker_service_that_restarts_or_is_busy_is_waited_for(status: int, code: str) -> None:
+    condition, stop = Condition(), threading.Event()
+    with answering(status, f'{{"code": "{code}"}}'.encode()) as url:
+        finder = GrantFinder(ApiSettings(url=url, token=SecretStr("t")))
+        ended: list[object] = []
+        waiting = threading.Thread(
+            target=lambda: ended.append(finder.wait(Holder(TAX, COMPANIES), health(condition), stop))
+        )
+        waiting.start()
+        deadline = Deadline.after(20)
+        while condition.reason == "starting" and not deadline.passed and waiting.is_alive():
+            stop.wait(0.01)
+        stop.set()
+        waiting.join(20)
+    assert ended == [None]
+    assert not condition.ready
+    assert condition.reason.startswith("away since")
 
 
 def test_a_redirection_is_not_followed_with_the_token() -> None:

@@ -27,7 +27,7 @@ def code_of(error: ExchangeError | None) -> str:
 
 
 def write(path: Path, content: bytes = TWO_ROWS) -> Path:
-    path.write_bytes(gzip.compress(content) if path.suffix.lower() == ".gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
     return path
 
 
@@ -181,7 +181,7 @@ def test_a_file_that_changes_while_it_is_read_never_passes_as_whole(tmp_path: Pa
 
 def test_a_damaged_file_is_away_with_the_line_and_its_rows_are_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv.gz"
-    compressed = gzip.compress(BIG)
+    compressed = gzip.compress(BIG, mtime=0)
     path.write_bytes(compressed[: len(compressed) // 2])
     found = read_all(reader_of(path))
     assert code_of(found.error) == "E_SOURCE_UNREACHABLE"
@@ -194,7 +194,7 @@ def test_a_damaged_file_is_away_with_the_line_and_its_rows_are_rows(tmp_path: Pa
 
 def test_a_file_whose_checksum_is_wrong_does_not_pass_as_whole(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv.gz"
-    compressed = bytearray(gzip.compress(TWO_ROWS))
+    compressed = bytearray(gzip.compress(TWO_ROWS, mtime=0))
     compressed[-8] ^= 1
     path.write_bytes(compressed)
     found = read_all(reader_of(path))
@@ -203,7 +203,7 @@ def test_a_file_whose_checksum_is_wrong_does_not_pass_as_whole(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8bnot gzip", b"code,name\n1,a\n", gzip.compress(b""), gzip.compress(TWO_ROWS)[:12]]
+    "content", [b"", b"\x1f\x8bnot gzip", b"code,name\n1,a\n", gzip.compress(b"", mtime=0), gzip.compress(TWO_ROWS, mtime=0)[:12]]
 )
 def test_a_file_that_cannot_be_read_is_away_and_not_read_again_before_it_changes(
     tmp_path: Path, content: bytes
@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_read_is_away_and_not_read_again_before_it_changes
     first, second = read_all(reader), read_all(reader)
     assert (first.rows, code_of(first.error)) == ([], "E_SOURCE_UNREACHABLE")
     assert second.error is first.error
-    path.write_bytes(gzip.compress(TWO_ROWS))
+    path.write_bytes(gzip.compress(TWO_ROWS, mtime=0))
     assert len(read_all(reader).rows) == 2
 
 

@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -309,3 +310,18 @@ def test_a_reader_made_from_a_declaration_looks_by_the_real_clock(tmp_path: Path
     assert isinstance(reader, FileReader)
     assert len(read_all(reader).rows) == 2
     reader.close()
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        path = write(tmp_path / f"{rows}.csv", b"code,name\n" + b'%d,"some name"\n' * rows)
+        reader = reader_of(path)
+        tracemalloc.start()
+        count = sum(len(page.rows) for page in reader.whole(500))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert count == rows
+        return most
+
+    peak(1_000)
+    assert peak(100_000) < peak(25_000) * 1.2

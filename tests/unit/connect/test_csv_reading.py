@@ -219,6 +219,15 @@ def test_a_file_that_cannot_be_read_is_away_and_not_read_again_before_it_changes
     assert len(read_all(reader).rows) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\xff\xfe"])
+def test_an_empty_file_is_away_because_an_export_may_just_have_begun(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path / "rows.csv", content)
+    reader = reader_of(path)
+    assert code_of(read_all(reader).error) == "E_SOURCE_UNREACHABLE"
+    write(path)
+    assert read_all(reader).first == ["1", "2"]
+
+
 def test_a_file_that_is_not_there_is_away(tmp_path: Path) -> None:
     reader = reader_of(tmp_path / "rows.csv")
     assert code_of(read_all(reader).error) == "E_SOURCE_UNREACHABLE"

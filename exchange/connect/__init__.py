@@ -10,8 +10,9 @@ A source is a declaration of what to read and a function that makes a record of 
 
 Cursors, encoding, headers, retries, books and receipts are the exchange's business.
 
-Here are the declarations (`declare`, `tables`, `files`, `folders`), the readers behind them (`sql`, `files`) and the
-search for a connector by its name (`find`). May import the vocabulary and settings; neither lines nor Kafka.
+Here are the declarations (`declare`, `tables`, `files`, `folders`), the readers behind them (`sql`; `files`, with
+`regular_file` and the room `delimited`) and the search for a connector by its name (`find`). May import the vocabulary
+and settings; neither lines nor Kafka.
 """
 
 from exchange.connect.cleaning import text

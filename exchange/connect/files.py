@@ -85,7 +85,7 @@ class FileReader:
         self.fingerprint = hashlib.sha256(form.encode()).hexdigest()
         self.waiting = False
 
-    def page(self, _cursor: Cursor, _limit: int) -> Page | None:
+    def page(self, cursor: Cursor, limit: int) -> Page | None:  # noqa: ARG002 - there is nothing along a cursor
         """Nothing: what is new in a file is found by a whole reading."""
         return None
 

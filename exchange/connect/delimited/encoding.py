@@ -116,25 +116,28 @@ def prove_utf8(read: Callable[[], Iterable[bytes]]) -> None:
 
     Raises ExchangeError(E_CONNECTOR) when the file need not be UTF-8.
     """
-    if all(_decoded(stretch, _UTF8) is not None for stretch in read()):
-        if not any(_THREE_BYTES.search(stretch) for stretch in read()) and _may_be_gb18030(read()):
-            raise ExchangeError(
-                "E_CONNECTOR", "the file may be in utf-8 or in gb18030, nothing tells which: declare it"
-            )
-        return
-    seen = _Lines()
+    beyond, proved, gb18030 = False, False, True
     for stretch in read():
+        if stretch.isascii():
+            continue
+        if _decoded(stretch, _UTF8) is None:
+            _weigh_lines(read())
+            return
+        beyond = True
+        proved = proved or _THREE_BYTES.search(stretch) is not None
+        gb18030 = gb18030 and not proved and _decoded(stretch, _GB18030) is not None
+    if beyond and not proved and gb18030:
+        raise ExchangeError("E_CONNECTOR", "the file may be in utf-8 or in gb18030, nothing tells which: declare it")
+
+
+def _weigh_lines(stretches: Iterable[bytes]) -> None:
+    seen = _Lines()
+    for stretch in stretches:
         for line in stretch.splitlines():
             seen.add(line)
     if seen.faulty * 2 > seen.all or (seen.valid and seen.faulty > seen.proving):
         advice = "it reads as gb18030: declare that" if seen.gb18030 else "declare its encoding"
         raise ExchangeError("E_CONNECTOR", f"{seen.faulty} of {seen.all} lines of the file are no UTF-8; {advice}")
-
-
-def _may_be_gb18030(stretches: Iterable[bytes]) -> bool:
-    """Whether a text goes beyond ASCII, and all of it can be GB18030."""
-    beyond = [_decoded(stretch, _GB18030) is not None for stretch in stretches if not stretch.isascii()]
-    return bool(beyond) and all(beyond)
 
 
 class _Lines:

@@ -14,6 +14,7 @@ LONGEST_LINE = 4 << 20
 _BLOCK = 1 << 18
 _DAMAGE = "\udcff"
 """Stands for what is no character in UTF-16 or UTF-32. Half a character itself, so that its line cannot be decoded."""
+_MARK = "\ufeff"
 _MARK_DAMAGE = "exchange.mark_damage"
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 
@@ -70,26 +71,30 @@ def stretches(start: bytes, read: Read, encoding: Encoding) -> Iterator[bytes | 
 
 
 def lines_of(stretch: bytes, encoding: Encoding) -> list[Line]:
-    """The lines of a stretch, each with its line break. One that is no text, or holds NUL, is `Unreadable`."""
+    """The lines of a stretch, each with its line break. What is no text is `Unreadable`."""
     name = "utf-8" if encoding.wide else encoding.name
     try:
         text = stretch.decode(name)
     except UnicodeDecodeError:
         return [_line(line, name, encoding) for line in stretch.splitlines(keepends=True)]
     found: list[Line] = [*io.StringIO(text, newline="")]
-    return found if "\0" not in text else [_without_nul(line) for line in found]
+    return found if "\0" not in text and _MARK not in text else [_checked(line) for line in found]
 
 
 def _line(line: bytes, name: str, encoding: Encoding) -> Line:
     try:
-        return _without_nul(line.decode(name))
+        return _checked(line.decode(name))
     except UnicodeDecodeError as error:
         where = "" if encoding.wide else f"byte {error.start + 1} "
         return Unreadable(f"{where}is no text in {encoding.name}", line.decode(name, errors="replace"))
 
 
-def _without_nul(line: Line) -> Line:
-    return Unreadable("a NUL character", line) if isinstance(line, str) and "\0" in line else line
+def _checked(line: Line) -> Line:
+    if isinstance(line, str) and "\0" in line:
+        return Unreadable("a NUL character", line)
+    if isinstance(line, str) and line.startswith(_MARK):
+        return Unreadable("a byte order mark: another file begins here", line)
+    return line
 
 
 def _blocks(start: bytes, read: Read, encoding: Encoding) -> Iterator[bytes]:

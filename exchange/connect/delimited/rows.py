@@ -27,7 +27,7 @@ class RowReader:
     def __init__(self, header: Header, grammar: Grammar, line_breaks: bool, sequence: int) -> None:
         """line_breaks: whether quoted cells may hold any. sequence: that of every row."""
         csv.field_size_limit(LONGEST_CELL)  # of the whole process; others may have changed it
-        self._names = header.names
+        self._names = list(header.names)
         self._width = len(header.names)
         self._key = _key_of(header.key)
         self._grammar = grammar
@@ -70,7 +70,7 @@ class RowReader:
         names, width, sequence, key_of = self._names, self._width, self._sequence, self._key
         read = csv.reader(lines, delimiter=self._grammar.delimiter, strict=True)  # type: ignore[arg-type]  # all str
         for at, cells in enumerate(read, number):
-            if len(cells) == width and (key := key_of(cells)) != "":
+            if len(cells) == width and (key := key_of(cells)) != "" and cells != names:
                 yield SourceRow(dict(zip(names, cells, strict=False)), sequence, False, key, f"line {at}")
             elif cells:
                 yield self._unfit(cells, at, str(lines[at - number]))
@@ -119,14 +119,14 @@ class RowReader:
         return self._row(cells, number, line)
 
     def _row(self, cells: list[str], number: int, line: str) -> AnyRow:
-        if len(cells) != self._width or (key := self._key(cells)) == "":
+        if len(cells) != self._width or (key := self._key(cells)) == "" or cells == self._names:
             return self._unfit(cells, number, line)
         return SourceRow(dict(zip(self._names, cells, strict=False)), self._sequence, False, key, f"line {number}")
 
     def _unfit(self, cells: list[str], number: int, line: str) -> FaultyRow:
-        if len(cells) == self._width:
-            return _faulty(number, "the key is empty", line)
-        return _faulty(number, f"{len(cells)} cells, the header has {self._width}", line)
+        if len(cells) != self._width:
+            return _faulty(number, f"{len(cells)} cells, the header has {self._width}", line)
+        return _faulty(number, "the header again" if cells == self._names else "the key is empty", line)
 
 
 def _faulty(number: int, reason: str, line: str) -> FaultyRow:

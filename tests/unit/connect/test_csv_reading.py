@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,6 +219,15 @@ def test_a_file_that_cannot_be_read_is_away_and_not_read_again_before_it_changes
     assert len(read_all(reader).rows) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\xff\xfe"])
+def test_an_empty_file_is_away_because_an_export_may_just_have_begun(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path / "rows.csv", content)
+    reader = reader_of(path)
+    assert code_of(read_all(reader).error) == "E_SOURCE_UNREACHABLE"
+    write(path)
+    assert read_all(reader).first == ["1", "2"]
+
+
 def test_a_file_that_is_not_there_is_away(tmp_path: Path) -> None:
     reader = reader_of(tmp_path / "rows.csv")
     assert code_of(read_all(reader).error) == "E_SOURCE_UNREACHABLE"
@@ -309,3 +319,18 @@ def test_a_reader_made_from_a_declaration_looks_by_the_real_clock(tmp_path: Path
     assert isinstance(reader, FileReader)
     assert len(read_all(reader).rows) == 2
     reader.close()
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        path = write(tmp_path / f"{rows}.csv", b"code,name\n" + b'%d,"some name"\n' * rows)
+        reader = reader_of(path)
+        tracemalloc.start()
+        count = sum(len(page.rows) for page in reader.whole(500))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert count == rows
+        return most
+
+    peak(1_000)
+    assert peak(100_000) < peak(25_000) * 1.2

@@ -97,6 +97,14 @@ def test_a_line_that_is_no_row_is_set_aside_and_its_neighbours_are_read(tmp_path
     assert found.faults[0].values == {"line": line}
 
 
+def test_a_file_behind_another_one_brings_no_header_as_a_row(tmp_path: Path) -> None:
+    one, two = HEADER + rows(1, 2), HEADER + rows(3, 4)
+    found = read(tmp_path, one + two + '"code",name,address\n')
+    assert (found.first, found.reasons) == (["1", "2", "3", "4"], "line 4: the header again; line 7: the header again")
+    found = read(tmp_path, one + "\ufeff" + two)
+    assert (found.first, found.reasons) == (["1", "2", "3", "4"], "line 4: a byte order mark: another file begins here")
+
+
 def test_a_row_of_another_length_is_told_by_its_cells(tmp_path: Path) -> None:
     found = read(tmp_path, HEADER + "1,A,street 1, floor 2\n2,B,street 2\n3,C")
     assert found.first == ["2"]

@@ -57,11 +57,13 @@ class MariaDb:
             "--innodb-flush-log-at-trx-commit=2",
         ]
         options += ["--user=root"] if os.geteuid() == 0 else []
-        log = (self._folder / "log").open("ab")
-        self._process = subprocess.Popen([server(), *options, *self._options], stdout=log, stderr=log)
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([server(), *options, *self._options], stdout=log, stderr=log)
         until = time.monotonic() + _START_SECONDS
         while True:
             try:
+                if not (self._folder / "s").exists():
+                    raise pymysql.err.OperationalError  # asked, the driver would leave a socket open
                 self.run("SELECT 1")
                 return
             except pymysql.err.OperationalError:
@@ -73,6 +75,7 @@ class MariaDb:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        (self._folder / "s").unlink(missing_ok=True)
 
     def run(self, *statements: str, database: str = "mysql") -> list[tuple[object, ...]]:
         """Run statements as root; the rows of the last one."""

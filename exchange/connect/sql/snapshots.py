@@ -106,6 +106,17 @@ class Session:
                 return seen
         return Observation(_micros(self._one(_CLOCK[self._dialect])[0]))
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction that may fail without ending it."""
+        self._run("SAVEPOINT attempt")
+        try:
+            yield
+        except Exception:
+            self._run("ROLLBACK TO SAVEPOINT attempt")
+            raise
+        self._run("RELEASE SAVEPOINT attempt")
+
     def begin(self) -> None:
         """Begin a transaction that sees one moment; what was observed before is over."""
         self.connection.rollback()

@@ -14,6 +14,7 @@ from exchange.errors import ExchangeError
 _MOST_AHEAD = timedelta(hours=14)
 """The zone that is furthest ahead of UTC: a time without zone that is later than this is in the future everywhere."""
 _EPOCH = datetime(1970, 1, 1)
+_UTC_EPOCH = _EPOCH.replace(tzinfo=UTC)
 _CURSORS = (int, str, datetime, Decimal)
 _NUMBERS = (ColumnType.INTEGER, ColumnType.DECIMAL)
 _MOMENTS = (ColumnType.TIME, ColumnType.ZONED)
@@ -30,6 +31,7 @@ class RowForm:
         types = [type_of(dialect, described[1]) for described in description]
         self._check_names(columns)
         self._key = [self._names.index(name) for name in columns.key]
+        self._single = self._key[0] if len(self._key) == 1 else None
         self._padded = [types[at] is ColumnType.PADDED for at in self._key]
         self._cursor = None if columns.cursor is None else self._names.index(columns.cursor)
         self._place = self._key if self._cursor is None else [self._cursor, *self._key]
@@ -110,6 +112,9 @@ class RowForm:
 
     def _sequence(self, value: Any) -> int | None:
         """The sequence of one row; None sets this row aside later, where the others go on."""
+        if type(value) is datetime and value.tzinfo is UTC and value >= _UTC_EPOCH:
+            age = value - _UTC_EPOCH
+            return (age.days * 86_400 + age.seconds) * 1_000_000 + age.microseconds
         try:
             if self._bare and type(value) is str:
                 value = datetime.fromisoformat(value)
@@ -118,6 +123,8 @@ class RowForm:
             return None
 
     def _key_text(self, values: tuple[Any, ...]) -> str | None:
+        if self._single is not None and type(value := values[self._single]) is int:
+            return f'[["n","{value}"]]'
         return self._text_of_key([values[at] for at in self._key])
 
     def _text_of_key(self, key: Sequence[Any]) -> str | None:

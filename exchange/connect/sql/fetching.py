@@ -11,6 +11,8 @@ from typing import Any
 from exchange.connect.sql.values import UNREADABLE
 
 Values = tuple[Any, ...]
+READS_ONLY = "exchange source, reads only"
+"""How sessions of readers call themselves, so that they do not wait for each other."""
 _CODEC = "exchange_utf8"
 
 
@@ -32,6 +34,9 @@ def prepare(connection: Any, dialect: str) -> None:
     """Make a connection of a driver ready for `fetch`."""
     if dialect == "postgresql":
         connection.prepare_threshold = None  # a prepared `SELECT *` fails when a column is added
+        if connection.info.parameter_status("application_name") != READS_ONLY:
+            connection.execute(f"SET application_name = '{READS_ONLY}'")
+            connection.commit()
     elif dialect == "sqlite":
         connection.text_factory = _Texts().of_sqlite
     elif dialect in ("mysql", "mariadb") and connection.encoding == "utf8":

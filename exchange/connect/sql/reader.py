@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,12 @@ class SqlReader:
     """Whatever has been committed is read at once; what was not is none of this run's."""
 
     def __init__(self, what: str, statement: str | None, columns: SourceColumns, address: Address) -> None:
-        """what: the table's name, or how errors call the query; statement: of a query."""
+        """what: the table's name, or how errors call the query; statement: of a query.
+
+        Raises ExchangeError as `open_engine` does, and E_CONNECTOR for a look-back or a statement that is none.
+        """
+        if columns.look_back_seconds is not None and not 0 <= columns.look_back_seconds < math.inf:
+            raise ExchangeError("E_CONNECTOR", f"{what}: look_back_seconds is a number of seconds, 0 or more")
         self._what = what
         self._columns = columns
         self.fingerprint = _fingerprint(what, statement, columns)
@@ -52,7 +58,7 @@ class SqlReader:
         """The cursor that `_positions` stands for: it runs ahead of it while nothing new is found."""
         self._done = False
         """Whether the last page ended a pass, so that the line may rest before the next."""
-        self._last: set[str] = set()
+        self._last: set[Any] = set()
         """The rows of the last page; the next one begins with the last of them again."""
         self._unplaced_after: list[Any] | None = None
 

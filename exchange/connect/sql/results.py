@@ -34,10 +34,10 @@ class Found:
     places: Sequence[Place | None]
     """Where each row stands; None: that cannot be read."""
 
-    def identities(self) -> list[str]:
+    def identities(self) -> list[Any]:
         """Tells rows of neighbouring pages apart; only for the memory of the process."""
         pairs = zip(self.places, self.values, strict=True)
-        return [repr(values if place is None else place) for place, values in pairs]
+        return [repr(values) if place is None else tuple(place) for place, values in pairs]
 
     def readable_keys(self) -> list[Place | None]:
         """The key of each row; None: it has none that can be read."""

@@ -151,6 +151,13 @@ def test_a_database_that_was_not_tried_is_refused(address: str) -> None:
     assert "secret-word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_look_back_that_is_none_is_refused(address: str, start: Start, seconds: float) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        start(table("t", key="id", cursor="u", look_back_seconds=seconds), address)
+    assert caught.value.code == "E_CONNECTOR"
+
+
 @pytest.mark.parametrize("address", ["", "nonsense", "postgresql://host:port/x"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ExchangeError) as caught:

@@ -58,15 +58,16 @@ def sort(error: SQLAlchemyError) -> DatabaseFault:
         return DatabaseFault(_without_original(error), type(error).__name__)
     name = type(original).__name__
     state = getattr(original, "sqlstate", None)
+    number = original.args[0] if original.args and isinstance(original.args[0], int) else None
+    if number:  # before the state: MySQL says HY000 of most
+        said = f", SQLSTATE {state}" if state else ""
+        return DatabaseFault(_of_number(number), f"{name}, error {number}{said}")
     if state:
         return DatabaseFault(_of_state(state), f"{name}, SQLSTATE {state}{_named(original)}")
     if isinstance(original, sqlite3.Error):
         code = getattr(original, "sqlite_errorcode", None)
         if code is not None:
             return DatabaseFault(_of_result(code & 0xFF), f"{name}, {original.sqlite_errorname}")
-    number = original.args[0] if original.args and isinstance(original.args[0], int) else None
-    if number:
-        return DatabaseFault(_of_number(number), f"{name}, error {number}")
     return DatabaseFault(_of_driver(error), name)
 
 

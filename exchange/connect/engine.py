@@ -61,7 +61,10 @@ def _url(address: Address) -> URL:
         raise ExchangeError("E_CONNECTOR", f"{_known(database)}: {_HOW_TO_TRY}")
     if driver not in ("", _DRIVERS[database]):
         raise ExchangeError("E_CONNECTOR", f"{database} is read and written by the driver {_DRIVERS[database]} only")
-    return url.set(drivername=f"{database}+{_DRIVERS[database]}")
+    url = url.set(drivername=f"{database}+{_DRIVERS[database]}")
+    if database == "postgresql" and "client_encoding" not in url.query:
+        url = url.update_query_dict({"client_encoding": "utf8"})  # a database of SQL_ASCII would give bytes
+    return url
 
 
 def _known(database: str) -> str:

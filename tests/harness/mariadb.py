@@ -76,6 +76,7 @@ class MariaDb:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        (self._folder / "s").unlink(missing_ok=True)
 
     def run(self, *statements: str, database: str = "mysql") -> list[tuple[object, ...]]:
         """Run statements as root; the rows of the last one."""

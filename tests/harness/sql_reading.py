@@ -39,7 +39,6 @@ class Reading:
         assert self.cursor is not None
         rows: Rows = []
         while (page := self.reader.page(self.cursor, self.limit)) is not None:
-            assert len(page.rows) <= self.limit
             rows += page.rows
             self.cursor = page.cursor
         return self._keep(rows)

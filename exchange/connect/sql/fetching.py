@@ -11,9 +11,9 @@ from typing import Any
 from exchange.connect.sql.values import UNREADABLE
 
 Values = tuple[Any, ...]
+READS_ONLY = "exchange source, reads only"
+"""How sessions of readers call themselves, so that they do not wait for each other."""
 _CODEC = "exchange_utf8"
-_POSTGRES_TEXTS = frozenset({18, 19, 25, 705, 1042, 1043})
-"""Object ids of the types of text."""
 
 
 class _Texts:
@@ -23,15 +23,20 @@ class _Texts:
 
     def of_sqlite(self, data: bytes) -> Any:
         """The text, or UNREADABLE."""
-        text = _text(data)
-        self.spoilt = self.spoilt or text is UNREADABLE
-        return text
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            self.spoilt = True
+            return UNREADABLE
 
 
 def prepare(connection: Any, dialect: str) -> None:
     """Make a connection of a driver ready for `fetch`."""
     if dialect == "postgresql":
         connection.prepare_threshold = None  # a prepared `SELECT *` fails when a column is added
+        if connection.info.parameter_status("application_name") != READS_ONLY:
+            connection.execute(f"SET application_name = '{READS_ONLY}'")
+            connection.commit()
     elif dialect == "sqlite":
         connection.text_factory = _Texts().of_sqlite
     elif dialect in ("mysql", "mariadb") and connection.encoding == "utf8":
@@ -56,30 +61,13 @@ def _of_psycopg(cursor: Any, size: int | None) -> tuple[list[Values], bool]:
     from psycopg import Error  # noqa: PLC0415 - only for PostgreSQL
 
     try:
-        rows = cursor.fetchall() if size is None else cursor.fetchmany(size)
-        return (rows, False) if cursor.connection.info.encoding != "ascii" else _of_ascii(cursor, rows)
+        return (cursor.fetchall() if size is None else cursor.fetchmany(size)), False
     except Error as error:
         if error.sqlstate is not None or cursor.connection.closed:
             raise
     except (ValueError, OverflowError):
         pass
     return _value_by_value(cursor), True
-
-
-def _of_ascii(cursor: Any, rows: list[Values]) -> tuple[list[Values], bool]:
-    """Rows of a database that says nothing of its encoding (SQL_ASCII): psycopg gives bytes, taken for UTF-8."""
-    texts = {at for at, described in enumerate(cursor.description) if described.type_code in _POSTGRES_TEXTS}
-    read = [tuple(_text(value) if at in texts else value for at, value in enumerate(row)) for row in rows]
-    return read, True
-
-
-def _text(value: Any) -> Any:
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return UNREADABLE
 
 
 def _value_by_value(cursor: Any) -> list[Values]:

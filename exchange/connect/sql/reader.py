@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +10,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
 from exchange.clock import Deadline
-from exchange.connect.database_errors import Kind, sort
+from exchange.connect.database_errors import Kind
 from exchange.connect.engine import Address, open_engine
-from exchange.connect.reading import Cursor, FaultyRow, Page, SourceColumns, SourceRow
-from exchange.connect.sql.fetching import Values, fetch
+from exchange.connect.reading import Cursor, FaultyRow, Page, SourceColumns
+from exchange.connect.sql.fetching import fetch
 from exchange.connect.sql.positions import FORM, Mark, Positions, Token, load
-from exchange.connect.sql.rows import RowForm
+from exchange.connect.sql.results import Found, Results, Rows
 from exchange.connect.sql.snapshots import SECOND, Observation, Session, Snapshots
-from exchange.connect.sql.statements import Statement, Statements, from_query, from_table
+from exchange.connect.sql.statements import Statements, from_query, from_table
 from exchange.errors import ExchangeError
 
 TOLD_LOOK_BACK = 5.0
@@ -28,8 +27,6 @@ UNTOLD_LOOK_BACK = 60.0
 """Seconds elsewhere: longer than a transaction of an application takes (a lock of InnoDB is waited for 50 s)."""
 
 _PAUSE_SECONDS = 0.02
-
-Rows = list[SourceRow | FaultyRow]
 
 
 class SqlReader:
@@ -41,7 +38,12 @@ class SqlReader:
     """Whatever has been committed is read at once; what was not is none of this run's."""
 
     def __init__(self, what: str, statement: str | None, columns: SourceColumns, address: Address) -> None:
-        """what: the table's name, or how errors call the query; statement: of a query."""
+        """what: the table's name, or how errors call the query; statement: of a query.
+
+        Raises ExchangeError as `open_engine` does, and E_CONNECTOR for a look-back or a statement that is none.
+        """
+        if columns.look_back_seconds is not None and not 0 <= columns.look_back_seconds < math.inf:
+            raise ExchangeError("E_CONNECTOR", f"{what}: look_back_seconds is a number of seconds, 0 or more")
         self._what = what
         self._columns = columns
         self.fingerprint = _fingerprint(what, statement, columns)
@@ -50,8 +52,7 @@ class SqlReader:
         rows = from_table(self._engine.dialect, what) if statement is None else from_query(statement)
         self._statements = Statements(self._engine.dialect, rows, columns.cursor, columns.key)
         self._snapshots = Snapshots(self._engine)
-        self._form: RowForm | None = None
-        self._described: list[Any] = []
+        self._results = Results(what, self._engine.dialect, columns, self._statements)
         self._positions: Positions | None = None
         self._given: Cursor | None = None
         """The cursor that `_positions` stands for: it runs ahead of it while nothing new is found."""
@@ -85,11 +86,22 @@ class SqlReader:
         return self._give(rows)
 
     def whole(self, limit: int) -> Iterator[Page]:
-        """Every row of one moment, in the order in which the database gives them."""
+        """Every row of one moment, in the order in which the database gives them.
+
+        When the database fails on a row in the middle, the rows come again, of a later moment and along the key, and
+        that row is a faulty one.
+        """
         with self._reached():
             before = self._look_ahead()
+            try:
+                with self._snapshots.session(patient=True) as session:
+                    yield from self._stream(session, before, limit)
+                return
+            except self._results.errors as error:
+                if self._results.fault_of(error).kind is not Kind.ROW:
+                    raise
             with self._snapshots.session(patient=True) as session:
-                yield from self._stream(session, before, limit)
+                yield from self._row_by_row(session, before, limit)
 
     def close(self) -> None:
         """Close the connections."""
@@ -119,14 +131,14 @@ class SqlReader:
             going = positions.begin(observed.horizon(self._look_back(observed)), observed.moment, observed.open)
             self._last = set()
             session.begin()
-            limits = self._shape(session).limits
-            form, values, spoilt = self._run(session, self._statements.unplaced(limits, self._unplaced_after, limit))
-            rows = form.rows(values, spoilt, observed.moment)
-            self._unplaced_after = form.key_of(values[-1]) if len(values) == limit else None
-            if len(values) < limit:
-                statement = self._statements.without_key(going.start, limits, limit - len(values))
-                form, values, spoilt = self._run(session, statement)
-                rows += form.rows(values, spoilt, observed.moment)
+            limits = self._results.shape(session).limits
+            found = self._results.run(session, self._statements.unplaced(limits, self._unplaced_after, limit))
+            rows = found.rows(observed.moment)
+            full = len(rows) == limit
+            self._unplaced_after = found.readable_keys()[-1] if full else None
+            if not full:
+                statement = self._statements.without_key(going.start, limits, limit - len(rows))
+                rows += self._results.run(session, statement).rows(observed.moment)
         return rows
 
     def _next_rows(self, positions: Positions, limit: int) -> Rows:
@@ -137,32 +149,29 @@ class SqlReader:
         while True:
             with self._snapshots.session() as session:
                 session.begin()
-                limits = self._shape(session).limits
-                statement = self._statements.page(going.start, going.strict, going.at, limits, wanted)
-                form, fetched, spoilt = self._run(session, statement)
+                limits = self._results.shape(session).limits
+                found = self._results.page(session, going, limits, wanted)
                 observed = session.observe()
             positions.note_open(positions.high, observed.open)
-            identities = [form.identity(values) for values in fetched]
-            new = [values for values, one in zip(fetched, identities, strict=True) if one not in self._last]
-            if new or len(fetched) < wanted:
+            identities = found.identities()
+            if len(found.places) < wanted or not self._last.issuperset(identities):
                 break
             wanted *= 2  # as many rows as a page stand at one place of the database's order
-        self._last = set(identities)
-        self._advance(positions, form, fetched, observed)
-        if len(fetched) < wanted:
+        known, self._last = self._last, set(identities)
+        if found.places:
+            self._advance(positions, found, observed)
+        if len(found.places) < wanted:
             positions.finish(observed.moment, self._look_back(observed))
-        return form.rows(new, spoilt, observed.moment)
+        return found.rows(observed.moment, [one not in known for one in identities])
 
-    def _advance(self, positions: Positions, form: RowForm, fetched: list[Values], observed: Observation) -> None:
+    def _advance(self, positions: Positions, found: Found, observed: Observation) -> None:
         going = positions.under_way
         assert going is not None
-        if not fetched:
-            return
-        at = next((found for values in reversed(fetched) if (found := form.at(values)) is not None), None)
-        if at is None:
+        readable = [place for place in found.places if place is not None]
+        if not readable:
             raise ExchangeError("E_CONNECTOR", f"{self._what}: a page of rows whose cursor or key cannot be read")
-        going.at = at
-        reached = form.highest(fetched, observed.moment)
+        going.at = readable[-1]
+        reached = found.form.highest([place[0] for place in readable], observed.moment)
         if reached is not None:
             positions.reach(reached, observed.moment)
 
@@ -178,10 +187,10 @@ class SqlReader:
             return None
         with self._snapshots.session() as session:
             session.begin()
-            form = self._shape(session)
+            form = self._results.shape(session)
             # the snapshot is taken by now, so that whatever is open in it is observed
             first = session.observe()
-            highest = self._highest(session, form, first.moment)
+            highest = self._results.value(session, self._statements.highest(form.limits_until(first.moment)))
             until = Deadline.after(TOLD_LOOK_BACK)
             left = first.open
             while left and not until.passed:
@@ -189,31 +198,37 @@ class SqlReader:
                 left &= session.observe().open
         return replace(first, open=left, highest=highest)
 
-    def _highest(self, session: Session, form: RowForm, moment: int) -> Any:
-        with session.cursor() as cursor:
-            cursor.execute(*self._statements.highest(form.limits_until(moment)))
-            found, _ = fetch(cursor, self._dialect, None)
-            return found[0][0]
-
     def _stream(self, session: Session, before: Observation | None, limit: int) -> Iterator[Page]:
         session.begin()
-        self._shape(session)
+        self._results.shape(session)
         observed = session.observe()
         high: Any = None
         rows: Rows = []
         with session.stream() as cursor:
             cursor.execute(*self._statements.all())
-            form = self._form_of(cursor.description)
+            form = self._results.form_of(cursor.description)
             fetched, spoilt = fetch(cursor, self._dialect, limit)
             while fetched:
-                reached = form.highest(fetched, observed.moment)
-                if reached is not None and (high is None or reached > high):
-                    high = reached
-                rows = form.rows(fetched, spoilt, observed.moment)
+                high = _greater(high, form.highest(form.cursors(fetched), observed.moment))
+                rows = [form.row(values, spoilt, observed.moment) for values in fetched]
                 fetched, spoilt = fetch(cursor, self._dialect, limit)
                 if fetched:
                     yield Page(rows, {})
         yield Page(rows, self._after_whole(high, before, observed))
+
+    def _row_by_row(self, session: Session, before: Observation | None, limit: int) -> Iterator[Page]:
+        """The whole, where the database fails on a row of it."""
+        session.begin()
+        form = self._results.shape(session)
+        observed = session.observe()
+        high: Any = None
+        for found in self._results.all_by_key(session, limit):
+            read = [values for values in found.values if not isinstance(values, FaultyRow)]
+            high = _greater(high, form.highest(found.form.cursors(read), observed.moment))
+            rows = found.rows(observed.moment)
+            for at in range(0, len(rows), limit):
+                yield Page(rows[at : at + limit], {})
+        yield Page([], self._after_whole(high, before, observed))
 
     def _after_whole(self, high: Any, before: Observation | None, observed: Observation) -> Cursor:
         """Where to go on behind a whole reading: nothing of before counts, a cursor that was wrong is mended."""
@@ -247,26 +262,6 @@ class SqlReader:
 
     # the database
 
-    def _shape(self, session: Session) -> RowForm:
-        """The form of the rows: asked for once, and learnt from every result."""
-        if self._form is None:
-            form, _, _ = self._run(session, self._statements.shape())
-            return form
-        return self._form
-
-    def _form_of(self, description: Any) -> RowForm:
-        described = [(one[0], one[1]) for one in description]
-        if self._form is None or described != self._described:
-            self._form = RowForm(self._what, self._dialect, self._columns, description)
-            self._described = described
-        return self._form
-
-    def _run(self, session: Session, statement: Statement) -> tuple[RowForm, list[Values], bool]:
-        with session.cursor() as cursor:
-            cursor.execute(*statement)
-            form = self._form_of(cursor.description)
-            return form, *fetch(cursor, self._dialect, None)
-
     def _look_back(self, observed: Observation) -> int:
         """Microseconds."""
         usual = TOLD_LOOK_BACK if observed.told else UNTOLD_LOOK_BACK
@@ -276,22 +271,18 @@ class SqlReader:
     @contextmanager
     def _reached(self) -> Iterator[None]:
         """Errors of the database as what they mean."""
-        driver = self._engine.dialect.loaded_dbapi
         try:
             yield
-        except SQLAlchemyError as error:
-            raise self._sorted(error) from None
-        except driver.Error as error:
-            wrapped = DBAPIError.instance(None, None, error, driver.Error, dialect=self._engine.dialect)
-            assert isinstance(wrapped, SQLAlchemyError)
-            raise self._sorted(wrapped) from None
+        except self._results.errors as error:
+            fault = self._results.fault_of(error)
+            code = "E_SOURCE_UNREACHABLE" if fault.kind is Kind.AWAY else "E_CONNECTOR"
+            raise ExchangeError(code, f"{self._what}: {fault.detail}") from None
         except OSError as error:
             raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._what}: {type(error).__name__}") from None
 
-    def _sorted(self, error: SQLAlchemyError) -> ExchangeError:
-        fault = sort(error)
-        code = "E_SOURCE_UNREACHABLE" if fault.kind is Kind.AWAY else "E_CONNECTOR"
-        return ExchangeError(code, f"{self._what}: {fault.detail}")
+
+def _greater(one: Any, other: Any) -> Any:
+    return one if other is None or (one is not None and one >= other) else other
 
 
 def _earlier(value: Any, look_back: int) -> Any:

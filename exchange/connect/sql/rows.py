@@ -14,6 +14,7 @@ from exchange.errors import ExchangeError
 _MOST_AHEAD = timedelta(hours=14)
 """The zone that is furthest ahead of UTC: a time without zone that is later than this is in the future everywhere."""
 _EPOCH = datetime(1970, 1, 1)
+_UTC_EPOCH = _EPOCH.replace(tzinfo=UTC)
 _CURSORS = (int, str, datetime, Decimal)
 _NUMBERS = (ColumnType.INTEGER, ColumnType.DECIMAL)
 _MOMENTS = (ColumnType.TIME, ColumnType.ZONED)
@@ -30,8 +31,10 @@ class RowForm:
         types = [type_of(dialect, described[1]) for described in description]
         self._check_names(columns)
         self._key = [self._names.index(name) for name in columns.key]
-        self._padded = {at for at in self._key if types[at] is ColumnType.PADDED}
+        self._single = self._key[0] if len(self._key) == 1 else None
+        self._padded = [types[at] is ColumnType.PADDED for at in self._key]
         self._cursor = None if columns.cursor is None else self._names.index(columns.cursor)
+        self._place = self._key if self._cursor is None else [self._cursor, *self._key]
         self._version = self._cursor if columns.version is None else self._names.index(columns.version)
         self._withdrawn = None if columns.withdrawn is None else self._names.index(columns.withdrawn)
         self.cursor_type = ColumnType.OTHER if self._cursor is None else types[self._cursor]
@@ -40,15 +43,9 @@ class RowForm:
         self._is_withdrawn = _WITHDRAWN.get(withdrawn_type, _by_value)
         self.limits = cursor_limits(dialect, self.cursor_type) if self._cursor is not None else Limits()
 
-    def rows(self, fetched: Sequence[tuple[Any, ...]], spoilt: bool, moment: int) -> list[SourceRow | FaultyRow]:
-        """Rows as they came. moment: the sequence of rows that have none, in microseconds since 1970."""
-        return [self._row(values, spoilt, moment) for values in fetched]
-
-    def at(self, values: tuple[Any, ...]) -> list[Any] | None:
-        """Cursor and key of a row; None when one of them cannot be read."""
-        if self._cursor is None:
-            return None
-        found = [values[self._cursor], *(values[at] for at in self._key)]
+    def place_of(self, values: tuple[Any, ...]) -> list[Any] | None:
+        """Where a row stands: by cursor (when there is one) and key; None when one of them cannot be read."""
+        found = [values[at] for at in self._place]
         return None if any(one is None or one is UNREADABLE for one in found) else found
 
     def key_of(self, values: tuple[Any, ...]) -> list[Any] | None:
@@ -56,17 +53,19 @@ class RowForm:
         found = [values[at] for at in self._key]
         return None if any(one is None or one is UNREADABLE for one in found) else found
 
-    def identity(self, values: tuple[Any, ...]) -> Any:
-        """Tells two rows of neighbouring pages apart; only for the memory of the process."""
-        at = self.at(values)
-        return repr(values) if at is None else tuple(map(_hashable, at))
+    def cursors(self, fetched: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The cursor values of rows."""
+        at = self._cursor
+        return [] if at is None else [values[at] for values in fetched]
 
-    def highest(self, fetched: Sequence[tuple[Any, ...]], moment: int) -> Any:
-        """The greatest cursor of rows behind which others can be expected: one that is not ahead of the clock."""
-        if self._cursor is None:
-            return None
-        at, limits = self._cursor, self.limits_until(moment)
-        found = [value for values in fetched if (value := values[at]) is not None and value is not UNREADABLE]
+    def unread(self, key: Sequence[Any], why: str) -> FaultyRow:
+        """A row of this key that the database itself cannot give. why: names no value."""
+        return self._faulty({}, self._text_of_key(key), why)
+
+    def highest(self, cursors: Sequence[Any], moment: int) -> Any:
+        """The greatest of cursor values behind which others can be expected: one that is not ahead of the clock."""
+        limits = self.limits_until(moment)
+        found = [value for value in cursors if value is not None and value is not UNREADABLE]
         if self._bare or self.cursor_type is ColumnType.DECIMAL:
             found = [value for value in found if type(value) is not Decimal or value.is_finite()]
         if limits.greatest is not None:
@@ -85,7 +84,8 @@ class RowForm:
             return Limits(self.limits.least, now + _MOST_AHEAD)
         return self.limits
 
-    def _row(self, values: tuple[Any, ...], spoilt: bool, moment: int) -> SourceRow | FaultyRow:
+    def row(self, values: tuple[Any, ...], spoilt: bool, moment: int) -> SourceRow | FaultyRow:
+        """A row as it came. moment: its sequence when no column has one, in microseconds since 1970."""
         named = dict(zip(self._names, values, strict=True))
         if spoilt and any(value is UNREADABLE for value in values):
             return self._unreadable(values)
@@ -112,6 +112,9 @@ class RowForm:
 
     def _sequence(self, value: Any) -> int | None:
         """The sequence of one row; None sets this row aside later, where the others go on."""
+        if type(value) is datetime and value.tzinfo is UTC and value >= _UTC_EPOCH:
+            age = value - _UTC_EPOCH
+            return (age.days * 86_400 + age.seconds) * 1_000_000 + age.microseconds
         try:
             if self._bare and type(value) is str:
                 value = datetime.fromisoformat(value)
@@ -120,22 +123,23 @@ class RowForm:
             return None
 
     def _key_text(self, values: tuple[Any, ...]) -> str | None:
+        if self._single is not None and type(value := values[self._single]) is int:
+            return f'[["n","{value}"]]'
+        return self._text_of_key([values[at] for at in self._key])
+
+    def _text_of_key(self, key: Sequence[Any]) -> str | None:
         parts = []
-        for at in self._key:
-            value = values[at]
-            if value is None or (type(value) is Decimal and not value.is_finite()):
+        for value, padded in zip(key, self._padded, strict=True):
+            if value is None or value is UNREADABLE or (type(value) is Decimal and not value.is_finite()):
                 return None
-            if at in self._padded and type(value) is str:
-                value = value.rstrip(" ")
-            parts.append(identifying(value))
+            parts.append(identifying(value.rstrip(" ") if padded and type(value) is str else value))
         return f"[{','.join(parts)}]"
 
     def _unreadable(self, values: tuple[Any, ...]) -> FaultyRow:
         pairs = list(zip(self._names, values, strict=True))
         names = ", ".join(name for name, value in pairs if value is UNREADABLE)
         readable = {name: value for name, value in pairs if value is not UNREADABLE}
-        key = None if any(values[at] is UNREADABLE for at in self._key) else self._key_text(values)
-        return self._faulty(readable, key, f"no value of Python's for the column {names}")
+        return self._faulty(readable, self._key_text(values), f"no value of Python's for the column {names}")
 
     def _faulty(self, values: Mapping[str, Any], key: str | None, why: str) -> FaultyRow:
         return FaultyRow(ExchangeError("E_ROW_UNREADABLE", f"{self._what}: {why}"), key, None, values)
@@ -159,10 +163,6 @@ class RowForm:
 
     def _refused(self, at: int, what: str, wanted: str) -> ExchangeError:
         return ExchangeError("E_CONNECTOR", f"{self._what}: the {what} column {self._names[at]} is not {wanted}")
-
-
-def _hashable(value: Any) -> Any:
-    return bytes(value) if isinstance(value, bytearray | memoryview) else value
 
 
 def _by_value(value: Any) -> bool | None:

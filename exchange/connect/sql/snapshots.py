@@ -2,6 +2,7 @@
 
 PostgreSQL: every transaction holds a lock on its own virtual id (or, when prepared, on its id), which `pg_locks` shows
 to every role; it lets go of it after its rows can be seen. On a standby only the ids of writing transactions are known.
+Sessions that bear the name of this one, which read only, and those of the server itself (without a user) are left out.
 MySQL and MariaDB: `information_schema.innodb_trx` says when the oldest transaction began, to whoever may see processes.
 SQLite has one writer at a time.
 """
@@ -30,6 +31,8 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, ARRAY(
         ON held.pid IS NULL AND prepared.transaction = held.transactionid
     WHERE held.locktype IN ('virtualxid', 'transactionid') AND held.mode = 'ExclusiveLock' AND held.granted
         AND held.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+        AND session.application_name IS DISTINCT FROM current_setting('application_name')
+        AND (held.pid IS NULL OR session.pid IS NULL OR session.usesysid IS NOT NULL)
         AND coalesce(session.datname, prepared.database, current_database()) = current_database()
     UNION ALL
     SELECT 'x' || id FROM pg_catalog.txid_snapshot_xip(pg_catalog.txid_current_snapshot()) id
@@ -38,7 +41,7 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, ARRAY(
 """
 _MYSQL_OLDEST = (
     "SELECT UTC_TIMESTAMP(6), CONVERT_TZ(MIN(trx_started), 'SYSTEM', '+00:00') FROM information_schema.innodb_trx"
-    " WHERE trx_mysql_thread_id <> CONNECTION_ID()"
+    " WHERE trx_mysql_thread_id <> CONNECTION_ID() AND trx_is_read_only = 0"
 )
 _CLOCK = {
     "mysql": "SELECT UTC_TIMESTAMP(6)",
@@ -105,6 +108,17 @@ class Session:
             if seen is not None:
                 return seen
         return Observation(_micros(self._one(_CLOCK[self._dialect])[0]))
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction that may fail without ending it."""
+        self._run("SAVEPOINT attempt")
+        try:
+            yield
+        except Exception:
+            self._run("ROLLBACK TO SAVEPOINT attempt")
+            raise
+        self._run("RELEASE SAVEPOINT attempt")
 
     def begin(self) -> None:
         """Begin a transaction that sees one moment; what was observed before is over."""

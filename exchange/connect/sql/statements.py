@@ -6,7 +6,7 @@ exchange's own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Dialect
 
@@ -23,6 +23,22 @@ class Limits:
 
     least: Any = None
     greatest: Any = None
+
+
+class Span(Protocol):
+    """Where a page begins."""
+
+    @property
+    def start(self) -> Any:
+        """A cursor value; None: at the beginning."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether rows of that value are left out."""
+
+    @property
+    def at(self) -> Sequence[Any] | None:
+        """A row, by cursor and key, from which to read in place of `start`, inclusive."""
 
 
 class Statements:
@@ -44,17 +60,36 @@ class Statements:
         """No row, for the names and types of the columns."""
         return self._select("*", ["1 = 0"]), self._parameters([])
 
-    def page(self, start: Any, strict: bool, at: Sequence[Any] | None, limits: Limits, limit: int) -> Statement:
-        """Rows from the cursor value `start`, or from the row `at` (cursor, then key), in that order, inclusive."""
+    def page(self, span: Span, limits: Limits, limit: int, places: bool = False) -> Statement:
+        """Rows of a span along cursor and key. places: no more than these columns of them."""
         values: list[Any] = []
         conditions = self._readable(limits, values)
-        if at is not None:
-            conditions.append(self._from(at, values))
-        elif start is not None:
-            conditions.append(f"{self._cursor} {'>' if strict else '>='} {self._bound(start, values)}")
+        if span.at is not None:
+            conditions.append(self._from(span.at, values))
+        elif span.start is not None:
+            conditions.append(f"{self._cursor} {'>' if span.strict else '>='} {self._bound(span.start, values)}")
         conditions += [f"{name} IS NOT NULL" for name in self._key]
         order = ", ".join([str(self._cursor), *self._key])
-        return self._selected("*", conditions, order, values, limit)
+        return self._selected(order if places else "*", conditions, order, values, limit)
+
+    def by_key(self, at: Sequence[Any] | None, limit: int, places: bool = False) -> Statement:
+        """Rows from the key `at`, inclusive, along the key. places: no more than the key of them."""
+        values: list[Any] = []
+        conditions = [f"{name} IS NOT NULL" for name in self._key]
+        if at is not None:
+            conditions.append(self._from(at, values, self._key))
+        order = ", ".join(self._key)
+        return self._selected(order if places else "*", conditions, order, values, limit)
+
+    def one(self, key: Sequence[Any]) -> Statement:
+        """The row of a key."""
+        values: list[Any] = []
+        conditions = [f"{name} = {self._bound(value, values)}" for name, value in zip(self._key, key, strict=True)]
+        return self._select("*", conditions), self._parameters(values)
+
+    def keyless(self) -> Statement:
+        """Every row that has a null in its key."""
+        return self._select("*", [f"({' OR '.join(f'{name} IS NULL' for name in self._key)})"]), self._parameters([])
 
     def unplaced(self, limits: Limits, after: Sequence[Any] | None, limit: int) -> Statement:
         """Rows whose cursor is null or beyond `limits`, in the order of their keys, behind the key `after`."""

@@ -151,6 +151,13 @@ def test_a_database_that_was_not_tried_is_refused(address: str) -> None:
     assert "secret-word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_look_back_that_is_none_is_refused(address: str, start: Start, seconds: float) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        start(table("t", key="id", cursor="u", look_back_seconds=seconds), address)
+    assert caught.value.code == "E_CONNECTOR"
+
+
 @pytest.mark.parametrize("address", ["", "nonsense", "postgresql://host:port/x"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ExchangeError) as caught:
@@ -181,3 +188,56 @@ def test_a_server_that_only_speaks_like_postgresql_is_refused_with_a_sentence(
     assert caught.value.code == "E_CONNECTOR"
     assert "to try another" in caught.value.detail
     engine.dispose()
+
+
+FAILING = "SELECT id, u, name::int AS number FROM t"
+
+
+@pytest.fixture
+def nine_of_ten(address: str) -> str:
+    """Ten rows, of which the fifth cannot be cast as the query wants it."""
+    execute(address, "DELETE FROM t")
+    execute(
+        address,
+        "INSERT INTO t SELECT g, NULL, CASE g WHEN 5 THEN 'secret' ELSE g::text END, now()"
+        " FROM generate_series(1, 10) g",
+    )
+    return address
+
+
+@pytest.mark.parametrize("cursor", ["u", None])
+def test_a_row_on_which_the_database_fails_costs_itself_in_the_whole(
+    nine_of_ten: str, start: Start, cursor: str | None
+) -> None:
+    reading = start(query(FAILING, key="id", cursor=cursor), nine_of_ten, limit=3)
+    reading.whole()
+    assert reading.values("id") == {1, 2, 3, 4, 6, 7, 8, 9, 10}
+    assert {fault.key for fault in reading.faults} == {'[["n","5"]]'}
+    assert "22P02" in reading.faults[0].error.detail
+    assert "secret" not in reading.faults[0].error.detail
+    execute(nine_of_ten, "INSERT INTO t (id, name) VALUES (11, '11')")
+    reading.new()
+    assert (11 in reading.values("id")) == (cursor is not None)
+
+
+def test_a_row_on_which_the_database_fails_costs_itself_in_a_page(address: str, start: Start) -> None:
+    execute(address, "UPDATE t SET name = '1'")
+    reading = start(query(FAILING, key="id", cursor="u"), address, limit=3)
+    reading.whole()
+    execute(
+        address,
+        "INSERT INTO t SELECT g, NULL, CASE g WHEN 5 THEN 'secret' ELSE g::text END, now()"
+        " FROM generate_series(2, 9) g",
+    )
+    reading.new()
+    assert reading.values("id") == {1, 2, 3, 4, 6, 7, 8, 9}
+    assert {fault.key for fault in reading.faults} == {'[["n","5"]]'}
+    execute(address, "UPDATE t SET name = '5', u = now() WHERE id = 5")
+    reading.new()
+    assert 5 in reading.values("id")
+
+
+def test_a_key_on_which_the_database_fails_is_the_fault_of_the_declaration(nine_of_ten: str, start: Start) -> None:
+    with pytest.raises(ExchangeError, match="22P02") as caught:
+        start(query("SELECT name::int AS id, u FROM t", key="id", cursor="u"), nine_of_ten).whole()
+    assert caught.value.code == "E_CONNECTOR"

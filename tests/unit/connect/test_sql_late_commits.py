@@ -134,6 +134,38 @@ def test_what_a_prepared_transaction_wrote_is_read(postgres: EmbeddedPostgres, a
     assert "slow" in column(reading.new(), "v")
 
 
+def test_a_row_of_another_role_that_commits_late_is_read(
+    postgres: EmbeddedPostgres, address: str, start: Start, unique: str
+) -> None:
+    reading = start(NUMBERS, address)
+    reading.whole()
+    with postgres._session() as superuser:
+        info = superuser.info
+        slow = psycopg.connect(host=info.host, port=info.port, user=info.user, password=info.password, dbname=unique)
+    with slow:
+        slow.execute("SELECT now()")
+        slow.execute("INSERT INTO t (v) VALUES ('slow')")
+        for number in range(3):
+            insert(address, f"fast {number}")
+            reading.new()
+        assert "slow" not in reading.values("v")
+        slow.commit()
+        assert "slow" in column(reading.new(), "v")
+
+
+def test_readers_do_not_wait_for_each_other(address: str, start: Start) -> None:
+    for number in range(6):
+        insert(address, f"first {number}")
+    other = start(NUMBERS, address)
+    pages = other.reader.whole(2)
+    next(pages)  # its snapshot stays open
+    reading = start(NUMBERS, address)
+    reading.whole()
+    assert reading.cursor is not None
+    assert reading.cursor["pending"] == []
+    pages.close()  # type: ignore[attr-defined]
+
+
 def test_several_transactions_that_end_in_any_order_are_all_read(address: str, start: Start) -> None:
     reading = start(NUMBERS, address)
     reading.whole()
@@ -199,12 +231,16 @@ def test_rows_of_one_bulk_load_are_not_read_again_for_ever(address: str, start: 
     reading.until(lambda: reading.new() == [])
 
 
-def test_a_change_within_the_same_second_is_read(address: str, start: Start) -> None:
+def test_a_change_within_the_same_second_is_read(address: str, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exchange.connect.sql.positions._COARSEST", 10**12)  # however slow the machine is
     execute(address, "CREATE TABLE s (id int PRIMARY KEY, at timestamp(0), v text)")
-    declared = table("s", key="id", cursor="at")
+    declared = table("s", key="id", cursor="at", look_back_seconds=0)
     reading = start(declared, address)
     reading.whole()
     execute(address, "INSERT INTO s VALUES (1, now(), 'one')")
-    reading.new()
+    for _ in range(4):
+        reading.new()
+    assert reading.cursor is not None
+    assert reading.cursor["base"] is not None
     execute(address, "UPDATE s SET v = 'two'")  # the clock column has the same second
     assert column(reading.new(), "v") == ["two"]

@@ -97,9 +97,9 @@ def test_a_withdrawn_value_of_another_type_is_refused(address: str, run: Run, st
 def test_a_cursor_that_is_neither_number_nor_time_is_refused(
     address: str, run: Run, start: Start, cursor: object
 ) -> None:
-    run(("INSERT INTO t (v, u) VALUES ('a', ?)", (cursor,)))
-    with pytest.raises(ExchangeError, match="column u") as caught:
-        start(table("t", key="id", cursor="u"), address).whole()
+    run(("INSERT INTO t (v) VALUES (?)", (cursor,)))
+    with pytest.raises(ExchangeError, match="column v") as caught:
+        start(table("t", key="id", cursor="v"), address).whole()
     assert caught.value.code == "E_CONNECTOR"
 
 

@@ -142,6 +142,7 @@ _LOGICAL: dict[str, TypeEngine[Any]] = {
     "uuid": Uuid(),
 }
 _LOGICAL_OF_MYSQL: dict[str, TypeEngine[Any]] = {
+    "uuid": mysql.CHAR(36, charset="ascii", collation="ascii_bin"),  # MariaDB's own type refuses unusual versions
     "time-millis": mysql.TIME(fsp=_FRACTION),
     "time-micros": mysql.TIME(fsp=_FRACTION),
     "timestamp-millis": mysql.DATETIME(fsp=_FRACTION),

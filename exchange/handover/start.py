@@ -18,7 +18,7 @@ from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
 from exchange.handover.line import HandoverLine, Steps
 from exchange.handover.receive import judge
 from exchange.handover.report import Reporter
-from exchange.handover.table.target import SqlTarget
+from exchange.handover.table.target import Shape, SqlTarget
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
 from exchange.kafka.client.share_reader import is_refusal
@@ -76,7 +76,9 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
     connection = Connection.of(granted.settings.kafka)
     with ExitStack() as stack:
         layout = granted.layout()
-        target = stack.enter_context(closing(SqlTarget(into.name, database(granted.settings.connector), layout)))
+        shape = Shape(granted.sink.columns, granted.sink.map)
+        address = database(granted.settings.connector)
+        target = stack.enter_context(closing(SqlTarget(into.name, address, layout, shape=shape)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
         _prepare(target, granted.grant, run.stop)
         steps = Steps(

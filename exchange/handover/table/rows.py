@@ -1,11 +1,11 @@
 """A change of the share as a row of the department's table: names, key, and values that fit their columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from exchange.connect.declare import Record, Unmapped
+from exchange.connect.declare import Record, RowMapper, Unmapped
 from exchange.errors import ExchangeError
 from exchange.handover.layout import Change, Layout
 from exchange.handover.table.batch import Made, Refused
@@ -13,8 +13,6 @@ from exchange.handover.table.definition import FoundColumn
 from exchange.handover.table.exact.convert import converter
 from exchange.handover.table.exact.kinds import Kind, kind_of, kind_of_value, scale_of
 from exchange.handover.table.exact.losses import Convert
-
-RowMapper = Callable[[Record], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

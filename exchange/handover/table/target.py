@@ -41,7 +41,10 @@ _INSPECT_EVERY = timedelta(minutes=1)
 
 
 def columns_of(layout: Layout, dialect: Dialect, shape: Shape | None = None) -> list[Column[Any]]:
-    """The columns of the table for a layout; of one with a mapping function the key alone."""
+    """The columns of the table for a layout; of one with a mapping function the key alone.
+
+    Raises ExchangeError(E_CONNECTOR) when two fields would have one column.
+    """
     shape = shape or Shape()
     made: list[Column[Any]] = []
     if layout.key == (RECORD_KEY,):
@@ -56,6 +59,8 @@ def columns_of(layout: Layout, dialect: Dialect, shape: Shape | None = None) -> 
             type_ = KeyText(len(layout.key))
         nullable = not in_key and (_nullable(avro) or dialect.name == "sqlite")  # where it cannot be changed later
         made.append(Column(shape.column(name), type_, primary_key=in_key, nullable=nullable))
+    if len({column.name for column in made}) < len(made):
+        raise ExchangeError("E_CONNECTOR", "two fields of the share would have one column")
     return made
 
 
@@ -80,7 +85,7 @@ class SqlTarget:
         metadata = MetaData(schema=schema or None)
         self._table = SqlTable(table, metadata, *columns_of(layout, dialect, self._shape), **TABLE_OPTIONS)
         self._key = [self._shape.column(part) for part in layout.key]
-        self._followed = FollowedTable(self._engine, self._table, self._key)
+        self._followed = FollowedTable(self._engine, self._table, self._key, whole=self._shape.map is None)
         self._emptied: tuple[str, ...] = ()
         """Columns that the grant filled before it was amended."""
         self._progress = ProgressTable(metadata)

@@ -53,6 +53,10 @@ WRONG = {
         "exchange.handover.apply",
     ),
     "Handover into a table": ("exchange/handover/table/upsert.py", "exchange.handover.table.target"),
+    "Handover into a table: what a value may lose": (
+        "exchange/handover/table/exact/kinds.py",
+        "exchange.handover.table.exact.convert",
+    ),
     "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),
     "Line: it turns slots, a slot holds a unit that has fenced its predecessors": (
         "exchange/kafka/line/membership.py",

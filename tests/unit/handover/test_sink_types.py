@@ -10,8 +10,7 @@ from sqlalchemy.schema import CreateTable
 
 from exchange.connect import folder, sink, table
 from exchange.errors import ExchangeError
-from exchange.handover.table.rows import Shape
-from exchange.handover.table.target import columns_of
+from exchange.handover.table.rows import Shape, columns_of
 from tests.harness.sink_databases import layout
 from tests.unit.handover.test_sink_exactness import FIELDS
 

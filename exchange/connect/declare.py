@@ -1,7 +1,7 @@
 """Declarations of sources and sinks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from exchange import names
@@ -16,6 +16,8 @@ Row = Mapping[str, Any]
 Record = dict[str, Any]
 """A record as the schema wants it: field name to value (str, int, bool, float, Decimal, date, datetime, None)."""
 Mapper = Callable[[Row], Record]
+RowMapper = Callable[[Record], Mapping[str, Any]]
+"""A function of a sink: a record as a row of the department's table, column to value, without the key's columns."""
 
 
 class Unmapped(Exception):  # noqa: N818 - said by a mapping function about a row, not an error of the exchange
@@ -53,6 +55,10 @@ class Sink:
     record_type: RecordType
     into: Table | Folder
     provider: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The column of a field that is not called like it."""
+    map: RowMapper | None = None
+    """Column to value, for each record; None where a field is a column."""
 
 
 def source(record_type: str, reads: Readable) -> Callable[[Mapper], Source]:
@@ -64,12 +70,29 @@ def source(record_type: str, reads: Readable) -> Callable[[Mapper], Source]:
     return lambda mapper: Source(name, reads, mapper)
 
 
-def sink(record_type: str, into: Table | Query | Folder, provider: str | None = None) -> Sink:
+def sink(
+    record_type: str,
+    into: Table | Query | Folder,
+    provider: str | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    map: RowMapper | None = None,
+) -> Sink:
     """A table that holds what the department's grant of `record_type` delivers, or a folder for it as signed files.
 
-    The table is made when it is missing: a column for each granted field, the natural key as primary key. Raises
-    ExchangeError(E_NAME_INVALID) for a wrong record type, E_CONNECTOR for a query in place of a table.
+    The table is made when it is missing: a column for each granted field, the natural key as primary key. `columns`
+    names the column of each field that is not called like it, and of `record_key` where the share's key is a pseudonym.
+    With `map` the table is the department's own and must be there: the function gives the row of each record, without
+    the columns of the primary key, which hold the natural key. A record for which it raises is set aside.
+
+    Raises ExchangeError(E_NAME_INVALID) for a wrong record type, E_CONNECTOR for a query in place of a table, two
+    fields in one column, or columns and functions for a folder.
     """
     if isinstance(into, Query):
         raise ExchangeError("E_CONNECTOR", "a sink writes into a table, not into a query")
-    return Sink(names.record_type(record_type), into, provider)
+    renamed = dict(columns or {})
+    if isinstance(into, Folder) and (renamed or map is not None):
+        raise ExchangeError("E_CONNECTOR", "files hold the share as it is: columns and a function are for tables")
+    if len(set(renamed.values())) < len(renamed):
+        raise ExchangeError("E_CONNECTOR", "each field has a column of its own")
+    return Sink(names.record_type(record_type), into, provider, renamed, map)

@@ -21,7 +21,7 @@ from exchange.handover.patience import Patience
 from exchange.handover.receive import judge
 from exchange.handover.report import Receipts, Reporter
 from exchange.handover.table.set_aside import SetAsideRecord, SetAsideView
-from exchange.handover.table.target import SqlTarget
+from exchange.handover.table.target import Shape, SqlTarget
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
 from exchange.kafka.client.share_reader import is_refusal
@@ -84,7 +84,8 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
         if layout is None:
             return False
         read_address = partial(database, granted.settings.connector)
-        target = stack.enter_context(closing(SqlTarget(into.name, read_address, layout)))
+        shape = Shape(granted.sink.columns, granted.sink.map)
+        target = stack.enter_context(closing(SqlTarget(into.name, read_address, layout, shape=shape)))
         producer = stack.enter_context(closing(IdempotentProducer(connection)))
         patience.until(lambda: _prepare(target, granted.grant))
         steps = Steps(

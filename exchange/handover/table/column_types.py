@@ -109,6 +109,8 @@ def column_type(avro: Any, dialect: Dialect) -> TypeEngine[Any]:
     if logical == "decimal":
         return _decimal(kind["precision"], kind.get("scale", 0), dialect)
     name = kind if isinstance(kind, str) else kind["type"]
+    if logical in ("time-millis", "time-micros") and dialect.name == "oracle":  # which has no time of day
+        return String(len("00:00:00.000000"))
     if logical in _LOGICAL:
         of_mysql = _LOGICAL_OF_MYSQL.get(logical)
         return of_mysql if of_mysql is not None and dialect.name in _MYSQL else _LOGICAL[logical]
@@ -142,6 +144,7 @@ _LOGICAL: dict[str, TypeEngine[Any]] = {
     "uuid": Uuid(),
 }
 _LOGICAL_OF_MYSQL: dict[str, TypeEngine[Any]] = {
+    "uuid": mysql.CHAR(36, charset="ascii", collation="ascii_bin"),  # MariaDB's own type refuses unusual versions
     "time-millis": mysql.TIME(fsp=_FRACTION),
     "time-micros": mysql.TIME(fsp=_FRACTION),
     "timestamp-millis": mysql.DATETIME(fsp=_FRACTION),

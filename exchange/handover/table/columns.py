@@ -51,7 +51,9 @@ class ColumnsGone(Exception):  # noqa: N818 - becomes an error of the exchange w
 class FollowedTable:
     """The table of one sink, as the database has it and as the grant wants it."""
 
-    def __init__(self, engine: Engine, table: Table, key: Sequence[str]) -> None:
+    def __init__(self, engine: Engine, table: Table, key: Sequence[str], whole: bool = True) -> None:
+        """whole: the table's columns are all that the sink fills, and it makes the table itself."""
+        self._whole = whole
         self._engine = engine
         self._table = table
         self._key = tuple(key)
@@ -68,6 +70,9 @@ class FollowedTable:
             if table is not self._table:
                 self._create(table)
         if not self._has(self._table):
+            if not self._whole:
+                name = self._table.fullname
+                raise ExchangeError("E_CONNECTOR", f"the table {name} is not there: with a mapping it is yours to make")
             with self._engine.begin() as connection:
                 filled = self._filled.c.table_name == self._table.fullname
                 connection.execute(delete(self._filled).where(filled))
@@ -87,7 +92,7 @@ class FollowedTable:
         for column in missing:
             self._add(column)
         former = [name for name in there if name in filled and name not in wanted]
-        for name in there.keys() - set(wanted):
+        for name in there.keys() - set(wanted) if self._whole else ():
             if there[name].must_say_something:
                 self._let_be_null(there[name], former=name in former)
         return Fitted(tuple(former), tuple(name for name in wanted if name not in filled or name in gone))
@@ -173,7 +178,7 @@ class FollowedTable:
         return ExchangeError(
             "E_CONNECTOR",
             f"the column {name}, which the grant fills, is gone from {self._table.fullname}. If it was renamed, name it"
-            f" back or declare table(…, columns={{field: column}}); if it is wanted anew, run:"
+            f" back or declare sink(…, columns={{field: column}}); if it is wanted anew, run:"
             f" {self._alter} ADD COLUMN {self._definition(columns[0])}",
         )
 

@@ -1,20 +1,22 @@
 """A change of the share as a row of the department's table: names, key, and values that fit their columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from exchange.connect.declare import Record, Unmapped
+from sqlalchemy import Column
+from sqlalchemy.engine import Dialect
+
+from exchange.connect.declare import Record, RowMapper, Unmapped
 from exchange.errors import ExchangeError
-from exchange.handover.layout import Change, Layout
+from exchange.handover.layout import RECORD_KEY, Change, Layout
 from exchange.handover.table.batch import Made, Refused
+from exchange.handover.table.column_types import KeyText, column_type
 from exchange.handover.table.definition import FoundColumn
 from exchange.handover.table.exact.convert import converter
 from exchange.handover.table.exact.kinds import Kind, kind_of, kind_of_value, scale_of
 from exchange.handover.table.exact.losses import Convert
-
-RowMapper = Callable[[Record], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,30 @@ class Shape:
     def column(self, name: str) -> str:
         """The column of a field, or of the share's key."""
         return self.columns.get(name, name)
+
+
+def columns_of(layout: Layout, dialect: Dialect, shape: Shape | None = None) -> list[Column[Any]]:
+    """The columns of the table for a layout; of one with a mapping function the key alone.
+
+    Raises ExchangeError(E_CONNECTOR) when two fields would have one column.
+    """
+    shape = shape or Shape()
+    made: list[Column[Any]] = []
+    if layout.key == (RECORD_KEY,):
+        made.append(Column(shape.column(RECORD_KEY), KeyText(), primary_key=True))
+    for one in layout.schema["fields"]:
+        name, avro = one["name"], one["type"]
+        in_key = name in layout.key
+        if shape.map is not None and not in_key:
+            continue
+        type_ = column_type(avro, dialect)
+        if in_key and kind_of(avro) is Kind.TEXT:
+            type_ = KeyText(len(layout.key))
+        nullable = not in_key and (_nullable(avro) or dialect.name == "sqlite")  # where it cannot be changed later
+        made.append(Column(shape.column(name), type_, primary_key=in_key, nullable=nullable))
+    if len({column.name for column in made}) < len(made):
+        raise ExchangeError("E_CONNECTOR", "two fields of the share would have one column")
+    return made
 
 
 class RowMaker:
@@ -136,3 +162,7 @@ def _uuid(column: str, text: str) -> UUID:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _nullable(avro: Any) -> bool:
+    return isinstance(avro, list) and "null" in avro

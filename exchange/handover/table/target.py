@@ -3,17 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Column, MetaData
+from sqlalchemy import MetaData
 from sqlalchemy import Table as SqlTable
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection
 
 from exchange.connect.engine import Address, open_engine
 from exchange.errors import ExchangeError
-from exchange.handover.layout import RECORD_KEY, Change, Layout
+from exchange.handover.layout import Change, Layout
 from exchange.handover.table.batch import AppliedAgain, Batch, Mark, Refusal, Report
-from exchange.handover.table.column_types import TABLE_OPTIONS, KeyText, column_type
+from exchange.handover.table.column_types import TABLE_OPTIONS
 from exchange.handover.table.columns import ColumnsGone, FollowedTable
 from exchange.handover.table.definition import FoundColumn, constraints, describe, hold
 from exchange.handover.table.exact.convert import converter
@@ -21,7 +20,7 @@ from exchange.handover.table.exact.kinds import Kind, kind_of
 from exchange.handover.table.marks import RowMarks
 from exchange.handover.table.progress import Progress, ProgressTable
 from exchange.handover.table.reach import reached
-from exchange.handover.table.rows import RowMaker, Shape
+from exchange.handover.table.rows import RowMaker, Shape, columns_of
 from exchange.handover.table.session import keep_exact
 from exchange.handover.table.set_aside import SetAside, Waiting
 from exchange.handover.table.upsert import keyed_table
@@ -29,34 +28,16 @@ from exchange.handover.table.writing import Writer
 from exchange.kafka.admin.topics import TOMBSTONES_KEPT
 from exchange.names import GrantId
 
-__all__ = ["AppliedAgain", "Batch", "Refusal", "Report", "Shape", "SqlTarget", "columns_of"]
+__all__ = ["AppliedAgain", "Batch", "Refusal", "Report", "Shape", "SqlTarget"]
 
 _CLOCKS_DIFFER = timedelta(days=1)
 """A sink reads its share again a little early: its clock and those of the brokers may differ."""
 _SWEPT_AT_ONCE = 10_000
 _TRIED_AT_ONCE = 500
+_PORTIONS_AT_ONCE = 10
 _LOOK_EVERY = timedelta(seconds=5)
 """How often it is looked whether something that was set aside is to be tried."""
 _INSPECT_EVERY = timedelta(minutes=1)
-
-
-def columns_of(layout: Layout, dialect: Dialect, shape: Shape | None = None) -> list[Column[Any]]:
-    """The columns of the table for a layout; of one with a mapping function the key alone."""
-    shape = shape or Shape()
-    made: list[Column[Any]] = []
-    if layout.key == (RECORD_KEY,):
-        made.append(Column(shape.column(RECORD_KEY), KeyText(), primary_key=True))
-    for one in layout.schema["fields"]:
-        name, avro = one["name"], one["type"]
-        in_key = name in layout.key
-        if shape.map is not None and not in_key:
-            continue
-        type_ = column_type(avro, dialect)
-        if in_key and kind_of(avro) is Kind.TEXT:
-            type_ = KeyText(len(layout.key))
-        nullable = not in_key and (_nullable(avro) or dialect.name == "sqlite")  # where it cannot be changed later
-        made.append(Column(shape.column(name), type_, primary_key=in_key, nullable=nullable))
-    return made
 
 
 class SqlTarget:
@@ -80,7 +61,7 @@ class SqlTarget:
         metadata = MetaData(schema=schema or None)
         self._table = SqlTable(table, metadata, *columns_of(layout, dialect, self._shape), **TABLE_OPTIONS)
         self._key = [self._shape.column(part) for part in layout.key]
-        self._followed = FollowedTable(self._engine, self._table, self._key)
+        self._followed = FollowedTable(self._engine, self._table, self._key, whole=self._shape.map is None)
         self._emptied: tuple[str, ...] = ()
         """Columns that the grant filled before it was amended."""
         self._progress = ProgressTable(metadata)
@@ -94,6 +75,9 @@ class SqlTarget:
         self._look_at: datetime | None = None
         self._inspect_at: datetime | None = None
         self._definition: object = None
+        self._round: dict[int, int] = {}
+        """Of a round through all that waits: partitions that are left, and the offset that was tried last in each."""
+        self._taken_in_round = False
 
     def prepare(self, grant: GrantId) -> None:
         """Make the tables that are missing, and the sink's own fit for what the grant gives now.
@@ -110,6 +94,7 @@ class SqlTarget:
                 for partition in self._progress.read_again(connection, grant) if fitted.new else ():
                     self._aside.forget(connection, (grant, partition))
         self._look_at = self._inspect_at = None
+        self._round.clear()
 
     def stored(self, grant: GrantId) -> dict[int, Progress]:
         """What was done so far, by partition."""
@@ -169,9 +154,9 @@ class SqlTarget:
         applied: list[bytes] = []
         if all or self._look_at is None or now >= self._look_at:
             everything = all or self._look_at is None
-            self._look_at = now + _LOOK_EVERY
             with self._reached(grant):
-                applied = self._apply_due(grant, now, everything)
+                applied = self._apply_due(grant, now, everything, at_once=all)
+            self._look_at = now if self._round else now + _LOOK_EVERY
         replaced, self._replaced = tuple(self._replaced), []
         return AppliedAgain(tuple(applied), sum(self.set_aside(grant).values()), replaced)
 
@@ -256,36 +241,54 @@ class SqlTarget:
         self._aside.keep(connection, place, refused, now, since)
         progress.deleted += len(keys) - len(refused)
 
-    def _apply_due(self, grant: GrantId, now: datetime, everything: bool) -> list[bytes]:
+    def _apply_due(self, grant: GrantId, now: datetime, everything: bool, at_once: bool) -> list[bytes]:
+        """Some portions of what is to be tried; of a round through all that waits, what is left at the next call."""
         if not self.set_aside(grant):
+            self._round.clear()
             return []
-        everything = self._changed(now) or everything
+        if self._changed(now) or everything:
+            self._round = dict.fromkeys(sorted(self._partitions), -1)
+            self._taken_in_round = False
         applied: list[bytes] = []
-        again = True
-        while again:  # what was applied may be what others wait for
-            again = False
+        portions = 0
+        while self._round and (at_once or portions < _PORTIONS_AT_ONCE):
+            portions += 1
+            partition, behind = next(iter(self._round.items()))
+            taken, last = self._try((grant, partition), now, behind)
+            applied += taken
+            self._taken_in_round = self._taken_in_round or bool(taken)
+            self._go_on(partition, last)
+        if not self._round:
             for partition in sorted(self._partitions):
-                taken = self._try(grant, partition, now, everything)
-                applied += taken
-                again = again or bool(taken)
+                applied += self._try((grant, partition), now, None)[0]
         return applied
 
-    def _try(self, grant: GrantId, partition: int, now: datetime, everything: bool) -> list[bytes]:
-        """Try what waits of a partition once, in portions. Each is a transaction."""
-        taken: list[bytes] = []
-        behind = -1
-        while True:
-            with self._engine.connect() as connection:
-                writer = self._writer(connection)
-                with connection.begin():
-                    progress = self._progress.locked(connection, grant, partition)
-                    writer = self._held(connection) or writer
-                    place = (grant, partition)
-                    due = self._aside.due(connection, place, None if everything else now, (behind, _TRIED_AT_ONCE))
-                    if progress is None or not due:
-                        return taken
-                    taken += self._try_these(connection, writer, place, (due, progress, now))
-            behind = due[-1].change.offset
+    def _go_on(self, partition: int, last: int | None) -> None:
+        """The next portion of a round; another round when this has applied what others may wait for."""
+        if last is not None:
+            self._round[partition] = last
+            return
+        del self._round[partition]
+        if not self._round and self._taken_in_round:
+            self._round = dict.fromkeys(sorted(self._partitions), -1)
+            self._taken_in_round = False
+
+    def _try(self, place: tuple[GrantId, int], now: datetime, behind: int | None) -> tuple[list[bytes], int | None]:
+        """Try a portion of what waits: everything behind an offset, or without one what has waited long enough.
+
+        Gives the keys of what was applied, and the last offset that was tried, or None.
+        """
+        with self._engine.connect() as connection:
+            writer = self._writer(connection)
+            with connection.begin():
+                progress = self._progress.locked(connection, *place)
+                writer = self._held(connection) or writer
+                until, start = (now, -1) if behind is None else (None, behind)
+                due = self._aside.due(connection, place, until, (start, _TRIED_AT_ONCE))
+                if progress is None or not due:
+                    return [], None
+                taken = self._try_these(connection, writer, place, (due, progress, now))
+        return taken, due[-1].change.offset
 
     def _try_these(
         self,
@@ -379,7 +382,3 @@ def _count(progress: Progress, batch: Batch, fresh: Sequence[Change], refused: C
             progress.upserted += change.record is not None
             progress.deleted += change.record is None
     progress.faulty += sum(offset >= known for offset in (*refused, *batch.faulty))
-
-
-def _nullable(avro: Any) -> bool:
-    return isinstance(avro, list) and "null" in avro

@@ -55,6 +55,8 @@ class Writer:
 
     def keep(self, connection: Connection, mark: Mark, keys: Sequence[bytes]) -> None:
         """The share has not given these rows up, although the table is not as it says: no sweep takes them."""
+        if not keys:
+            return
         try:
             with connection.begin_nested():
                 self._marks.seen(connection, mark, dict.fromkeys(keys))
@@ -63,7 +65,7 @@ class Writer:
 
     def _tried(self, connection: Connection, mark: Mark, made: Sequence[Made], whole: bool) -> list[Refused]:
         refused = self._halved(connection, mark, made, whole)
-        if len(refused) == len(made) >= _NOT_BY_CHANCE and all(one.declared for one in refused):
+        if whole and len(refused) == len(made) >= _NOT_BY_CHANCE and all(one.declared for one in refused):
             raise ExchangeError("E_CONNECTOR", f"the table takes no record: {refused[0].detail}")
         return refused
 

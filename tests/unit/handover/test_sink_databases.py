@@ -1,15 +1,19 @@
 """What a sink promises on every database that it is tried on: PostgreSQL, MariaDB and SQLite."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from exchange.errors import ExchangeError
+from exchange.handover.layout import Change
 from exchange.handover.table.rows import Shape
 from exchange.handover.table.set_aside import SetAsideView
+from exchange.handover.table.target import Batch
 from tests.harness.sink_databases import GRANT, NOW, SinkAtWork, SinkDatabase
 
 SinkOf = Callable[..., SinkAtWork]
@@ -290,3 +294,49 @@ def test_codes_and_names_of_the_departments_own(sink_of: SinkOf, database: SinkD
         "2026-01-02",
     ]
     assert [why for _, why in sink.refused] == ["the mapping raised KeyError"]
+
+
+def _patiently(act: Callable[[], object]) -> None:
+    """As the line does: a database that is busy is asked again."""
+    for _ in range(50):
+        try:
+            act()
+            return
+        except ExchangeError as error:
+            assert error.code == "E_SINK_UNREACHABLE"
+    raise AssertionError("the database was busy at every try")
+
+
+def test_two_processes_of_one_sink_apply_every_record_once(sink_of: SinkOf, database: SinkDatabase) -> None:
+    database.run("CREATE TABLE cut (code varchar(100) PRIMARY KEY, name varchar(100) CHECK (name <> 'bad'))")
+    first, second = sink_of({"code": TEXT, "name": TEXT}), sink_of({"code": TEXT, "name": TEXT})
+    changes = [Change(n, f"r{n}".encode(), row(f"r{n}", "bad" if n % 50 == 7 else "n")) for n in range(400)]
+    batches = [Batch(GRANT, 0, changes[n : n + 40], n + 40, NOW) for n in range(0, 400, 40)]
+
+    def work(sink: SinkAtWork) -> None:
+        for batch in batches:
+            _patiently(partial(sink.target.apply, batch, lambda _: None))
+
+    assert [one.target for one in (first, second)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, (first, second)))
+    progress = first.target.stored(GRANT)[0]
+    assert (progress.upserted, progress.faulty, progress.next_offset) == (392, 8, 400)
+    assert (database.run("SELECT count(*) FROM cut"), first.waiting()) == ([(392,)], 8)
+
+
+def test_several_grants_fill_one_table_at_the_same_time(sink_of: SinkOf, database: SinkDatabase) -> None:
+    sinks = [sink_of({"code": TEXT, "name": TEXT}, grant=f"grant-{n}") for n in range(3)]
+    assert [sink.target for sink in sinks]
+
+    def work(n: int) -> None:
+        grant = sinks[n].grant
+        for start in range(0, 200, 20):
+            keys = [f"r{(offset * 37) % 200}-{n}" for offset in range(start, start + 20)]
+            changes = [Change(start + m, key.encode(), row(key)) for m, key in enumerate(keys)]
+            _patiently(partial(sinks[n].target.apply, Batch(grant, 0, changes, start + 20, NOW), lambda _: None))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert database.run("SELECT count(*) FROM cut") == [(600,)]
+    assert [sink.waiting() for sink in sinks] == [0, 0, 0]

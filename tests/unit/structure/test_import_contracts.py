@@ -57,6 +57,10 @@ WRONG = {
         "exchange.handover.patience",
     ),
     "Handover into a table": ("exchange/handover/table/upsert.py", "exchange.handover.table.target"),
+    "Handover into a table: what a value may lose": (
+        "exchange/handover/table/exact/kinds.py",
+        "exchange.handover.table.exact.convert",
+    ),
     "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),
     "Reconcile: the halves over both sides over what is equal": (
         "exchange/reconcile/canonical.py",

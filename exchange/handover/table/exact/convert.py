@@ -32,7 +32,9 @@ def converter(column: FoundColumn, kind: Kind, dialect: str, scale: int | None =
     scale: at most so many decimals have the values, where that is known.
     Raises ExchangeError(E_CONNECTOR) when the column is of a type that cannot hold them.
     """
-    if kind is Kind.DECIMAL and column.form is Form.NUMERIC and scale is not None and scale <= (column.scale or 0):
+    if (kind, column.form, dialect) == (Kind.DECIMAL, Form.NUMERIC, "postgresql") and (scale or 0) <= (
+        column.scale or 0
+    ):
         return None
     make = _MAKERS.get((kind, column.form))
     if make is None and column.form is Form.CHAR:

@@ -16,7 +16,9 @@ _DOUBLE_DIGITS, _REAL_DIGITS = 15, 6
 _DOUBLE_WHOLE, _REAL_WHOLE = 2**53, 2**24
 
 
-def _decimal(column: FoundColumn, _: str) -> Convert | None:
+def _decimal(column: FoundColumn, dialect: str) -> Convert | None:
+    if dialect in ("mysql", "mariadb"):  # to which an exponent means a binary fraction
+        return lambda value: format(_scaled(column, column.scale or 0, value), "f")
     return None if column.scale is None else partial(_scaled, column, column.scale)
 
 
@@ -41,7 +43,7 @@ def _decimal_as_binary(digits: int) -> Callable[[FoundColumn, str], Convert]:
             significant = len(value.normalize().as_tuple().digits)
             if significant > digits:
                 raise lost(column, f"{significant} digits, the column keeps {digits}")
-            return format(value, "f") if dialect == "sqlite" else value
+            return value if dialect == "postgresql" else format(value, "f")
 
         return convert
 

@@ -53,7 +53,7 @@ class ShareReader:
                 partition_assignment_strategy="range",
                 session_timeout_ms=6000,
                 heartbeat_interval_ms=1500,
-                max_poll_interval_ms=60000,
+                max_poll_interval_ms=300_000,  # a slow database may take long for a batch
                 isolation_level="read_committed",
                 auto_offset_reset="error",
                 enable_auto_commit=False,

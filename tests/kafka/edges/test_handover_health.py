@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.handover import set_aside
 from exchange.handover.table import target
 from exchange.handover.table.batch import AppliedAgain
 from exchange.kafka.admin.admin import Acl, Admin
+from exchange.kafka.client.connection import Connection
 from exchange.names import GrantId, ShareName, grant_group, share_topic
-from exchange.settings import ConnectorSettings
-from tests.harness.kafka.sink import Desk, Running
+from exchange.settings import ConnectorSettings, KafkaSettings
+from tests.harness.kafka.sink import BrokerService, Desk, Running
 
 pytestmark = pytest.mark.kafka
 
@@ -102,6 +105,56 @@ def renewed(address: str, password: str) -> str:
             (role,),
         )
     return address.replace(f":{old}@", f":{password}@")
+
+
+def test_a_sink_is_not_ready_while_kafka_is_away_and_reads_on_when_it_is_back(
+    postgres: EmbeddedPostgres, unique: str, tmp_path: Path
+) -> None:
+    with EmbeddedKafka(tmp_path / "kafka").start() as kafka, closing(BrokerService()) as service:
+        super_user = Connection.of(kafka.admin_settings())
+        admin, secret = Admin(super_user), tmp_path / "secret"
+        secret.write_text("a-secret-of-this-test", encoding="utf-8")
+        admin.set_secret(unique, "a-secret-of-this-test")
+        desk = Desk(unique, kafka.settings(unique, secret), postgres.database(unique), service, super_user)
+        desk.open(admin)
+        desk.send(desk.company("A", "one"))
+        with Running(desk) as running:
+            running.until(has(desk, ("A", "one")))
+            running.until(lambda: running.condition.ready)
+            kafka.kill()
+            running.until(lambda: "E_KAFKA_UNREACHABLE" in running.condition.reason)
+            assert not running.condition.ready
+            kafka.stop()
+            kafka.start()
+            running.until(lambda: running.condition.ready)  # although nothing new has come
+            desk.send(desk.company("A", "two"))
+            running.until(has(desk, ("A", "two")))
+        assert running.ended is None
+        assert desk.handed_over().upserted == 2
+
+
+def test_two_sinks_fill_one_table_and_neither_loses_a_record(
+    desk: Desk,
+    admin: Admin,
+    admin_connection: Connection,
+    kafka_settings_for: Callable[[str], KafkaSettings],
+    unique: str,
+) -> None:
+    with closing(BrokerService()) as service:
+        name = f"{unique}-b"
+        address = desk.settings.connector.database.get_secret_value()
+        other = Desk(name, kafka_settings_for(name), address, service, admin_connection)
+        other.open(admin)
+        for round_ in range(5):
+            desk.send(*(desk.company(f"A{number:03}", f"version {round_}") for number in range(100)))
+            other.send(*(other.company(f"B{number:03}", f"version {round_}") for number in range(100)))
+            if round_ == 0:
+                continue
+            with Running(desk) as one, Running(other) as two:
+                wanted = [(f"{who}{number:03}", f"version {round_}") for who in "AB" for number in range(100)]
+                one.until(has(desk, *wanted))
+            assert (one.ended, two.ended) == (None, None)
+        assert desk.handed_over().upserted == other.handed_over().upserted == 500
 
 
 def test_what_a_crash_left_untold_is_told_at_the_next_start_though_nothing_new_has_come(

@@ -30,7 +30,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def counted(places: Places, *accounts: dict[str, Any]) -> Counts:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"items": accounts}))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"items": accounts, "next": None}))
     with ApiClient(ApiSettings(token=SecretStr("t")), transport) as operator:
         return look(operator, places, SOURCES)
 

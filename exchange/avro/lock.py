@@ -13,6 +13,7 @@ from typing import Any
 
 import rfc8785
 
+from exchange.avro.attributes import unknown_attributes
 from exchange.avro.compatibility import appended
 from exchange.avro.record_schema import RecordSchema, record_schema
 from exchange.avro.schema import load, parse
@@ -90,6 +91,16 @@ class SchemaRepository:
         return [RecordType(subject) for subject in self.subjects() if subject != LEDGER_SUBJECT]
 
 
+def strays(folder: Path) -> list[str]:
+    """Schemas in `folder` that belong to no registry, a sentence each: nothing would ever read them."""
+    places = {folder / registry for registry in (*REGISTRIES, "ledger")}
+    return [
+        f"{path.relative_to(folder)}: it lies in the folder of no registry; known are {', '.join(REGISTRIES)}"
+        for path in sorted(folder.rglob("*.avsc"))
+        if path.parent not in places
+    ]
+
+
 def read_files(folder: Path) -> dict[str, dict[str, Any]]:
     """The schemas that stand in `folder` now, by subject. Raises ExchangeError(E_SCHEMA) for a file that is no JSON."""
     found: dict[str, dict[str, Any]] = {}
@@ -137,7 +148,7 @@ def _rules(subject: str, schema: dict[str, Any]) -> RecordSchema | None:
 
 
 def check(folder: Path) -> list[str]:
-    """What is wrong with the schemas of `folder`, a sentence each: lint, append-only rule, missing locks.
+    """What is wrong with the schemas of `folder`, a sentence each: lint, strays, append-only rule, missing locks.
 
     Raises ExchangeError(E_SCHEMA) when the lock itself is damaged.
     """
@@ -147,7 +158,7 @@ def check(folder: Path) -> list[str]:
 
 def _compare(folder: Path, locked: SchemaRepository) -> tuple[list[str], list[str], dict[str, dict[str, Any]]]:
     """(what is invalid, what breaks the append-only rule, schemas that need a new id)."""
-    found: list[str] = []
+    found = strays(folder)
     changed: list[str] = []
     fresh: dict[str, dict[str, Any]] = {}
     files = read_files(folder)
@@ -157,6 +168,8 @@ def _compare(folder: Path, locked: SchemaRepository) -> tuple[list[str], list[st
         except ExchangeError as error:
             found.append(f"{subject}: {error.detail}")
             continue
+        if subject != LEDGER_SUBJECT:
+            found += [f"{subject}: {fault}" for fault in unknown_attributes(schema)]
         versions = locked.versions(subject)
         if versions and versions[-1].schema == schema:
             continue

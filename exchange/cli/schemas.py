@@ -1,5 +1,6 @@
 """`exchange schemas`: lint the Avro schemas, check every change against the locked versions, give new ones an id."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,9 @@ import typer
 
 from exchange.avro import lock as locking
 from exchange.avro.lock import LockedSchema, SchemaRepository
+from exchange.avro.record_schema import record_schema
+from exchange.catalogue.check import check_code_sets
+from exchange.catalogue.code_sets import FOLDER, load_code_sets
 from exchange.cli.output import DOES_NOT_HOLD, entry, say, show_json, table
 from exchange.errors import ExchangeError
 from exchange.settings import load
@@ -22,6 +26,15 @@ def _folder(folder: Path | None) -> Path:
     return load().schemas if folder is None else folder
 
 
+def _unknown_code_sets(folder: Path) -> list[str]:
+    """Fields whose code set is not in the folder; a schema that is not valid has other faults first."""
+    valid = {}
+    for subject, schema in locking.read_files(folder).items():
+        with suppress(ExchangeError):
+            valid[subject] = record_schema(schema)
+    return check_code_sets(valid, load_code_sets(folder / FOLDER))
+
+
 @app.command()
 def check(folder: Folder = None, as_json: AsJson = False) -> None:
     """Lint all schemas and compare them with their locked versions: registries only append nullable fields.
@@ -29,7 +42,7 @@ def check(folder: Folder = None, as_json: AsJson = False) -> None:
     Exit status 1 when something is wrong or not locked yet. Example: `exchange schemas check`
     """
     place = _folder(folder)
-    found = locking.check(place)
+    found = [*locking.check(place), *_unknown_code_sets(place)]
     if as_json:
         show_json({"findings": found})
     else:
@@ -47,7 +60,10 @@ def lock(folder: Folder = None, as_json: AsJson = False) -> None:
 
     Example: `exchange schemas lock`
     """
-    added = locking.lock(_folder(folder))
+    place = _folder(folder)
+    if unknown := _unknown_code_sets(place):
+        raise ExchangeError("E_SCHEMA", "; ".join(unknown))  # a locked schema stays for ever
+    added = locking.lock(place)
     if as_json:
         show_json([_row(one) for one in added])
     else:

@@ -12,6 +12,7 @@ from exchange.web.access import Gate
 from exchange.web.console.app import install as install_console
 from exchange.web.forwarding import Forwarding, SeqMark
 from exchange.web.limits import BodyLimit
+from exchange.web.methods import HeadAsGet
 from exchange.web.openapi import describe
 from exchange.web.paths import (
     catalogue,
@@ -53,6 +54,7 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     app.state.gate = Gate(service, settings)
     app.add_middleware(SeqMark, service=service)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadAsGet)
     problems.install(app)
     forwarding.install(app)
     routers = [

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from exchange.broker.demands.clocks import LONGEST_EXTENSION_DAYS
 from exchange.broker.departments.tokens import MOST_TOKEN_DAYS
 from exchange.broker.grants.amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from exchange.ledger.state.ledger_state import Condition
+from exchange.web.moments import Moment
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 _Text = Annotated[str, Field(max_length=2000)]
@@ -41,8 +42,8 @@ class DemandBody(Body):
     scenario: _Text = ""
     use_scope: _Text = ""
     mode: _Text = ""
-    use_from: AwareDatetime | None = None
-    use_until: AwareDatetime | None = None
+    use_from: Moment | None = None
+    use_until: Moment | None = None
     freshness_seconds: _Seconds | None = None
     request: _Name | None = None
     replaces: _Name | None = None
@@ -56,7 +57,7 @@ class ConsentBody(Body):
     scope: Annotated[list[ConditionBody], Field(max_length=20)] = []
     freshness_seconds: _Seconds | None = None
     conditions: _Text = ""
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 class AmendmentBody(Body):
@@ -107,7 +108,7 @@ class ExtensionBody(Body):
 class RenewalBody(Body):
     """Until when the demand goes on after its use period; open when left out."""
 
-    use_until: AwareDatetime | None = None
+    use_until: Moment | None = None
     legal_basis: _Text = ""
 
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from exchange.errors import Action, ExchangeError
 from exchange.names import mask_name
 from exchange.observe.logs import get_logger
+from exchange.web.methods import allowed
 
 PROBLEM = "application/problem+json"
 REGISTRY = "application/vnd.schemaregistry.v1+json"
@@ -48,7 +49,8 @@ _UNAVAILABLE = 503
 _FAULT = 500
 _RETRY_SECONDS = "2"
 _REGISTRY_CODES = {401: 40101, 403: 40301, 404: 404, 405: 405, 413: 413, 422: 42201, 429: 42901, 503: 50301}
-_FRAMEWORK = {404: "E_NOT_FOUND", 405: "E_METHOD"}
+_NO_METHOD = 405
+_FRAMEWORK = {404: "E_NOT_FOUND", _NO_METHOD: "E_METHOD"}
 _OUR_NAMES = re.compile(r"[a-z_]{1,32}")
 _log = get_logger("exchange.web")
 
@@ -123,6 +125,8 @@ def install(app: FastAPI) -> None:
     async def _missing(request: Request, error: HTTPException) -> JSONResponse:
         answer = problem(request, ExchangeError(_FRAMEWORK.get(error.status_code, "E_REQUEST")))
         answer.headers.update(error.headers or {})
+        if error.status_code == _NO_METHOD:
+            answer.headers["Allow"] = allowed(request)
         return answer
 
     @app.exception_handler(Exception)

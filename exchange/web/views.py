@@ -10,6 +10,7 @@ from exchange.broker.demands.automatic import end_of
 from exchange.broker.demands.clocks import StatutoryClock, clocks
 from exchange.broker.demands.state import demand_state, grant_state
 from exchange.broker.evidence.books import Account, Backfill
+from exchange.broker.evidence.said import Said, Source
 from exchange.broker.grants.use import must_dispose
 from exchange.clock import format_time
 from exchange.ledger.fold.grants import agreement_of
@@ -25,6 +26,7 @@ from exchange.ledger.state.ledger_state import (
     ResourceEntry,
     UseRecord,
 )
+from exchange.ledger.state.ownership import heirs
 from exchange.ledger.state.share_terms import scope_to_json
 from exchange.ledger.state.token import TokenEntry
 from exchange.names import ShareName
@@ -205,6 +207,34 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
         "ended": _time(entry.ended),
         "end_reason": entry.end_reason,
         "use_until": _time(asked.use_until),
+    }
+
+
+def connectors(said: Said, state: LedgerState, entry: GrantEntry) -> Json:
+    """The sources that a grant is served from, and its sink; null while the sink has said nothing."""
+    providers = (entry.terms.provider, *heirs(entry.terms.provider, state))
+    sink = said.sinks.get(entry.grant)
+    return {
+        "sources": [_source(one) for one in said.of(entry.terms.record_type, providers)],
+        "sink": None
+        if sink is None
+        else {"taken": sink.taken, "set_aside": sink.set_aside, "too_many_since": _time(sink.too_many_since)},
+    }
+
+
+def _source(one: Source) -> Json:
+    report = one.report
+    return {
+        "department": one.department,
+        "connector": report.connector,
+        "state": report.state.value,
+        "code": report.code,
+        "since": format_time(report.since),
+        "rows": report.rows,
+        "set_aside": report.set_aside,
+        "set_aside_since": _time(report.set_aside_since),
+        "too_many_since": _time(one.too_many_since),
+        "reported": format_time(report.at),
     }
 
 

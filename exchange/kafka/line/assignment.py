@@ -38,8 +38,8 @@ class Assignment:
 
     @property
     def ready(self) -> bool:
-        """Whether the group has settled and every slot is at work. In any thread."""
-        settled = self._members.assigned is not None and self.current
+        """Whether the group has settled, on all that was asked for, and every slot is at work. In any thread."""
+        settled = self._members.assigned is not None and self.current and self._subscription.agreed
         return settled and all(slot.state is SlotState.READY for slot in list(self._slots.values()))
 
     @property

@@ -98,6 +98,7 @@ class Line:
         self.turned = time.monotonic()
         if self._subscription.due and not self._slots.open:
             self._subscription.renew()
+            self._subscription.compare()
         if self._slots.advance() and self.ready:
             self._garbage.freeze()
         self._lag.measure(self._slots)

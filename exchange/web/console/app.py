@@ -18,9 +18,11 @@ from exchange.web.console.headers import Guarded
 from exchange.web.console.rendering import NO_NAMES, STYLE, Failure, Look, Names, language_of, show
 from exchange.web.console.session import PATH
 from exchange.web.console.sign_in import AwayError, signed
+from exchange.web.methods import allowed
 from exchange.web.service import Service
 
-_FRAMEWORK: Final = {404: "E_NOT_FOUND", 405: "E_METHOD"}
+_NO_METHOD: Final = 405
+_FRAMEWORK: Final = {404: "E_NOT_FOUND", _NO_METHOD: "E_METHOD"}
 _log = get_logger("exchange.web.console")
 
 
@@ -74,7 +76,10 @@ def _tell_errors(app: FastAPI) -> None:
             signed(request)
         except AwayError as nobody:
             return sign_in.away(request, nobody)
-        return _message(request, Problem.of(ExchangeError(_FRAMEWORK.get(error.status_code, "E_REQUEST"))))
+        page = _message(request, Problem.of(ExchangeError(_FRAMEWORK.get(error.status_code, "E_REQUEST"))))
+        if error.status_code == _NO_METHOD:
+            page.headers["Allow"] = allowed(request)
+        return page
 
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.ledger.store.command import Command
-from exchange.web import connectors, views
+from exchange.web import views
 from exchange.web.access import Anyone, Caller, Granter, Key, Operator
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
 from exchange.web.paging import PageOf, answer
@@ -138,7 +138,7 @@ def _looked_at(service: Service, state: LedgerState, entry: GrantEntry) -> dict[
     return {
         "resync_needed": service.resync_needed(entry.grant),
         "reconciled": service.reconciled(entry.grant),
-        "connectors": None if said is None else connectors.of_grant(said, state, entry),
+        "connectors": None if said is None else views.connectors(said, state, entry),
     }
 
 

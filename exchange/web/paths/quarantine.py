@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from exchange.broker.departments.tokens import DEPARTMENT_ROLE
 from exchange.broker.quarantine.commands import Asked, owner_of
@@ -19,6 +19,7 @@ from exchange.quarantine.look import Filter
 from exchange.quarantine.quarantine_id import QuarantineId
 from exchange.web.access import OPERATOR, Caller, Key, allow
 from exchange.web.bodies import Body, ReasonBody
+from exchange.web.moments import Moment
 from exchange.web.paging import PageOf, answer, cursor_of
 from exchange.web.service import Service
 
@@ -37,7 +38,7 @@ class Wanted(BaseModel):
     code: _Word | None = None
     stage: _Word | None = None
     record_type: _Word | None = None
-    since: Annotated[AwareDatetime | None, Query(description="put aside at this moment or later")] = None
+    since: Annotated[Moment | None, Query(description="put aside at this moment or later")] = None
     status: Literal["waiting", "redriven", "discarded", "any"] = "waiting"
 
 
@@ -49,7 +50,7 @@ class SettleBody(Body):
     code: _Word | None = None
     stage: _Word | None = None
     record_type: _Word | None = None
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_SETTLED)] = MOST_SETTLED
     after: _Word | None = None
     """`next` of the answer before."""

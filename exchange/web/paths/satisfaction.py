@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from exchange.broker.rate import satisfaction
 from exchange.broker.rate.figures import read_figures
@@ -13,6 +13,7 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web.access import Anyone
+from exchange.web.moments import Moment
 from exchange.web.past import Replays
 from exchange.web.service import Service
 
@@ -24,12 +25,12 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
     at: Annotated[
-        AwareDatetime | None, Query(description="RFC 3339; the present when left out; of a period: as known then")
+        Moment | None, Query(description="RFC 3339; the present when left out; of a period: as known then")
     ] = None
     by: Annotated[Group | None, Query(description="also the rate of each registry, demander or provider")] = None
     year: Annotated[int | None, Query(description="a year of Asia/Shanghai: time-weighted rate and companions")] = None
-    from_: Annotated[AwareDatetime | None, Query(alias="from", description="RFC 3339: begin of a period")] = None
-    until: Annotated[AwareDatetime | None, Query(description="RFC 3339: its end, not part of it")] = None
+    from_: Annotated[Moment | None, Query(alias="from", description="RFC 3339: begin of a period")] = None
+    until: Annotated[Moment | None, Query(description="RFC 3339: its end, not part of it")] = None
 
     def period(self) -> Period | None:
         """The period that is asked for; None when a moment is. Raises ExchangeError(E_REQUEST) for half of one."""

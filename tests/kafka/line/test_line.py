@@ -67,6 +67,34 @@ def test_a_new_inbox_is_read_without_rebuilding_the_units(bus: Bus) -> None:
     assert bus.counted() == 3
 
 
+def test_an_inbox_that_came_while_a_worker_was_away_for_a_moment_is_read(bus: Bus) -> None:
+    """Kafka gives a static member that comes back its old partitions, whatever it asks for now."""
+    bus.send([b"a"])
+    with running(bus.line()):
+        until(lambda: bus.keys() == [b"a"])
+    bus.departments.append("second")
+    bus.make(bus.inbox("second"))
+    bus.send([b"b"], "second")
+    line = bus.line()
+    with running(line):
+        until(lambda: bus.keys() == [b"a", b"b"])
+        until(lambda: line.ready)
+    assert bus.counted() == 2
+
+
+def test_an_inbox_that_came_while_all_workers_were_away_for_a_moment_is_read(bus: Bus) -> None:
+    with running(bus.line("one")), running(bus.line("two")):
+        bus.send([b"a"])
+        until(lambda: bus.keys() == [b"a"])
+    bus.departments.append("second")
+    bus.make(bus.inbox("second"))
+    keys = [b"%d" % number for number in range(20)]
+    bus.send(keys, "second")
+    with running(bus.line("one")), running(bus.line("two")):
+        until(lambda: bus.keys() == sorted([b"a", *keys]))
+    assert bus.counted() == 21
+
+
 def test_a_unit_that_fails_is_rebuilt_and_nothing_is_lost_or_doubled(bus: Bus) -> None:
     bus.poison.set()
     bus.send([b"a", b"poison", b"b"])

@@ -164,3 +164,69 @@ def test_key_parts_are_percent_encoded_and_joined() -> None:
     )
     assert record.key_of(["11340000MB1990000X", "皖 1/2%"]) == b"11340000MB1990000X/%E7%9A%96%201%2F2%25"
     assert locking.record_schema(registration()).key_of(["11340000MB1990000X"]) == b"11340000MB1990000X"
+
+
+def _run(folder: Path, command: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [command, "--folder", str(folder)])
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+@pytest.mark.parametrize("name", ["food/catering", "legal-entity/old/registration", "catering", "Credit/permit"])
+def test_a_schema_in_the_folder_of_no_registry_is_named_with_the_registries_there_are(folder: Path, name: str) -> None:
+    locking.lock(folder)
+    write(folder, name, registration())
+    status, said = _run(folder, "check")
+    assert status == 1
+    assert f"{name}.avsc" in said.replace("\n", "")
+    assert "macro-economy" in said
+    with pytest.raises(ExchangeError, match="folder of no registry"):
+        locking.lock(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "place", "meant"),
+    [
+        ({"futur": True}, "field day has an unknown attribute futur", "future"),
+        ({"sharring": "unconditional"}, "field day has an unknown attribute sharring", "sharing"),
+        ({"codeset": "x"}, "field day has an unknown attribute codeset", "codeSet"),
+        ({"type": {**DATE, "logicaltype": "date"}}, "the type of field day has an unknown attribute", "logicalType"),
+        ({"x": 1}, "field day has an unknown attribute x", ""),
+    ],
+)
+def test_a_misspelt_attribute_is_an_error_with_its_place(
+    folder: Path, field: dict[str, Any], place: str, meant: str
+) -> None:
+    locking.lock(folder)
+    schema = registration({"name": "day", "type": DATE, "doc": "day", "meaningZh": "日", **field})
+    write(folder, "legal-entity/registration", schema)
+    (finding, *_more) = locking.check(folder)
+    assert place in finding
+    assert (f"is {meant} meant?" in finding) is bool(meant)
+    with pytest.raises(ExchangeError, match="unknown attribute"):
+        locking.lock(folder)
+
+
+def test_misspelt_attributes_of_the_record_and_of_a_record_within_it_are_errors_too(folder: Path) -> None:
+    part = {"type": "record", "name": "Part", "fields": [{"name": "said", "type": "string", "docs": "said"}]}
+    schema = registration({"name": "part", "type": ["null", part], "default": None, "doc": "part", "meaningZh": "部"})
+    write(folder, "legal-entity/registration", {**schema, "personel": False, "provider": {"rule": "sole", "fild": "x"}})
+    found = "; ".join(locking.check(folder))
+    for place in ("the record has", "provider has", "field part.said has"):
+        assert f"{place} an unknown attribute" in found
+
+
+def test_an_unknown_code_set_is_found_by_check_and_never_locked(folder: Path) -> None:
+    locking.lock(folder)
+    coded = {"name": "kind", "type": ["null", "string"], "default": None, "doc": "kind", "meaningZh": "类别"}
+    write(folder, "legal-entity/registration", registration({**coded, "codeSet": "no-such"}))
+    status, said = _run(folder, "check")
+    assert status == 1
+    assert "legal-entity.registration.kind: there is no code set no-such" in said.replace("\n", " ")
+    status, said = _run(folder, "lock")
+    assert status != 0
+    assert "there is no code set no-such" in said
+    assert [one["version"] for one in json.loads((folder / "ids.lock").read_text())["schemas"]] == [1, 1]
+
+
+def test_the_shipped_schemas_have_no_attribute_that_means_nothing() -> None:
+    assert locking.check(load().schemas) == []

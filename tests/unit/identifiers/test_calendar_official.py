@@ -16,7 +16,7 @@ import pytest
 
 from exchange.broker.demands.clocks import clocks
 from exchange.broker.rate.report import report
-from exchange.calendar import Deadline, add_working_days, day
+from exchange.calendar import Deadline, _is_fixed, add_working_days, day
 from exchange.ledger.fold.apply import fold
 from tests.harness.memory.ledger import chain
 
@@ -93,9 +93,11 @@ def test_every_deadline_of_1_to_30_working_days_is_that_of_the_official_calendar
     assert compared > (9_000 if year < 2026 else 8_000)
 
 
-def test_deadlines_in_a_year_not_announced_count_weekends_only_and_say_so() -> None:
+def test_deadlines_in_a_year_not_announced_count_weekends_and_holidays_of_the_law_and_say_so() -> None:
     end, begin = date(NEXT - 1, 12, 31), date(NEXT, 1, 1)
-    weekdays = [one for number in range(60) if (one := begin + timedelta(days=number)).weekday() < 5]
+    days_of_year = (begin + timedelta(days=number) for number in range(60))
+    weekdays = [one for one in days_of_year if one.weekday() < 5 and not _is_fixed(one)]
+    assert begin not in weekdays
     for days in range(1, 31):
         assert add_working_days(end, days) == Deadline(weekdays[days - 1], provisional=True)
     assert not add_working_days(end - timedelta(days=10), 1).provisional
@@ -152,5 +154,5 @@ def test_an_announcement_makes_deadlines_final_and_moves_them(
     after, told = reply_and_report()
     assert not after.provisional
     assert told == []
-    off = sum(date(NEXT, 1, number).weekday() < 5 for number in range(1, 8))
+    off = sum(date(NEXT, 1, number).weekday() < 5 for number in range(2, 8))  # the first is off by law
     assert after == add_working_days(before.date, off), "as many working days later as the first week lost"

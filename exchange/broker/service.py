@@ -42,6 +42,7 @@ from exchange.errors import ExchangeError
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.admin.quotas import Quota, set_quotas
 from exchange.kafka.admin.topic_settings import set_topic_settings
+from exchange.kafka.admin.topics import partitions_of
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.peek import Peeker
 from exchange.kafka.client.reader import PartitionTail
@@ -193,13 +194,13 @@ class BrokerService:
     def digests(self, share: ShareName, prefix: bytes, version: int | None) -> dict[str, Any] | None:
         """The digests of a share, as `ShareDigests.ask` gives them.
 
-        Raises ExchangeError: E_UNKNOWN_SHARE for one without a topic, E_DIGESTS, E_KAFKA_*.
+        Raises ExchangeError: E_UNKNOWN_SHARE for one that is deleted, E_DIGESTS, E_KAFKA_*.
         """
         entry = self._store.read(lambda state: state.shares.get(share))
-        topic = names.share_topic(share)
-        count = Admin(self._connection).topics().get(topic)
-        if entry is None or count is None:
+        if entry is None or entry.deleted:
             raise ExchangeError("E_UNKNOWN_SHARE")
+        topic = names.share_topic(share)
+        count = partitions_of(entry.terms.record_type, self._settings.kafka.partitions)
         hidden = frozenset(name for name, mask in entry.terms.masks if mask == PSEUDONYM)
         form = ShareForm(topic, count, entry.schema_id, entry.schema, hidden, entry.terms.pseudonymous)
         return self._digests.ask(form, prefix, version)

@@ -37,6 +37,8 @@ class _Kept:
     """Names the last reading that has ended, also where another instance of the service is asked. 0: none has."""
     reading: Future[None] | None = None
     share: ShareFold | None = None
+    root: dict[str, Any] = field(default_factory=dict)
+    """What stands under the empty prefix: of a large share it takes longer than a request should."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever uses the fold."""
 
@@ -74,7 +76,8 @@ class ShareDigests:
             if kept.share is None or (version is not None and version != kept.version):
                 raise ExchangeError("E_DIGESTS", "this version is not kept any more: ask for the root again")
             kept.used = self._clock()
-            return {"version": kept.version, **answer(kept.share.fold, prefix, form.pseudonymous)}
+            found = answer(kept.share.fold, prefix, form.pseudonymous) if prefix else kept.root
+            return {"version": kept.version, **found}
 
     def close(self) -> None:
         """Let go of every share."""
@@ -124,6 +127,7 @@ class ShareDigests:
                 kept.share = ShareFold(self._connection, kept.form, self._stop)
             if kept.version == 0 or not kept.share.ended():
                 kept.share.advance()
+                kept.root = answer(kept.share.fold, b"", kept.form.pseudonymous)
                 kept.version = secrets.randbits(_VERSION_BITS) | 1
 
 

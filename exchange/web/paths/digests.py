@@ -2,16 +2,22 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from exchange.broker.demands.state import grant_of
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import ShareName
 from exchange.web.access import AtLeader, Caller, DepartmentOnly
+from exchange.web.problems import PROBLEM
 from exchange.web.service import Service
 
-_READING = 202
+_GONE: dict[int | str, dict[str, Any]] = {
+    409: {
+        "description": "The grant is not active; the version is not kept any more",
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 _Prefix = Annotated[
     str, Query(max_length=64, pattern="^([0-9a-f]{2})*$", description="whole bytes of a key's SHA-256, hexadecimal")
 ]
@@ -22,24 +28,22 @@ def router(service: Service) -> APIRouter:
     """The path of the digests."""
     api = APIRouter(prefix="/v1/grants", tags=["grants"])
 
-    @api.get("/{grant}/digests")
+    @api.get("/{grant}/digests", responses=_GONE)
     def digests(
         grant: str,
         caller: DepartmentOnly,
         _leading: AtLeader,
-        response: Response,
         prefix: _Prefix = "",
         version: _Version = None,
     ) -> dict[str, Any]:
         """Digests of the share over buckets of keys; below them, the hashes of few keys and of their contents.
 
         For the two parties of the grant only: a hash of what has few possible values is as good as the value. While
-        the share is being read the state is `reading` (202): ask again.
+        the share is being read the state is `reading`: ask again.
         """
         share = service.ledger.read(lambda state: _share(state, grant, caller))
         found = service.digests(share, bytes.fromhex(prefix), version)
         if found is None:
-            response.status_code = _READING
             return {"state": "reading"}
         return {"state": "ready", **found}
 

@@ -81,7 +81,7 @@ def test_nobody_else_gets_them(harness: WebHarness, grant: str, fold: Fold) -> N
 
 def test_while_the_share_is_read_the_answer_says_so(harness: WebHarness, grant: str, share: ShareName) -> None:
     answer = harness.get(MARKET, f"/v1/grants/{grant}/digests")
-    assert (answer.status_code, answer.json()) == (202, {"state": "reading"})
+    assert (answer.status_code, answer.json()) == (200, {"state": "reading"})
 
 
 def test_a_grant_that_is_not_active_has_no_digests(harness: WebHarness, grant: str) -> None:

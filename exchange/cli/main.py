@@ -92,7 +92,12 @@ def _of_typer(error: Exception) -> bool:
 
 
 def _bug(error: Exception) -> ExchangeError:
-    """A fault of the exchange, by its kind and place: its text could quote what it worked on."""
+    """A fault of the exchange, by its kind and place: its text could quote what it worked on.
+
+    A file that a command was told to read or write is the caller's, and is named.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return ExchangeError("E_SETTINGS", f"{error.filename}: {error.strerror}")
     return ExchangeError("E_INTERNAL", f"{type(error).__name__} at {place_of(error)}")
 
 

@@ -5,6 +5,7 @@ grant is suspended, Kafka refuses or is away) is waited for: the connector begin
 only its own department can mend (its declaration, its settings, its state folder) is not.
 """
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ _MENDED_ELSEWHERE = frozenset(
 )
 """Errors that stop a connector and that end when the exchange gives back grant, right, secret or token. Those of
 `Action.RETRY` end by themselves."""
+_OF_THE_DISK = frozenset(
+    {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+)
 _log = structlog.get_logger("exchange.connector")
 
 
@@ -149,8 +153,8 @@ def _attempt(member: Member, work: Work) -> ExchangeError | None:
         work(member)
     except ExchangeError as error:
         return error
-    except OSError as error:
-        return ExchangeError("E_STATE", f"{error.strerror or type(error).__name__}, {place_of(error)}")
     except BaseException as error:  # a bug of one connector, also one that calls exit(), is its own
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            return ExchangeError("E_STATE", f"{error.strerror}, {place_of(error)}")
         return ExchangeError("E_INTERNAL", f"{type(error).__name__} at {place_of(error)}")
     return None

@@ -371,3 +371,16 @@ def test_a_bug_of_a_command_is_told_without_a_traceback(run: Run, monkeypatch: p
     assert "E_INTERNAL: KeyError at " in result.output
     assert ID not in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_file_that_a_command_cannot_use_is_named_without_a_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/srv/state")
+
+    monkeypatch.setattr(faults_command, "fold_log", broken)
+    result = run("faults", "list")
+    assert result.exit_code == USAGE
+    assert "E_SETTINGS: /srv/state: Permission denied" in result.output
+    assert "Traceback" not in result.output

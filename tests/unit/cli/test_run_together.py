@@ -117,6 +117,7 @@ def test_a_connector_that_is_named_twice_runs_once(runner: CliRunner) -> None:
         (ExchangeError("E_CONNECTOR"), "E_CONNECTOR"),
         (ExchangeError("E_STATE"), "E_STATE"),
         (OSError(28, "No space left on device"), "E_STATE"),
+        (ConnectionRefusedError(111, "Connection refused"), "E_INTERNAL"),
         (KeyError("a bug"), "E_INTERNAL"),
         (SystemExit(0), "E_INTERNAL"),
     ],

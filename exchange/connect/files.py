@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from exchange.connect.reading import Cursor, Page, Reader, SourceRow
+from exchange.connect.reading import Cursor, FaultyRow, Page, Reader, SourceRow
 from exchange.errors import ExchangeError
 from exchange.settings import ConnectorSettings
 
@@ -47,46 +47,39 @@ class FileReader:
         self._declaration = declaration
         self._path = path
         self._file: IO[str] | None = None
-        self._rows: Iterator[dict[str, str]] = iter(())
-        self._version: int | None = None
-        """The version of the file that is open."""
-        self._next_row = 0
         self.waiting = False
-        self._finished: int | None = None
-        """The version that this process has read to its end."""
+        self.brings_all = True
+        self.fingerprint = repr(declaration)
 
-    def page(self, cursor: Cursor | None, limit: int) -> Page | None:
-        """The next rows, or None when the file as it is now has been read to its end."""
+    def page(self, cursor: Cursor, limit: int) -> Page | None:  # noqa: ARG002 - the signature is the protocol's
+        """None: a file has no cursor."""
+        return None
+
+    def due(self, cursor: Cursor | None) -> bool:
+        """Whether the file has changed."""
         try:
-            return self._page(cursor or {}, limit)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            self.close()
+            modified = self._path.stat().st_mtime_ns
+        except OSError as error:
             raise ExchangeError("E_SOURCE_UNREACHABLE", f"the file cannot be read: {type(error).__name__}") from None
+        changed = cursor is None or cursor["version"] != modified // _NS_PER_US
+        self.waiting = changed and time.time() - modified / 1e9 < _SETTLE_SECONDS  # being written
+        return changed and not self.waiting
 
-    def _page(self, cursor: Cursor, limit: int) -> Page | None:
-        modified = self._path.stat().st_mtime_ns
-        version = modified // _NS_PER_US
-        self.waiting = version != self._finished and time.time() - modified / 1e9 < _SETTLE_SECONDS  # being written
-        if self.waiting or version == self._finished:
-            return None
-        going_on = cursor.get("version") == version and not cursor.get("finished")
-        self._seek(version, int(cursor["row"]) if going_on else 0)
-        rows = [SourceRow(row, version) for row in islice(self._rows, limit)]
-        self._next_row += len(rows)
-        finished = len(rows) < limit
-        if finished:
-            self._finished = version
+    def whole(self, limit: int) -> Iterator[Page]:
+        """The rows of the file."""
+        try:
+            version = self._path.stat().st_mtime_ns // _NS_PER_US
+            self._file = self._open()
+            rows = csv.DictReader(self._file, delimiter=self._declaration.delimiter)
+            more = True
+            while more:
+                found: list[SourceRow | FaultyRow] = [SourceRow(row, version) for row in islice(rows, limit)]
+                more = len(found) == limit
+                yield Page(found, {"version": version})
+        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+            raise ExchangeError("E_SOURCE_UNREACHABLE", f"the file cannot be read: {type(error).__name__}") from None
+        finally:
             self.close()
-        return Page(rows, {"version": version, "row": self._next_row, "finished": finished})
-
-    def _seek(self, version: int, row: int) -> None:
-        if self._file is not None and (self._version, self._next_row) == (version, row):
-            return
-        self.close()
-        self._file = self._open()
-        self._rows = csv.DictReader(self._file, delimiter=self._declaration.delimiter)
-        self._version, self._next_row = version, row
-        next(islice(self._rows, row, row), None)
 
     def _open(self) -> IO[str]:
         if self._path.suffix == ".gz":

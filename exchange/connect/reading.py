@@ -84,6 +84,9 @@ class Reader(Protocol):
     """Changes when the declaration changes in a way that makes a cursor of before worthless (table, statement, cursor
     column, key, file format). The line keeps it beside the cursor and reads the whole again when it differs."""
 
+    brings_all: bool
+    """Whether a row that a whole reading does not bring is gone; False for a file that holds only changes."""
+
     waiting: bool
     """After `page` or `due` found nothing: whether there is something that has not settled yet."""
 
@@ -144,7 +147,7 @@ def sequence_of_cursor(value: object) -> int:
 def _number_of(value: object) -> int | None:
     if isinstance(value, int):
         return value
-    if isinstance(value, Decimal) and value == value.to_integral_value():
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return int(value)
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=CHINA)

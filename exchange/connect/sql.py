@@ -1,5 +1,6 @@
 """Reading rows of any database that SQLAlchemy speaks to, page by page along (cursor, key)."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -56,14 +57,15 @@ class SqlReader:
         self._zoned = True
         self._started: int | None = None
         self.waiting = False
-        self._finished = False
+        self.brings_all = True
+        self.fingerprint = repr((what, str(rows), columns))
 
     def page(self, cursor: Cursor | None, limit: int) -> Page | None:
         """The next rows in the order of cursor and key, or None when there are none that have settled.
 
         Raises ExchangeError(E_CONNECTOR) for a cursor column that cannot serve as one.
         """
-        if self._finished:
+        if self._columns.cursor is None:
             return None
         try:
             with self._connected() as connection:
@@ -75,10 +77,31 @@ class SqlReader:
         except SQLAlchemyError as error:
             raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._what}: {reason(error)}") from None
         if not rows:
-            self._finished = self._columns.cursor is None
             return None
         at = [pack(rows[-1][name]) for name in self._order]
         return Page([self._row(row) for row in rows], {"at": at, "snapshot": self._snapshot()})
+
+    def due(self, cursor: Cursor | None) -> bool:
+        """Whether no reading was made yet."""
+        return cursor is None
+
+    def whole(self, limit: int) -> Iterator[Page]:
+        """Every row, ordered by cursor and key."""
+        order, at = self._order, None
+        try:
+            with self._connected() as connection:
+                now = _moment(connection.execute(select(func.current_timestamp())).scalar_one())
+                self._started = sequence_of_cursor(now)
+                self._look_at_cursor(connection)
+                statement: Select[Any] = select(literal_column("*")).select_from(self._rows)
+                result = connection.execute(statement.order_by(*map(column, order))).mappings()
+                while rows := result.fetchmany(limit):
+                    at = [pack(rows[-1][name]) for name in order]
+                    yield Page([self._row(row) for row in rows], {"at": at, "snapshot": self._snapshot()})
+        except SQLAlchemyError as error:
+            raise ExchangeError("E_SOURCE_UNREACHABLE", f"{self._what}: {reason(error)}") from None
+        if at is None:
+            yield Page([], {"at": None, "snapshot": self._snapshot()})
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,7 +141,7 @@ class SqlReader:
 
     def _after(self, cursor: Cursor | None) -> tuple[Any, ...] | None:
         """The place to go on from. A snapshot that an earlier process began is begun again."""
-        if cursor is None or cursor["snapshot"] != self._snapshot():
+        if cursor is None or cursor["at"] is None or cursor["snapshot"] != self._snapshot():
             return None
         return tuple(unpack(part) for part in cursor["at"])
 
@@ -141,7 +164,8 @@ class SqlReader:
         version = self._columns.version or self._columns.cursor
         sequence = (self._started or 0) if version is None else _sequence(row[version])
         withdrawn = self._columns.withdrawn is not None and bool(row[self._columns.withdrawn])
-        return SourceRow(dict(row), sequence, withdrawn)
+        key = json.dumps([pack(row[name]) for name in self._columns.key])
+        return SourceRow(dict(row), sequence, withdrawn, key)
 
 
 def _sequence(value: object) -> int | None:

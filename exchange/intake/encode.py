@@ -1,6 +1,7 @@
 """Step three: the record as framed Avro under its natural key."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from exchange.avro import Codec
 from exchange.avro.lock import LockedSchema
@@ -10,6 +11,9 @@ from exchange.errors import ExchangeError
 from exchange.record import MAX_VALUE_BYTES, frame
 
 _ROOM_FOR_HEADERS = 2048
+MOST_SEQUENCE = (1 << 62) - 1
+"""The greatest sequence that a row may say, in microseconds the year 148,000: a later version still has room."""
+_HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class Outgoing:
         return f"Outgoing({'withdrawn' if self.value is None else len(self.value)})"
 
 
+def hash_of(value: bytes) -> bytes:
+    """What the memory keeps of a record. The schema's id is a part: a later version of the schema is news."""
+    return blake2b(value, digest_size=_HASH_BYTES).digest()
+
+
 class Encoder:
     """Encodes records of one type by the newest locked version of its schema."""
 
@@ -36,10 +45,12 @@ class Encoder:
         self._frame = frame(schema.id)
 
     def encode(self, record: Record, row: SourceRow) -> Outgoing:
-        """The record for the inbox. Raises ExchangeError(E_ENCODE or E_TOO_LARGE) without a value."""
+        """The record for the inbox. Raises ExchangeError(E_ENCODE, E_ROW_UNMAPPED or E_TOO_LARGE) without a value."""
         if row.sequence is None:
             raise ExchangeError("E_ROW_UNMAPPED", "the version column holds neither a number nor a time")
-        key = self._record.key_of([self._key_part(record, name) for name in self._record.natural_key])
+        if not 0 <= row.sequence <= MOST_SEQUENCE:
+            raise ExchangeError("E_ROW_UNMAPPED", "the version column holds a number that no sequence reaches")
+        key = self.key(record)
         if row.withdrawn:
             return Outgoing(key, None, row.sequence)
         try:
@@ -49,6 +60,14 @@ class Encoder:
         if len(value) + len(key) > MAX_VALUE_BYTES - _ROOM_FOR_HEADERS:
             raise ExchangeError("E_TOO_LARGE", f"{len(value)} bytes")
         return Outgoing(key, value, row.sequence)
+
+    def key(self, record: Record) -> bytes:
+        """The natural key of a record. Raises ExchangeError(E_ROW_UNMAPPED or E_ENCODE) that names the part."""
+        parts = [self._key_part(record, name) for name in self._record.natural_key]
+        try:
+            return self._record.key_of(parts)
+        except UnicodeEncodeError:
+            raise ExchangeError("E_ENCODE", "a part of the key is no Unicode text") from None
 
     def _key_part(self, record: Record, name: str) -> str:
         value = record.get(name)

@@ -94,7 +94,8 @@ class SqlReader:
                 self._started = sequence_of_cursor(now)
                 self._look_at_cursor(connection)
                 statement: Select[Any] = select(literal_column("*")).select_from(self._rows)
-                result = connection.execute(statement.order_by(*map(column, order))).mappings()
+                streamed = connection.execution_options(stream_results=True)
+                result = streamed.execute(statement.order_by(*map(column, order))).mappings()
                 while rows := result.fetchmany(limit):
                     at = [pack(rows[-1][name]) for name in order]
                     yield Page([self._row(row) for row in rows], {"at": at, "snapshot": self._snapshot()})

@@ -14,7 +14,7 @@ from exchange.intake.health import Health
 
 PAGE_ROWS = 500
 """Rows along the cursor that are collected, submitted and booked together."""
-WHOLE_ROWS = 5_000
+WHOLE_ROWS = 1_000
 """Rows of a whole reading that are held against the memory together."""
 _BACKOFF = Backoff(first=0.5, longest=30.0)
 _log = structlog.get_logger("exchange.intake")

@@ -16,9 +16,9 @@ MOST_SEQUENCE = (1 << 62) - 1
 _HASH_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
-    """A record ready for its inbox. Its repr holds neither key nor value."""
+    """A record ready for its inbox; nobody changes it. Its repr holds neither key nor value."""
 
     key: bytes
     value: bytes | None
@@ -40,37 +40,38 @@ class Encoder:
     def __init__(self, schema: LockedSchema) -> None:
         if schema.record is None:
             raise ExchangeError("E_SCHEMA", f"{schema.subject} is no record type")
-        self._record = schema.record
+        self._natural_key = schema.record.natural_key
+        self._key_of = schema.record.key_of
         self._codec = Codec(schema.schema)
         self._frame = frame(schema.id)
 
     def encode(self, record: Record, row: SourceRow) -> Outgoing:
         """The record for the inbox. Raises ExchangeError(E_ENCODE, E_ROW_UNMAPPED or E_TOO_LARGE) without a value."""
-        if row.sequence is None:
+        sequence = row.sequence
+        if sequence is None:
             raise ExchangeError("E_ROW_UNMAPPED", "the version column holds neither a number nor a time")
-        if not 0 <= row.sequence <= MOST_SEQUENCE:
+        if not 0 <= sequence <= MOST_SEQUENCE:
             raise ExchangeError("E_ROW_UNMAPPED", "the version column holds a number that no sequence reaches")
         key = self.key(record)
         if row.withdrawn:
-            return Outgoing(key, None, row.sequence)
+            return Outgoing(key, None, sequence)
         try:
             value = self._frame + self._codec.encode(record)
         except ExchangeError as error:
             raise ExchangeError("E_ENCODE", error.detail) from None
         if len(value) + len(key) > MAX_VALUE_BYTES - _ROOM_FOR_HEADERS:
             raise ExchangeError("E_TOO_LARGE", f"{len(value)} bytes")
-        return Outgoing(key, value, row.sequence)
+        return Outgoing(key, value, sequence)
 
     def key(self, record: Record) -> bytes:
         """The natural key of a record. Raises ExchangeError(E_ROW_UNMAPPED or E_ENCODE) that names the part."""
-        parts = [self._key_part(record, name) for name in self._record.natural_key]
+        parts = []
+        for name in self._natural_key:
+            part = record.get(name)
+            if part is None or part == "":
+                raise ExchangeError("E_ROW_UNMAPPED", f"{name}: a part of the key is empty")
+            parts.append(str(part))
         try:
-            return self._record.key_of(parts)
+            return self._key_of(parts)
         except UnicodeEncodeError:
             raise ExchangeError("E_ENCODE", "a part of the key is no Unicode text") from None
-
-    def _key_part(self, record: Record, name: str) -> str:
-        value = record.get(name)
-        if value is None or value == "":
-            raise ExchangeError("E_ROW_UNMAPPED", f"{name}: a part of the key is empty")
-        return str(value)

@@ -1,11 +1,11 @@
 """What flows: counts from the books, from the sources and from the sinks' receipts, until nothing is under way."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.demo.places import Places
+from exchange.intake.memory.look import state_of
 from exchange.web.client import ApiClient
 
 _ADMISSION = ("admitted", "unchanged", "superseded", "quarantined")
@@ -70,9 +70,8 @@ def look(operator: ApiClient, places: Places, sources: Mapping[str, str]) -> Cou
 
 
 def _add_source(row: dict[str, int], places: Places, connector: str) -> None:
-    file = places.connectors / f"{connector}.json"
-    if file.exists():
-        books = json.loads(file.read_text(encoding="utf-8"))
+    books = state_of(places.connectors, connector, "books")
+    if books is not None:
         for key in ("collected", "unmapped", "submitted"):
             row[key] += books[key]
 

@@ -12,6 +12,8 @@ _TABLE: Final = _WIDE | _GAPS
 
 def without_separators(text: str) -> str:
     """`text` without white space and dashes, full-width characters as ASCII, in upper case."""
+    if text.isascii() and text.isalnum():
+        return text.upper()  # most are clean, and this takes a quarter of the time
     return text.translate(_TABLE).upper()
 
 

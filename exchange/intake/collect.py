@@ -1,29 +1,92 @@
-"""Step one: take the next rows from the department's source, and wait for it when it is away."""
+"""Step one: take rows from the department's source, and wait for it when it is away."""
 
 import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import TypeVar
 
 import structlog
 
 from exchange.backoff import Backoff
 from exchange.connect.reading import Cursor, Page, Reader
 from exchange.errors import Action, ExchangeError
+from exchange.intake.health import Health
 
 PAGE_ROWS = 500
-"""Rows that are collected, submitted and booked together."""
+"""Rows along the cursor that are collected, submitted and booked together."""
+WHOLE_ROWS = 1_000
+"""Rows of a whole reading that are held against the memory together."""
 _BACKOFF = Backoff(first=0.5, longest=30.0)
 _log = structlog.get_logger("exchange.intake")
+_Found = TypeVar("_Found")
 
 
-def collect(reader: Reader, cursor: Cursor | None, stop: threading.Event) -> Page | None:
-    """The next page after `cursor`, or None when there is nothing new or `stop` is set.
+class Collector:
+    """Asks a reader. One that is away is asked again with growing pauses, and the health of the source says so.
 
-    A source that cannot be read is tried again, with growing pauses. Raises ExchangeError for what waiting won't mend.
+    Every method raises ExchangeError for what waiting does not mend.
     """
-    for _ in _BACKOFF.attempts(stop):
+
+    def __init__(self, reader: Reader, health: Health) -> None:
+        self.reader = reader
+        self._health = health
+
+    def page(self, cursor: Cursor, stop: threading.Event) -> Page | None:
+        """The next page after `cursor`, or None when there is nothing new or `stop` is set."""
+        return self._until(lambda: self.reader.page(cursor, PAGE_ROWS), stop)
+
+    def due(self, cursor: Cursor | None, stop: threading.Event) -> bool:
+        """Whether the source itself asks for a whole reading."""
+        return bool(self._until(lambda: self.reader.due(cursor), stop))
+
+    def whole(self, stop: threading.Event) -> Generator[Page, None, None]:
+        """The pages of a whole reading. One that breaks off raises what broke it: it is begun anew by the caller.
+
+        A source that is away at the beginning is waited for; then there are no pages when `stop` is set.
+        """
+        pages = self._until(self._begun, stop)
+        if pages is None:
+            return
+        first, rest = pages
+        with closing(rest):
+            yield first
+            yield from rest
+
+    def _begun(self) -> "tuple[Page, Pages]":
+        pages = Pages(self.reader.whole(WHOLE_ROWS))
         try:
-            return reader.page(cursor, PAGE_ROWS)
-        except ExchangeError as error:
-            if error.entry.action is not Action.RETRY:
-                raise
-            _log.warning("intake.source_away", stage=error.entry.stage, code=error.code, detail=error.detail)
-    return None
+            return next(pages), pages
+        except BaseException:
+            pages.close()
+            raise
+
+    def _until(self, ask: Callable[[], _Found], stop: threading.Event) -> _Found | None:
+        for attempt in _BACKOFF.attempts(stop):
+            try:
+                found = ask()
+            except ExchangeError as error:
+                if error.entry.action is not Action.RETRY:
+                    raise
+                self._health.away(error, attempt)
+                continue
+            self._health.back()
+            return found
+        return None
+
+
+class Pages:
+    """The pages of a reader's whole reading, which can be closed even when the reader gives a plain iterator."""
+
+    def __init__(self, pages: Iterator[Page]) -> None:
+        self._pages = pages
+
+    def __iter__(self) -> Iterator[Page]:
+        return self
+
+    def __next__(self) -> Page:
+        return next(self._pages)
+
+    def close(self) -> None:
+        """Let go of the reading."""
+        if close := getattr(self._pages, "close", None):
+            close()

@@ -1,6 +1,7 @@
 """Step three: the record as framed Avro under its natural key."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from exchange.avro import Codec
 from exchange.avro.lock import LockedSchema
@@ -10,11 +11,14 @@ from exchange.errors import ExchangeError
 from exchange.record import MAX_VALUE_BYTES, frame
 
 _ROOM_FOR_HEADERS = 2048
+MOST_SEQUENCE = (1 << 62) - 1
+"""The greatest sequence that a row may say, in microseconds the year 148,000: a later version still has room."""
+_HASH_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
-    """A record ready for its inbox. Its repr holds neither key nor value."""
+    """A record ready for its inbox; nobody changes it. Its repr holds neither key nor value."""
 
     key: bytes
     value: bytes | None
@@ -25,33 +29,49 @@ class Outgoing:
         return f"Outgoing({'withdrawn' if self.value is None else len(self.value)})"
 
 
+def hash_of(value: bytes) -> bytes:
+    """What the memory keeps of a record. The schema's id is a part: a later version of the schema is news."""
+    return blake2b(value, digest_size=_HASH_BYTES).digest()
+
+
 class Encoder:
     """Encodes records of one type by the newest locked version of its schema."""
 
     def __init__(self, schema: LockedSchema) -> None:
         if schema.record is None:
             raise ExchangeError("E_SCHEMA", f"{schema.subject} is no record type")
-        self._record = schema.record
+        self._natural_key = schema.record.natural_key
+        self._key_of = schema.record.key_of
         self._codec = Codec(schema.schema)
         self._frame = frame(schema.id)
 
     def encode(self, record: Record, row: SourceRow) -> Outgoing:
-        """The record for the inbox. Raises ExchangeError(E_ENCODE or E_TOO_LARGE) without a value."""
-        if row.sequence is None:
+        """The record for the inbox. Raises ExchangeError(E_ENCODE, E_ROW_UNMAPPED or E_TOO_LARGE) without a value."""
+        sequence = row.sequence
+        if sequence is None:
             raise ExchangeError("E_ROW_UNMAPPED", "the version column holds neither a number nor a time")
-        key = self._record.key_of([self._key_part(record, name) for name in self._record.natural_key])
+        if not 0 <= sequence <= MOST_SEQUENCE:
+            raise ExchangeError("E_ROW_UNMAPPED", "the version column holds a number that no sequence reaches")
+        key = self.key(record)
         if row.withdrawn:
-            return Outgoing(key, None, row.sequence)
+            return Outgoing(key, None, sequence)
         try:
             value = self._frame + self._codec.encode(record)
         except ExchangeError as error:
             raise ExchangeError("E_ENCODE", error.detail) from None
         if len(value) + len(key) > MAX_VALUE_BYTES - _ROOM_FOR_HEADERS:
             raise ExchangeError("E_TOO_LARGE", f"{len(value)} bytes")
-        return Outgoing(key, value, row.sequence)
+        return Outgoing(key, value, sequence)
 
-    def _key_part(self, record: Record, name: str) -> str:
-        value = record.get(name)
-        if value is None or value == "":
-            raise ExchangeError("E_ROW_UNMAPPED", f"{name}: a part of the key is empty")
-        return str(value)
+    def key(self, record: Record) -> bytes:
+        """The natural key of a record. Raises ExchangeError(E_ROW_UNMAPPED or E_ENCODE) that names the part."""
+        parts = []
+        for name in self._natural_key:
+            part = record.get(name)
+            if part is None or part == "":
+                raise ExchangeError("E_ROW_UNMAPPED", f"{name}: a part of the key is empty")
+            parts.append(str(part))
+        try:
+            return self._key_of(parts)
+        except UnicodeEncodeError:
+            raise ExchangeError("E_ENCODE", "a part of the key is no Unicode text") from None

@@ -1,20 +1,24 @@
-"""Step four: send records to the department's inbox, and wait until Kafka has them."""
+"""Step five: send records to the department's inbox, and wait until Kafka has them."""
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from exchange import record as wire
 from exchange.backoff import Backoff
-from exchange.clock import Clock, Deadline, format_time
+from exchange.clock import Clock, Deadline, Every, format_time
 from exchange.errors import Action, ExchangeError
 from exchange.intake.encode import Outgoing
+from exchange.intake.health import Health
 from exchange.kafka.client.producer import IdempotentProducer
 from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.record import Headers
 
 _FLUSH_SECONDS = 30.0
+_REPORT_SECONDS = 2.0
+_REPORT_PAUSE_SECONDS = 60.0
 _BACKOFF = Backoff(first=0.5, longest=15.0)
 _WITHDRAWN = b"-withdrawn"
 """Part of the `ce_id` of a withdrawal: a record of the same sequence is another event."""
@@ -46,25 +50,35 @@ class Envelope:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where a source writes to."""
+
+    inbox: TopicName
+    faults: TopicName
+
+
 class Submitter:
     """Writes to one inbox and to the department's faults. Batches are repeated until Kafka has all of it."""
 
     def __init__(
-        self, connect: Callable[[], IdempotentProducer], inbox: TopicName, faults: TopicName, envelope: Envelope
+        self, connect: Callable[[], IdempotentProducer], topics: Topics, envelope: Envelope, health: Health
     ) -> None:
         self._connect = connect
         self._producer = connect()
-        self._inbox = inbox
-        self._faults = faults
+        self._topics = topics
         self._envelope = envelope
+        self._health = health
 
     def submit(self, records: list[Outgoing], faults: list[bytes], stop: threading.Event) -> bool:
         """Send records and faults in their order; True once Kafka has all, False when `stop` came first.
 
         Raises ExchangeError for what trying again won't mend.
         """
+        if not records and not faults:
+            return True
         failures = 0
-        while not self._arrived(lambda: self._send(records, faults)):
+        while not self._arrived(lambda: self._send(records, faults), failures + 1):
             failures += 1
             if stop.wait(_BACKOFF.pause(failures)):
                 return False
@@ -74,11 +88,11 @@ class Submitter:
 
     def _send(self, records: list[Outgoing], faults: list[bytes]) -> None:
         for outgoing in records:
-            self._producer.send(self._inbox, outgoing.key, outgoing.value, self._envelope.headers(outgoing))
+            self._producer.send(self._topics.inbox, outgoing.key, outgoing.value, self._envelope.headers(outgoing))
         for fault in faults:
-            self._producer.send(self._faults, None, fault)
+            self._producer.send(self._topics.faults, None, fault)
 
-    def _arrived(self, send: Callable[[], None]) -> bool:
+    def _arrived(self, send: Callable[[], None], attempt: int = 1) -> bool:
         """Whether Kafka took what `send` sends. Raises ExchangeError for what trying again won't mend."""
         try:
             send()
@@ -86,14 +100,48 @@ class Submitter:
         except ExchangeError as error:
             if error.entry.action is not Action.RETRY:
                 raise
-            _log.warning("intake.kafka_away", stage="intake.submit", code=error.code, detail=error.detail)
+            self._health.away(error, attempt)
             return False
+        self._health.back(source=False)
         return True
 
     def heartbeat(self) -> None:
         """Send a sign of life. One that fails is not repeated: the next one follows."""
-        self._arrived(lambda: self._producer.send(self._inbox, HEARTBEAT_KEY, None))
+        self._arrived(lambda: self._producer.send(self._topics.inbox, HEARTBEAT_KEY, None))
 
     def close(self) -> None:
         """Let go of Kafka."""
         self._producer.close()
+
+
+class ReportSender:
+    """Sends reports with a client of its own: one that does not arrive holds up no record. It never raises."""
+
+    def __init__(self, connect: Callable[[], IdempotentProducer], topic: TopicName) -> None:
+        self._connect = connect
+        self._producer: IdempotentProducer | None = None
+        self._topic = topic
+        self._again = Every(_REPORT_PAUSE_SECONDS)
+
+    def __call__(self, key: bytes, value: bytes) -> None:
+        """Send one report. After a failure there are none for a minute."""
+        if self._producer is None and not self._again.due:
+            return
+        try:
+            self._producer = self._producer or self._connect()
+            self._producer.send(self._topic, key, value)
+            self._producer.flush(Deadline.after(_REPORT_SECONDS))
+        except ExchangeError as error:
+            _log.warning("intake.report_not_sent", code=error.code, detail=error.detail)
+            self.close()
+            self._again.done()
+
+    def resume(self) -> None:
+        """Kafka answers again: the next report is sent, whatever became of the last one."""
+        self._again = Every(_REPORT_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None

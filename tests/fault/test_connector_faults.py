@@ -1,7 +1,6 @@
 """Sources, sinks, lines and the broker service killed and frozen while rows change: the sinks hold what SQL says."""
 
 import itertools
-import json
 import os
 import random
 import secrets
@@ -19,6 +18,7 @@ import pytest
 from exchange.names import TopicName
 from exchange.record import SEQUENCE
 from tests.harness.kafka.province import Province
+from tests.harness.source_tables import source_books
 from tests.harness.sql_recount import RECOUNTS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
@@ -139,5 +139,5 @@ def assert_books_close(province: Province) -> None:
     assert answer["closed"]
     assert {item["difference"] for item in answer["items"]} == {0}
     for source in SOURCES:
-        state = json.loads((province.places.connectors / f"{source}.json").read_text(encoding="utf-8"))
+        state = source_books(province.places.connectors, source)
         assert state["collected"] == state["submitted"] + state["unmapped"]

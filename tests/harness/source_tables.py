@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import column, insert, table, text
 
 from exchange.connect.engine import open_engine
+from exchange.intake.memory.look import state_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -56,3 +58,9 @@ def execute(address: str, statement: str, **parameters: Any) -> int:
             return connection.execute(text(statement), parameters).rowcount
     finally:
         engine.dispose()
+
+
+def source_books(folder: Path, connector: str) -> dict[str, int]:
+    """The books of a source, as others may look at them while it runs; zeros while there are none."""
+    books: dict[str, int] | None = state_of(folder, connector, "books")
+    return books or {"collected": 0, "submitted": 0, "unmapped": 0, "runs": 0}

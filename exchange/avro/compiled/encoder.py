@@ -115,7 +115,7 @@ class _EncodeWriter:
     def _date(self, v: str, indent: str) -> tuple[list[str], list[str]]:
         x = self.module.fresh("x")
         return [
-            f"{indent}try: n = {v}.toordinal() * 2 - {2 * values.EPOCH_DAY}",
+            f"{indent}try: n = ({v} if type({v}) is Day else day_of({v})).toordinal() * 2 - {2 * values.EPOCH_DAY}",
             f"{indent}except AttributeError: {x} = date_bytes({v})",
             f"{indent}else: {x} = {_wide('n', 3)} if {1 << 14} <= n < {1 << 21} else long_bytes(n >> 1)",
         ], [x]

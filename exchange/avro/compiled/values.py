@@ -16,6 +16,7 @@ from fastavro.logical_writers import LOGICAL_WRITERS
 
 from exchange.avro.compiled.strict import INT_RANGE, MAX_EMPTY_ITEMS, RANGES, shortest
 from exchange.avro.schema import Logical
+from exchange.calendar import ZONE
 from exchange.errors import ExchangeError
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -168,6 +169,50 @@ def _logical_bytes(kind: str, name: str) -> Callable[[Any], bytes]:
     return write
 
 
+def day_of(value: Any) -> datetime.date:
+    """The day of a moment in China, where a day is due: not that of the zone in which the moment happens to come.
+
+    A moment without zone is one of China.
+    """
+    if isinstance(value, datetime.datetime):
+        return (value if value.tzinfo is None else value.astimezone(ZONE)).date()
+    if isinstance(value, datetime.date):
+        return value
+    raise AttributeError
+
+
+_plain_day_bytes = _logical_bytes("int", "date")
+
+
+def date_bytes(value: Any) -> bytes:
+    """A day, a moment as its day in China, a text of the form YYYY-MM-DD, or a number of days since 1970."""
+    return _plain_day_bytes(day_of(value) if isinstance(value, datetime.date) else value)
+
+
+def _moment_bytes(name: str) -> Callable[[Any], bytes]:
+    """A moment; without zone one of China, and not of the zone that this machine happens to have."""
+    write = _logical_bytes("long", name)
+
+    def with_zone(value: Any) -> bytes:
+        if isinstance(value, datetime.datetime) and value.tzinfo is None:
+            value = value.replace(tzinfo=ZONE)
+        return write(value)
+
+    return with_zone
+
+
+def _local_bytes(name: str) -> Callable[[Any], bytes]:
+    """What a clock on the wall shows; of a moment with zone a clock in China."""
+    write = _logical_bytes("long", name)
+
+    def without_zone(value: Any) -> bytes:
+        if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+            value = value.astimezone(ZONE).replace(tzinfo=None)
+        return write(value)
+
+    return without_zone
+
+
 def uuid_bytes(value: Any) -> bytes:
     """A UUID, or its text in any form, as text in lower case."""
     text = str(value if isinstance(value, uuid.UUID) else uuid.UUID(value)).encode()
@@ -175,13 +220,13 @@ def uuid_bytes(value: Any) -> bytes:
 
 
 LOGICAL_BYTES: dict[str, Callable[[Any], bytes]] = {
-    "date": _logical_bytes("int", "date"),
+    "date": date_bytes,
     "time-millis": _logical_bytes("int", "time-millis"),
     "time-micros": _logical_bytes("long", "time-micros"),
-    "timestamp-millis": _logical_bytes("long", "timestamp-millis"),
-    "timestamp-micros": _logical_bytes("long", "timestamp-micros"),
-    "local-timestamp-millis": _logical_bytes("long", "local-timestamp-millis"),
-    "local-timestamp-micros": _logical_bytes("long", "local-timestamp-micros"),
+    "timestamp-millis": _moment_bytes("timestamp-millis"),
+    "timestamp-micros": _moment_bytes("timestamp-micros"),
+    "local-timestamp-millis": _local_bytes("local-timestamp-millis"),
+    "local-timestamp-micros": _local_bytes("local-timestamp-micros"),
     "uuid": uuid_bytes,
 }
 """Writers of logical types by name; decimals have their own class."""
@@ -205,7 +250,9 @@ WRITING: dict[str, Any] = {
     "boolean_bytes": boolean_bytes,
     "float_bytes": struct.Struct("<f").pack,
     "double_bytes": struct.Struct("<d").pack,
-    "date_bytes": LOGICAL_BYTES["date"],
+    "date_bytes": date_bytes,
+    "day_of": day_of,
+    "Day": datetime.date,
     "EPOCH": EPOCH,
     "too_deep": too_deep,
 }

@@ -3,13 +3,20 @@
 The file holds natural keys. It never holds records: of a record it knows a hash, of a row that was set aside the same.
 """
 
+FORM = 1
+"""`PRAGMA user_version` of a file of this form."""
+
 STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS rows (
-        row_key TEXT PRIMARY KEY,
+        id INTEGER PRIMARY KEY,
+        row_key TEXT UNIQUE,
         natural_key TEXT NOT NULL,
         hash BLOB,
+        intended BLOB,
         sequence INTEGER NOT NULL,
-        withdrawn INTEGER NOT NULL DEFAULT 0
+        row_sequence INTEGER NOT NULL,
+        withdrawn INTEGER NOT NULL DEFAULT 0,
+        batch INTEGER NOT NULL
     ) STRICT""",
     "CREATE INDEX IF NOT EXISTS rows_by_natural_key ON rows (natural_key)",
     """CREATE TABLE IF NOT EXISTS set_aside (
@@ -20,7 +27,9 @@ STATEMENTS = (
         code TEXT NOT NULL,
         detail TEXT NOT NULL,
         since TEXT NOT NULL,
-        announced TEXT NOT NULL
+        announced TEXT NOT NULL,
+        natural_key TEXT,
+        reading INTEGER NOT NULL DEFAULT 0
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS requests (
         id INTEGER PRIMARY KEY,
@@ -30,8 +39,14 @@ STATEMENTS = (
     ) STRICT""",
     "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 )
-"""rows: `hash` is that of the mapped record, NULL while it is on its way to Kafka; one withdrawn stays (sequence).
-set_aside: `identity` is the row's key, else its place; `announced` is when it last stood in the faults topic.
+"""rows: one row of the source, or, with `row_key` NULL, a natural key that no row has any longer. `hash` is that of the
+record which Kafka has, NULL after a withdrawal and while nobody can tell; then `intended` is what was on its way when
+the process ended. `sequence` is the last that was sent of this natural key, `row_sequence` what the row itself said.
+`batch` numbers the submissions: rows of a batch behind `state.done` may or may not have reached Kafka.
+set_aside: `identity` is the row's key, else its place, else its natural key; `announced` is when it last stood in the
+faults topic; `natural_key` that of a row which waits because another one has it; `reading` numbers the whole reading
+that saw it last.
 requests: `kind` is `reread` (argument: `all`, `since <moment>` or `key <row key or natural key>`), `replay` (argument:
 an item of the faults log, or `all`) or `confirm-withdrawals` (no argument).
-state: `books`, `cursor`, `fingerprint` and `report` (as `exchange.intake.report` encodes it), each as JSON."""
+state, each as JSON: `books`, `cursor`, `fingerprint`, `mapping`, `comparison`, `report` (as `exchange.intake.report`
+encodes it), `floor`, `begun` and `done` (numbers of batches), `reading` (number of the last whole reading), `whole`."""

@@ -1,6 +1,5 @@
 """A small running province for tests: the demo's parts with real dirt in the registers, and freshness in seconds."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from exchange.demo.platform import Platform
 from exchange.demo.province import dirt
 from exchange.demo.province.registers import TABLES
 from exchange.demo.story import ACTS, Act
+from exchange.intake.memory.look import state_of
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.message import Message
@@ -178,10 +178,7 @@ class Province:
 
     def _read(self, connector: str, table: str) -> bool:
         ((newest,),) = self.sql(_owner(connector), f"SELECT max(updated_at) FROM {table}")
-        file = self.places.connectors / f"{connector}.json"
-        if not file.exists():
-            return False
-        cursor = json.loads(file.read_text(encoding="utf-8"))["cursor"]
+        cursor = state_of(self.places.connectors, connector, "cursor")
         return cursor is not None and datetime.fromisoformat(cursor["at"][0][1]) >= newest
 
     def _taken(self, ends: dict[tuple[str, int], int]) -> bool:

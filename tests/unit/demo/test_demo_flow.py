@@ -1,6 +1,7 @@
 """When the demo takes everything for arrived: told by the books of the broker service."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ DELIVERY = {"taken": 4, "forwarded": 4, "out_of_scope": 0, "retracted": 0, "in_f
 def places(tmp_path: Path) -> Places:
     places = Places.choose(tmp_path / "demo")
     books = {"collected": 5, "unmapped": 0, "submitted": 5}
-    (places.connectors / "health.deaths.json").write_text(json.dumps(books), encoding="utf-8")
+    with sqlite3.connect(places.connectors / "health.deaths.sqlite") as memory:
+        memory.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        memory.execute("INSERT INTO state VALUES ('books', ?)", (json.dumps(books),))
+    memory.close()
     return places
 
 
@@ -68,9 +72,9 @@ def test_what_is_under_way_anywhere_is_not_still(places: Places, accounts: tuple
 
 
 def test_what_a_source_that_lost_its_state_submits_again_is_waited_for(places: Places) -> None:
-    (places.connectors / "health.deaths.json").rename(places.root / "lost.json")
+    (places.connectors / "health.deaths.sqlite").rename(places.root / "lost.sqlite")
     before = counted(places, admission(), share())
-    (places.root / "lost.json").rename(places.connectors / "health.deaths.json")
+    (places.root / "lost.sqlite").rename(places.connectors / "health.deaths.sqlite")
     again = counted(places, admission(), share())
     assert again.still and not complete(again, {DEATHS: 5}, before)
     assert complete(counted(places, admission(taken=10, unchanged=5), share()), {DEATHS: 5}, before)

@@ -1,11 +1,9 @@
 """The steps of the intake line, one by one, with the shipped schemas."""
 
 import json
-import stat
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from exchange.connect import Record, Source, Unmapped, csv_file
 from exchange.connect.reading import SourceRow
 from exchange.errors import ExchangeError
 from exchange.faults.log import Faults
-from exchange.intake.books import Books, StateFolder
 from exchange.intake.encode import Encoder, Outgoing
 from exchange.intake.map import RowMapper
 from exchange.intake.submit import Envelope
@@ -115,6 +112,8 @@ def test_a_withdrawn_row_is_a_tombstone_with_its_sequence(schema: LockedSchema) 
         (death(name=None), "E_ENCODE"),
         (death(death_date=SECRET_WORD), "E_ENCODE"),
         (death(name=SECRET_WORD * 30_000), "E_TOO_LARGE"),
+        (death(resident_id="\ud800"), "E_ENCODE"),
+        (death(name="\ud800"), "E_ENCODE"),
     ],
 )
 def test_a_record_that_cannot_be_sent_is_set_aside_without_a_value(
@@ -161,22 +160,6 @@ def test_an_id_is_the_same_for_the_same_version_and_shows_no_key() -> None:
     assert len({one, *others}) == 4
     assert one is not None
     assert b"key" not in one
-
-
-def test_books_survive_a_restart_and_are_their_owners_alone(tmp_path: Path) -> None:
-    folder = StateFolder(tmp_path / "state", "health.deaths")
-    assert folder.load() == Books()
-    folder.save(Books({"at": [["n", "7"]]}, 10, 9, 1, 2))
-    again = StateFolder(tmp_path / "state", "health.deaths")
-    assert again.load() == Books({"at": [["n", "7"]]}, 10, 9, 1, 2)
-    assert stat.S_IMODE((tmp_path / "state" / "health.deaths.json").stat().st_mode) == 0o600
-
-
-def test_damaged_books_are_an_error_not_a_new_beginning(tmp_path: Path) -> None:
-    (tmp_path / "health.deaths.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ExchangeError) as caught:
-        StateFolder(tmp_path, "health.deaths").load()
-    assert caught.value.code == "E_SETTINGS"
 
 
 def test_a_fault_holds_the_row_for_its_owner_and_the_code() -> None:

@@ -27,11 +27,11 @@ WRONG = {
         "exchange/broker/heads.py",
         "exchange.demo.story",
     ),
-    "confluent_kafka lives in exchange.kafka": ("exchange/intake/books.py", "confluent_kafka"),
-    "fastavro lives in exchange.avro": ("exchange/intake/books.py", "fastavro"),
-    "prometheus_client lives in exchange.observe": ("exchange/intake/books.py", "prometheus_client"),
+    "confluent_kafka lives in exchange.kafka": ("exchange/intake/schedule.py", "confluent_kafka"),
+    "fastavro lives in exchange.avro": ("exchange/intake/schedule.py", "fastavro"),
+    "prometheus_client lives in exchange.observe": ("exchange/intake/schedule.py", "prometheus_client"),
     "sqlalchemy lives where tables are read, written and judged": (
-        "exchange/intake/books.py",
+        "exchange/intake/schedule.py",
         "sqlalchemy",
     ),
     "Delivery: the line over its steps over what a cut is made of": (
@@ -52,6 +52,10 @@ WRONG = {
         "exchange.connect.delimited.quotes",
     ),
     "Intake: a line of steps": ("exchange/intake/map.py", "exchange.intake.submit"),
+    "Intake's memory: all of it over its tables over the file": (
+        "exchange/intake/memory/store.py",
+        "exchange.intake.memory.known",
+    ),
     "Handover: one line into a table, one into files, and the steps they share": (
         "exchange/handover/grants.py",
         "exchange.handover.patience",

@@ -204,7 +204,8 @@ def test_a_file_whose_checksum_is_wrong_does_not_pass_as_whole(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8bnot gzip", b"code,name\n1,a\n", gzip.compress(b"", mtime=0), gzip.compress(TWO_ROWS, mtime=0)[:12]]
+    "content",
+    [b"", b"\x1f\x8bnot gzip", b"code,name\n1,a\n", gzip.compress(b"", mtime=0), gzip.compress(TWO_ROWS, mtime=0)[:12]],
 )
 def test_a_file_that_cannot_be_read_is_away_and_not_read_again_before_it_changes(
     tmp_path: Path, content: bytes

@@ -142,9 +142,16 @@ class Positions:
 
 
 def load(cursor: Cursor) -> Positions | None:
-    """What `dump` made; None for a cursor of another form."""
+    """What `dump` made; None for a cursor of another form, or a damaged one."""
     if cursor.get("form") != FORM:
         return None
+    try:
+        return _loaded(cursor)
+    except (KeyError, ValueError, TypeError, ArithmeticError):
+        return None
+
+
+def _loaded(cursor: Cursor) -> Positions:
     going = cursor["pass"]
     return Positions(
         base=_unpacked(cursor["base"]),

@@ -64,7 +64,9 @@ class SqlReader:
 
     def due(self, cursor: Cursor | None) -> bool:
         """Whether no whole reading was made yet, or by a reader of another form."""
-        return cursor is None or cursor.get("form") != FORM
+        if cursor is None or cursor.get("form") != FORM:
+            return True
+        return self._columns.cursor is not None and cursor != self._given and load(cursor) is None
 
     def page(self, cursor: Cursor, limit: int) -> Page | None:
         """The next rows of a pass, or None once when it is done; the call after that begins the next pass."""

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from exchange.connect import query, table
+from exchange.connect.database_errors import Kind, sort
 from exchange.connect.engine import open_engine
 from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.errors import ExchangeError
@@ -241,3 +244,15 @@ def test_a_key_on_which_the_database_fails_is_the_fault_of_the_declaration(nine_
     with pytest.raises(ExchangeError, match="22P02") as caught:
         start(query("SELECT name::int AS id, u FROM t", key="id", cursor="u"), nine_of_ten).whole()
     assert caught.value.code == "E_CONNECTOR"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(1205, Kind.AWAY), (1366, Kind.ROW), (1146, Kind.DECLARATION), (3024, Kind.AWAY)]
+)
+def test_an_error_of_mysql_is_sorted_by_its_number_whatever_its_state_says(number: int, kind: Kind) -> None:
+    original = pymysql.err.OperationalError(number, "a text with a value")
+    original.sqlstate = "HY000"
+    fault = sort(OperationalError(None, None, original))
+    assert fault.kind is kind
+    assert str(number) in fault.detail
+    assert "value" not in fault.detail

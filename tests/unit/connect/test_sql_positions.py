@@ -82,6 +82,8 @@ def test_a_clock_that_was_ahead_does_not_hold_the_base_for_ever() -> None:
 def test_a_cursor_of_another_form_is_none() -> None:
     assert load({"at": [["n", "1"]], "snapshot": None}) is None
     assert load({}) is None
+    assert load({"form": 1}) is None
+    assert load(Positions(base=7).dump() | {"base": ["n", "x"]}) is None
 
 
 @settings(max_examples=300, deadline=None)

@@ -232,8 +232,8 @@ def lenient(request: pytest.FixtureRequest, database: SinkDatabase) -> Iterator[
 @pytest.mark.usefixtures("lenient")
 def test_nothing_is_cut_by_a_server_that_is_not_strict(sink_of: SinkOf, database: SinkDatabase) -> None:
     database.run(
-        "CREATE TABLE cut (code varchar(100) PRIMARY KEY, name varchar(20) CHARACTER SET utf8mb3, n smallint,"
-        " t tinytext)"
+        "CREATE TABLE cut (code varchar(100) PRIMARY KEY, name varchar(20) CHARACTER SET utf8mb3,"
+        " n smallint, t tinytext)"
     )
     sink = sink_of({"code": "string", "name": "string", "n": "long", "t": "string"})
     good = {"name": "中文", "n": 1, "t": "t"}

@@ -116,7 +116,7 @@ class HandoverLine:
                 if resynced is not None:
                     self._note({partition: resynced})
             at_end = not received and reader.caught_up
-            self._look_at_what_waits(patience, at_end)
+            self._look_at_what_waits(patience, at_end, whole=once and at_end)
             self._steps.health.reading(reader)
             if self._steps.moved() or (once and at_end):
                 return
@@ -156,10 +156,10 @@ class HandoverLine:
             if any(counts):
                 self._steps.receipts.note(Receipt(partition, *counts, at))
 
-    def _look_at_what_waits(self, patience: Patience, at_end: bool) -> None:
+    def _look_at_what_waits(self, patience: Patience, at_end: bool, whole: bool) -> None:
         """5. And the receipts, which say how much of it there is."""
         target, receipts, grant = self._steps.target, self._steps.receipts, self._owner.grant.grant
-        if self._set_aside.look(patience, self._steps.clock, at_end):
+        if self._set_aside.look(patience, self._steps.clock, at_end, whole):
             stored = patience.until(lambda: target.stored(grant)) or {}
             self._note({partition: done for partition, done in stored.items() if partition in receipts.partitions})
         if receipts.due(at_end):

@@ -1,8 +1,9 @@
 """The records that the department's table has refused: they wait in its database and are tried again.
 
-At the first rest after the start all of them, later those that are due or asked for: the table may have been mended, or
-a parent row may have come. What becomes of them is told in the department's faults, which keep an entry for 30 days; so
-what waits for longer is told again once a week.
+From the first rest after the start on: first all of them, portion by portion, later those that are due or asked for,
+because the table may have been mended, or a parent row may have come (`SqlTarget.apply_again` knows). What becomes of
+them is told in the department's faults, which keep an entry for 30 days; so what waits for longer is told again once a
+week.
 """
 
 import time
@@ -22,8 +23,9 @@ from exchange.handover.table.target import SqlTarget
 from exchange.observe import metrics
 from exchange.stages import Stage
 
-LOOK_SECONDS = 10.0
-"""Between two looks. The database knows which records are due; a command that asks for one is heard so soon."""
+LOOK_SECONDS = 5.0
+"""Between two looks at a database in which nothing waits; a command that asks for a record is heard so soon."""
+_NEXT_PORTION_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 60.0
 """For the first rest, of a share that never stands still."""
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
@@ -41,25 +43,27 @@ class SetAside:
         self._target = target
         self._listed = listed
         self._reporter = reporter
-        self._began = time.monotonic()
-        self._looked: float | None = None
+        self._rests_at = time.monotonic() + _LONGEST_WAIT_SECONDS
+        self._look_at: float | None = None
+        """None before the first look."""
         self._remembered: datetime | None = None
         """When it was last looked for what is to be told again."""
         self._unsaid: list[tuple[bytes, Settled]] = []
         """Of what waits no longer, and Kafka does not have it yet."""
 
-    def look(self, patience: Patience, clock: Clock, at_rest: bool) -> bool:
+    def look(self, patience: Patience, clock: Clock, at_rest: bool, whole: bool) -> bool:
         """Try again what is to be tried, when it is time; whether the table has changed by that.
 
+        whole: all that waits at once, because there is no later.
         Raises ExchangeError when what has become of it cannot be told: it is told the next time.
         """
         if not self._due(at_rest):
             return False
-        grant, now, first = self._owner.grant.grant, clock.now(), self._looked is None
-        done = patience.until(lambda: self._target.apply_again(grant, now, all=first))
+        grant, now = self._owner.grant.grant, clock.now()
+        done = patience.until(lambda: self._target.apply_again(grant, now, all=whole))
         if done is None:
             return False
-        self._looked = time.monotonic()
+        self._look_at = time.monotonic() + (_NEXT_PORTION_SECONDS if done.waiting else LOOK_SECONDS)
         self._tell(done, now)
         if done.waiting and (self._remembered is None or now - self._remembered >= _DAY):
             self._remind(patience, now)
@@ -82,9 +86,7 @@ class SetAside:
     def _due(self, at_rest: bool) -> bool:
         """The first look is at a rest: what came while the sink was away may replace what waits."""
         now = time.monotonic()
-        if self._looked is None:
-            return at_rest or now - self._began >= _LONGEST_WAIT_SECONDS
-        return now - self._looked >= LOOK_SECONDS
+        return at_rest or now >= self._rests_at if self._look_at is None else now >= self._look_at
 
     def _tell(self, done: AppliedAgain, now: datetime) -> None:
         self._unsaid += [(key, Settled.APPLIED) for key in done.applied]

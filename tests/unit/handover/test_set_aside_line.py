@@ -77,8 +77,8 @@ class Scene:
         self.line = SetAside(OWNER, self.table, lambda: self.listed, self.reporter)  # type: ignore[arg-type]
         self.patience = Patience(SinkHealth(CONNECTOR, Condition(), self.clock), threading.Event())
 
-    def look(self, at_rest: bool = True) -> bool:
-        return self.line.look(self.patience, self.clock, at_rest)
+    def look(self, at_rest: bool = True, whole: bool = False) -> bool:
+        return self.line.look(self.patience, self.clock, at_rest, whole)
 
     def settled(self) -> list[tuple[str, str]]:
         return [(fault["item"], fault["settled"]) for _, fault in self.letters.sent if "settled" in fault]
@@ -87,6 +87,7 @@ class Scene:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(set_aside, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(set_aside, "_NEXT_PORTION_SECONDS", 0.0)
     return Scene()
 
 
@@ -94,20 +95,26 @@ def item(key: str) -> str:
     return item_of(CONNECTOR, key)
 
 
-def test_all_that_waits_is_tried_at_the_first_rest_and_later_what_is_due(scene: Scene) -> None:
+def test_what_waits_is_tried_from_the_first_rest_on(scene: Scene) -> None:
     assert not scene.look(at_rest=False)
     assert scene.table.asked == []
     scene.look()
     scene.look(at_rest=False)
-    assert scene.table.asked == [True, False]
+    assert scene.table.asked == [False, False]
+
+
+def test_a_sink_that_runs_once_leaves_nothing_untried(scene: Scene) -> None:
+    scene.look(whole=True)
+    assert scene.table.asked == [True]
 
 
 def test_a_share_that_never_rests_does_not_keep_what_waits_from_being_tried(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(set_aside, "_LONGEST_WAIT_SECONDS", 0.0)
-    scene.look(at_rest=False)
-    assert scene.table.asked == [True]
+    never_at_rest = Scene()
+    never_at_rest.look(at_rest=False)
+    assert never_at_rest.table.asked == [False]
 
 
 def test_what_was_applied_or_replaced_is_settled_under_the_name_that_it_was_set_aside_by(scene: Scene) -> None:

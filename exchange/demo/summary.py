@@ -14,12 +14,12 @@ from exchange.demo.cases import Case, table
 from exchange.demo.flow import Counts
 
 _TARGET = 0.6
-_SHOWN = ("submitted", "admitted", "unchanged", "quarantined", "forwarded", "handed_over")
+_SHOWN = ("unmapped", "submitted", "admitted", "quarantined", "forwarded", "handed_over")
 """The counts a person looks at first; the JSON has all."""
 _HEADS = {
+    "unmapped": "un-\nmapped",
     "submitted": "sub-\nmitted",
     "admitted": "ad-\nmitted",
-    "unchanged": "un-\nchanged",
     "quarantined": "quaran-\ntined",
     "forwarded": "for-\nwarded",
     "handed_over": "handed\nover",

@@ -16,7 +16,7 @@ from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.said import Listener, Said, publish
 from exchange.broker.evidence.share_states import delivery_of, transitions
 from exchange.broker.evidence.untaken import FirstRecords, Peek
-from exchange.broker.grants.first_delivery import MarkFirstDelivered
+from exchange.broker.grants.first_delivery import MarkFilled, MarkFirstDelivered
 from exchange.broker.grants.freshness import EXCHANGE_CAUSE, SET_ASIDE, BreakFreshness, RestoreFreshness
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
@@ -110,6 +110,7 @@ class Evidence:
         lags: dict[tuple[str, ...], float] = {}
         for grant, sight in zip(watched, sights, strict=True):
             verdict = judge(sight, grant.agreed, now)
+            self._tell_filled(grant, sight, deadline)
             lags[(grant.entry.grant, grant.demander)] = verdict.lag.total_seconds()
             self._tell(grant, verdict)
         metrics.SHARE_LAG.replace(lags)
@@ -217,6 +218,11 @@ class Evidence:
         for cause in [cause for cause in entry.breaches if cause not in verdict.broken and cause not in kept]:
             self._say(RestoreFreshness(entry.grant, cause))
             _log.info("evidence.restored", grant=entry.grant, cause=cause)
+
+    def _tell_filled(self, grant: Watched, sight: Sight, deadline: Deadline) -> None:
+        """A share that was empty when it was first delivered may come to hold something."""
+        if grant.entry.empty and not self._empty(grant, sight.ends, deadline):
+            self._say(MarkFilled(grant.entry.grant))
 
     def _tell_lost(self, grant: Watched) -> None:
         """A share whose topic is gone is delivered to nobody, whatever the line has noticed of it."""

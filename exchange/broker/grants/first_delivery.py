@@ -10,7 +10,19 @@ from exchange.broker.demands.state import running
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.ledger.store.command import Draft
+from exchange.ledger.store.command import Draft, said
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFilled:
+    """Say that a share that was empty at the first delivery has held something since. Nothing when that is known."""
+
+    grant: str
+
+    def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
+        """The `share-filled`. Raises ExchangeError: E_UNKNOWN_GRANT, E_GRANT_STATE when it has ended."""
+        grant = running(state, self.grant)
+        return said("share-filled", grant.grant, grant=grant.grant) if grant.empty else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,10 @@ def _first_delivered(state: LedgerState, data: _Data, at: datetime) -> None:
     grant.first_delivered = grant.first_delivered or at
 
 
+def _share_filled(state: LedgerState, data: _Data, _at: datetime) -> None:
+    _grant(state, data).empty = False
+
+
 def _freshness_broken(state: LedgerState, data: _Data, at: datetime) -> None:
     since = data["since"]
     moment = at if since is None else parse_time(since)
@@ -211,6 +215,7 @@ GRANT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
     "share-deleted": _share_deleted,
     "grant-activated": _grant_activated,
     "first-delivered": _first_delivered,
+    "share-filled": _share_filled,
     "freshness-broken": _freshness_broken,
     "freshness-restored": _freshness_restored,
     "grant-suspended": _grant_suspended,

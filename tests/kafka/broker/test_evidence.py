@@ -351,6 +351,25 @@ def test_books_close_by_what_the_lines_counted(scene: Scene) -> None:
     receipts.close()
 
 
+def test_a_share_that_was_empty_at_first_counts_as_empty_until_it_holds_something(scene: Scene) -> None:
+    scene.join()
+    scene.becomes(DemandState.SERVING)
+    assert scene.grant.empty
+    scene.write((scene.topic, names.HEARTBEAT_KEY, None, 0))
+    scene.look()
+    assert scene.grant.empty
+    scene.write((scene.topic, b"k1", b"v", 1))
+
+    def filled() -> bool:
+        scene.look()
+        return not scene.grant.empty
+
+    until(filled, "the share holds something")
+    said = [event.event for event in scene.bus.ledger.events if event.event == "share-filled"]
+    scene.look()
+    assert said == ["share-filled"] == [e.event for e in scene.bus.ledger.events if e.event == "share-filled"]
+
+
 def test_what_connectors_set_aside_opens_and_closes_a_breach_of_their_side(scene: Scene) -> None:
     scene.join()
     scene.take(p0=0)

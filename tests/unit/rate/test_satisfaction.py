@@ -73,6 +73,14 @@ def test_empty_first_delivery_satisfies() -> None:
     assert of(*SERVED[:3], ("first-delivered", {"grant": "g", "empty": True})) == (1.0, 1.0)
 
 
+def test_a_share_that_was_empty_at_first_counts_as_empty_only_until_it_held_something() -> None:
+    empty = [*SERVED[:3], ("first-delivered", {"grant": "g", "empty": True})]
+    filled = ("share-filled", {"grant": "g"})
+    figures = [rate(fold(chain(steps)), LATER).as_json() for steps in (SERVED, empty, [*empty, filled])]
+    assert [one["satisfied_by_empty_share"] for one in figures] == [0, 1, 0]
+    assert {one["strict"] for one in figures} == {1.0}
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [

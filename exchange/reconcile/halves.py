@@ -91,12 +91,15 @@ def grantee_half(settings: Settings, api: Api, grant: GrantView, sink: Sink, pac
 def table_of(settings: Settings, api: Api, grant: GrantView, sink: Sink) -> SinkTable:
     """The table of a sink, to be closed by the caller. Raises ExchangeError as `grantee_half` does."""
     side = _sink_side(settings, api, grant, sink)
-    return SinkTable(side.address, side.table, side.key, [field["name"] for field in side.share.schema["fields"]])
+    fields = [field["name"] for field in side.share.schema["fields"]]
+    return SinkTable(side.address, side.table, side.key, fields, side.columns)
 
 
 def _sink_side(settings: Settings, api: Api, grant: GrantView, sink: Sink) -> SinkSide:
     if not isinstance(sink.into, Table):
         raise ExchangeError("E_CONNECTOR", "this sink writes files: `exchange files verify` checks them")
+    if getattr(sink, "map", None) is not None:
+        raise ExchangeError("E_CONNECTOR", "this sink makes rows by a function: they are not what the share holds")
     connection = Connection.of(settings.kafka)
     schema = _schema(api, grant)
     partitions = Admin(connection).topics().get(grant["topic"])
@@ -111,6 +114,7 @@ def _sink_side(settings: Settings, api: Api, grant: GrantView, sink: Sink) -> Si
         KeyColumns.of(schema, natural_key, terms.pseudonymous),
         sink.into.name,
         database(settings.connector),
+        dict(getattr(sink, "columns", {})),
         [one["grant"] for one in items(api, "/v1/grants", **held)],
     )
 

@@ -9,7 +9,7 @@ import typer
 
 from exchange import settings as settings_module
 from exchange.cli.output import DOES_NOT_HOLD, cell, heading, say, show_json, table
-from exchange.connect.declare import Sink, Source
+from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
 from exchange.connect.tables import Table, database
 from exchange.errors import ExchangeError
@@ -105,9 +105,7 @@ def _compared(settings: Settings, api: ApiClient, one: dict[str, Any], how: _How
     if mend:
         raise ExchangeError("E_REQUEST", "--mend is for the grantee of this grant")
     if mine == one["provider"]:
-        sources = [(each.name, each.declaration) for each in sources_of(mine, one, names)]
-        picked = [(name, declared) for name, declared in sources if isinstance(declared, Source)]
-        return provider_half(settings, api, one, picked, pace), False
+        return provider_half(settings, api, one, sources_of(settings, mine, one, names), pace), False
     return None, False
 
 

@@ -30,6 +30,8 @@ from exchange.reconcile.table import SinkTable
 from exchange.settings import Settings
 
 _FLUSH_SECONDS = 15.0
+Named = tuple[str, Source]
+"""A source with the name of its connector."""
 GrantView = Mapping[str, Any]
 """A grant as `/v1/grants/{id}` shows it."""
 
@@ -46,17 +48,35 @@ def sink_of(department: Department, grant: GrantView, name: str | None = None) -
     return fitting[0]
 
 
-def sources_of(department: Department, grant: GrantView, names: Sequence[str] = ()) -> list[Connector]:
+def sources_of(settings: Settings, department: Department, grant: GrantView, names: Sequence[str] = ()) -> list[Named]:
     """The sources of a department for the record type of a grant, or those called `names`.
 
-    Raises ExchangeError(E_CONNECTOR) when there is none.
+    One whose address is not set is not run with these settings: a department may have the same rows in a table or in a
+    file. Raises ExchangeError: E_CONNECTOR when there is none, E_SETTINGS when none has its address.
     """
     record_type = grant["record_type"]
-    every = [one for one in of_department(department) if isinstance(one.declaration, Source)]
-    found = [one for one in every if one.declaration.record_type == record_type and (not names or one.name in names)]
-    if not found or set(names) - {one.name for one in found}:
-        raise ExchangeError("E_CONNECTOR", f"{department} has no such source of {record_type}")
+    every = [
+        (one.name, one.declaration)
+        for one in of_department(department)
+        if isinstance(one.declaration, Source) and one.declaration.record_type == record_type
+    ]
+    missing = {name: _unset(source, settings) for name, source in every}
+    found = [(name, source) for name, source in every if (name in names if names else missing[name] is None)]
+    if not found or set(names) - {name for name, _ in found}:
+        why = next((error for error in missing.values() if error is not None and not names), None)
+        raise why or ExchangeError("E_CONNECTOR", f"{department} has no such source of {record_type}")
     return found
+
+
+def _unset(source: Source, settings: Settings) -> ExchangeError | None:
+    """What is wrong with the address that a source reads from; None for one that can be tried."""
+    try:
+        source.reads.reader(settings.connector).close()
+    except ExchangeError as error:
+        if error.code != "E_SETTINGS":
+            raise
+        return error
+    return None
 
 
 def grantee_half(settings: Settings, api: Api, grant: GrantView, sink: Sink, pace: Pace) -> Finding:
@@ -71,12 +91,15 @@ def grantee_half(settings: Settings, api: Api, grant: GrantView, sink: Sink, pac
 def table_of(settings: Settings, api: Api, grant: GrantView, sink: Sink) -> SinkTable:
     """The table of a sink, to be closed by the caller. Raises ExchangeError as `grantee_half` does."""
     side = _sink_side(settings, api, grant, sink)
-    return SinkTable(side.address, side.table, side.key, [field["name"] for field in side.share.schema["fields"]])
+    fields = [field["name"] for field in side.share.schema["fields"]]
+    return SinkTable(side.address, side.table, side.key, fields, side.columns)
 
 
 def _sink_side(settings: Settings, api: Api, grant: GrantView, sink: Sink) -> SinkSide:
     if not isinstance(sink.into, Table):
         raise ExchangeError("E_CONNECTOR", "this sink writes files: `exchange files verify` checks them")
+    if getattr(sink, "map", None) is not None:
+        raise ExchangeError("E_CONNECTOR", "this sink makes rows by a function: they are not what the share holds")
     connection = Connection.of(settings.kafka)
     schema = _schema(api, grant)
     partitions = Admin(connection).topics().get(grant["topic"])
@@ -91,13 +114,12 @@ def _sink_side(settings: Settings, api: Api, grant: GrantView, sink: Sink) -> Si
         KeyColumns.of(schema, natural_key, terms.pseudonymous),
         sink.into.name,
         database(settings.connector),
+        dict(getattr(sink, "columns", {})),
         [one["grant"] for one in items(api, "/v1/grants", **held)],
     )
 
 
-def provider_half(
-    settings: Settings, api: Api, grant: GrantView, sources: Sequence[tuple[str, Source]], pace: Pace
-) -> Finding:
+def provider_half(settings: Settings, api: Api, grant: GrantView, sources: Sequence[Named], pace: Pace) -> Finding:
     """Hold what the sources of a provider read against the share of a grant, as the provider.
 
     Raises ExchangeError: E_GRANT_STATE, and what `reconcile_source` does.
@@ -162,11 +184,7 @@ def _daily(
     for grant in grants:
         found = by_share.get(grant["share"])
         if found is None:
-            sources = [
-                (one.name, one.declaration)
-                for one in sources_of(connector.department, grant)
-                if isinstance(one.declaration, Source)
-            ]
+            sources = sources_of(settings, connector.department, grant)
             found = by_share[grant["share"]] = provider_half(settings, api, grant, sources, pace)
         yield Finding(GrantId(grant["grant"]), found.result, found.differences, found.compared_with, found.notes)
 

@@ -36,6 +36,8 @@ class SinkSide:
     table: str
     address: str = field(repr=False)
     """Of the department's database."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The column of a field that is not called like it."""
     active: Collection[str] = ()
     """The active grants of the department: what another of them has brought into the table is its business."""
 
@@ -57,7 +59,7 @@ def reconcile_sink(connection: Connection, side: SinkSide, pace: Pace) -> Findin
     """
     canon = Canon(side.share.schema)
     with ExitStack() as stack:
-        table = stack.enter_context(closing(SinkTable(side.address, side.table, side.key, canon.fields)))
+        table = stack.enter_context(closing(SinkTable(side.address, side.table, side.key, canon.fields, side.columns)))
         table.check()
         share = stack.enter_context(closing(ShareFold(connection, side.share, pace.stop)))
         share.advance()

@@ -165,8 +165,10 @@ class _SourceHalf:
         """Fold what the share should hold."""
         self._unread = 0
         now = self._pace.clock.now()
-        for number, (_, source) in enumerate(self._side.sources):
+        for number, (name, source) in enumerate(self._side.sources):
             with closing(source.reads.reader(self._side.settings)) as reader:
+                if not getattr(reader, "brings_all", True):
+                    raise ExchangeError("E_CONNECTOR", f"{name} reads only changes: it does not know what there is")
                 for rows in _rows(reader):
                     entries = [self._entry(source, row, number, now) for row in rows]
                     fold.put((one for one in entries if one is not None), newer_only=True)

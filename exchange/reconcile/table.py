@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import CHAR, Select, and_, column, delete, inspect, or_, select, table
+from sqlalchemy import CHAR, ColumnElement, Select, and_, column, delete, inspect, or_, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from exchange.connect.database_errors import Kind, sort
@@ -34,16 +34,21 @@ class SinkTable:
     table is not as its sink makes it.
     """
 
-    def __init__(self, address: str, name: str, key: KeyColumns, fields: Sequence[str]) -> None:
+    def __init__(
+        self, address: str, name: str, key: KeyColumns, fields: Sequence[str], columns: Mapping[str, str] | None = None
+    ) -> None:
+        """columns: the column of a field, or of the key, that is not called like it."""
         schema, _, self._name = name.rpartition(".")
         self._schema = schema or None
         self._full_name = name
         self._engine = open_engine(address)
         self._key = key
-        self._columns = list(dict.fromkeys((*key.names, *fields)))
-        self._table = table(self._name, *map(column, self._columns), schema=self._schema)
+        named = columns or {}
+        self._columns = {field: named.get(field, field) for field in (*key.names, *fields)}
+        self._table = table(self._name, *map(column, self._columns.values()), schema=self._schema)
+        self._select = select(*(self._table.c[at].label(field) for field, at in self._columns.items()))
         self._padded: set[str] = set()
-        """Columns of a fixed width: the blanks at the end of their values mean nothing."""
+        """Fields in columns of a fixed width: the blanks at the end of their values mean nothing."""
         self._notes: set[str] = set()
         """The sink's notes that are there."""
 
@@ -56,16 +61,16 @@ class SinkTable:
             types = {one["name"]: one["type"] for one in found.get_columns(self._name, schema=self._schema)}
             names = (_PROGRESS, _ROWS, _COLUMNS, _SET_ASIDE)
             self._notes = {name for name in names if found.has_table(name, schema=self._schema)}
-        missing = [name for name in self._columns if name not in types]
+        missing = [name for name in self._columns.values() if name not in types]
         if missing:
             raise ExchangeError("E_CONNECTOR", f"{self._full_name} has no column {', '.join(missing)}")
-        self._padded = {name for name, kind in types.items() if type(kind) is CHAR}
+        self._padded = {field for field, at in self._columns.items() if type(types[at]) is CHAR}
 
     def pages(self) -> Iterator[list[Keyed]]:
         """Every row, in pages, as they stand while they are read."""
         with self._reached(), self._engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, yield_per=PAGE_ROWS)
-            for rows in streaming.execute(select(self._table)).mappings().partitions(PAGE_ROWS):
+            for rows in streaming.execute(self._select).mappings().partitions(PAGE_ROWS):
                 yield [self._keyed(row) for row in rows]
 
     def rows(self, keys: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
@@ -75,9 +80,9 @@ class SinkTable:
             wanted = [values for values in map(self._key.values, some) if values]
             if not wanted:
                 continue
-            condition = or_(*(and_(*(column(name) == one for name, one in each.items())) for each in wanted))
+            condition = or_(*map(self._is, wanted))
             with self._reached(), self._engine.connect() as connection:
-                rows = connection.execute(select(self._table).where(condition)).mappings().all()
+                rows = connection.execute(self._select.where(condition)).mappings().all()
             found.update(self._keyed(row) for row in rows)
         return {key: found[key] for key in keys if key in found}
 
@@ -89,8 +94,7 @@ class SinkTable:
             if not values:
                 continue
             with self._reached(), self._engine.begin() as connection:
-                condition = and_(*(column(name) == one for name, one in values.items()))
-                removed += connection.execute(delete(self._table).where(condition)).rowcount
+                removed += connection.execute(delete(self._table).where(self._is(values))).rowcount
         return removed
 
     # the sink's notes
@@ -140,6 +144,9 @@ class SinkTable:
     def _ask(self, asked: Select[Any]) -> Sequence[Any]:
         with self._reached(), self._engine.connect() as connection:
             return connection.execute(asked).all()
+
+    def _is(self, values: Mapping[str, str]) -> ColumnElement[bool]:
+        return and_(*(self._table.c[self._columns[field]] == value for field, value in values.items()))
 
     def _keyed(self, row: Mapping[Any, Any]) -> Keyed:
         values = dict(row)

@@ -46,6 +46,7 @@ class Register:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     fingerprint: str = "register"
     waiting: bool = False
+    brings_all: bool = True
 
     def reader(self, settings: ConnectorSettings) -> "Register":
         return self

@@ -12,9 +12,10 @@ from exchange.cli import reconcile as command
 from exchange.cli.main import app
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
-from exchange.names import GrantId
+from exchange.names import Department, GrantId
 from exchange.reconcile import halves, result
 from exchange.reconcile.result import Difference, Finding, Half, Kind
+from exchange.settings import ConnectorSettings, Settings
 from tests.harness.memory.web import OPERATOR_TOKEN, WebHarness, web_harness
 
 TAX, MARKET = "taxation", "market-regulation"
@@ -93,6 +94,7 @@ def test_a_grant_that_is_not_active_is_not_compared(
 ) -> None:
     monkeypatch.setenv("EXCHANGE_CONNECTOR__DATABASE", "sqlite://")
     monkeypatch.setenv("EXCHANGE_KAFKA__PASSWORD", "none")
+    monkeypatch.setenv("EXCHANGE_CONNECTOR__PATH", "nowhere")
     for department in (TAX, MARKET):
         as_(monkeypatch, harness, department)
         said = run(grant)
@@ -115,6 +117,7 @@ def test_the_owner_sees_the_keys_and_what_to_do_next(
     finding = found(half, Difference(Kind.ALTERED, KEY), Difference(Kind.WAITING, "W"))
     monkeypatch.setattr(halves, "grantee_half", lambda *_: finding)
     monkeypatch.setattr(halves, "provider_half", lambda *_: finding)
+    monkeypatch.setenv("EXCHANGE_CONNECTOR__DATABASE", "sqlite:///none.db")
     said = run(grant)
     assert said.exit_code == 1
     for text in (KEY, "altered", "waiting", "NOT equal.", f"taxation reads legal-entity.registration of {MARKET}"):
@@ -141,6 +144,26 @@ def test_a_result_that_cannot_be_told_is_shown_all_the_same(
     assert said.exit_code == 0
     assert "they are equal" in said.stdout
     assert "could not be told (E_KAFKA_UNREACHABLE" in said.stdout
+
+
+def test_a_department_s_connectors_are_found_and_those_without_an_address_are_not_run_here(tmp_path: Path) -> None:
+    market = Department(MARKET)
+    grant = {"record_type": "legal-entity.registration", "provider": MARKET}
+    database = {"database": f"sqlite:///{tmp_path / 'd.db'}"}
+    here = Settings(connector=ConnectorSettings(**database))  # type: ignore[arg-type]
+    assert [name for name, _ in halves.sources_of(here, market, grant)] == ["market-regulation.registrations"]
+    other = halves.sources_of(here, market, grant, ["market-regulation.registrations-file"])
+    assert [name for name, _ in other] == ["market-regulation.registrations-file"]
+    for names, settings, code in (
+        (["market-regulation.nothing"], here, "E_CONNECTOR"),
+        ([], Settings(), "E_SETTINGS"),
+    ):
+        with pytest.raises(ExchangeError) as caught:
+            halves.sources_of(settings, market, grant, names)
+        assert caught.value.code == code
+    deaths = [{"record_type": "population.death", "provider": one} for one in ("health", "civil-affairs")]
+    found = [halves.sink_of(Department("human-resources"), one).name for one in deaths]
+    assert found == ["human-resources.deaths", "human-resources.deaths-of-civil-affairs"]
 
 
 def test_what_is_only_on_its_way_is_not_called_different() -> None:

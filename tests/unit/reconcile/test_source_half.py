@@ -41,6 +41,7 @@ class Rows:
     rows: list[SourceRow | FaultyRow] = field(default_factory=list)
     fingerprint: str = "rows"
     waiting: bool = False
+    brings_all: bool = True
     read: int = 0
 
     def reader(self, settings: ConnectorSettings) -> "Rows":
@@ -302,6 +303,14 @@ def test_a_pseudonym_is_not_compared_and_that_is_said() -> None:
     finding = compared(share, agreed, rows)
     assert finding.result.holds
     assert "name is a pseudonym" in finding.notes[0]
+
+
+def test_a_file_of_changes_alone_is_not_compared() -> None:
+    share, agreed, rows = pair(["A"])
+    rows.brings_all = False
+    with pytest.raises(ExchangeError) as caught:
+        compared(share, agreed, rows)
+    assert caught.value.code == "E_CONNECTOR"
 
 
 def test_told_to_stop_it_ends() -> None:

@@ -153,6 +153,20 @@ def test_a_table_without_the_sinks_notes_is_read_all_the_same(address: str) -> N
         assert table.set_aside(GrantId("g-1"), [b"a"]) == set()
 
 
+def test_fields_may_stand_in_columns_of_other_names(address: str) -> None:
+    stored(address, [ROW])
+    columns = {"number": "nummer", "code": "kennung"}
+    for field, column in columns.items():
+        execute(address, f"ALTER TABLE r RENAME COLUMN {field} TO {column}")
+    fields = [field["name"] for field in SCHEMA["fields"]]  # type: ignore[index]
+    with closing(SinkTable(address, "r", KEY, fields, columns)) as table:
+        table.check()
+        ((key, row),) = next(table.pages())
+        assert Canon(SCHEMA).digest(row) == Canon(SCHEMA).digest(ROW)
+        assert table.rows([key]).keys() == {key}
+        assert table.remove([key]) == 1
+
+
 def test_a_missing_column_is_named_and_no_value(address: str) -> None:
     stored(address, [{**ROW, "name": "secret"}])
     with closing(SinkTable(address, "r", KEY, ["name", "renamed"])) as table:

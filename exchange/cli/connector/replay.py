@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import typer
-
 from exchange.cli.connector.own import Own
 from exchange.connect.declare import Source
 from exchange.faults.fold import Fault
@@ -34,19 +32,21 @@ def replay_all(own: Own) -> Asked:
 
 
 def replay_items(faults: Sequence[Fault], settings: Settings) -> list[Asked]:
-    """Single rows and records, each of its connector.
-
-    Raises BadParameter, before anything is asked for, when one of them waits no longer.
-    """
+    """Single rows and records, each of its connector; what waits no longer is told as that."""
     by_connector: dict[str, list[str]] = defaultdict(list)
+    done: list[Asked] = []
     for fault in faults:
-        if fault.item is None or fault.settled is not None:
-            raise typer.BadParameter(f"{fault.item or 'an entry without item'} waits no longer: {fault.settled}")
-        by_connector[fault.connector].append(fault.item)
+        if fault.settled is not None:
+            done.append(
+                Asked(fault.connector, f"{fault.item} waits no longer: {fault.settled}", "nothing is to be done")
+            )
+        elif fault.item is not None:
+            by_connector[fault.connector].append(fault.item)
     owned = [(Own.of(name, settings), items) for name, items in by_connector.items()]
-    return [
+    asked = [
         _ask_source(own, items) if isinstance(own.declared, Source) else _ask_sink(own, items) for own, items in owned
     ]
+    return done + asked
 
 
 def _ask_source(own: Own, items: Sequence[str]) -> Asked:

@@ -119,9 +119,9 @@ def test_a_row_without_a_name_is_seen_mended_replayed_and_settled(health: tuple[
     told = clerk.types("faults", "show", item)
     assert "field name" in told
     assert "“99999999" in told
-    execute(address, "ALTER TABLE deaths DISABLE TRIGGER USER")
     execute(address, f"UPDATE deaths SET name = '王小明' WHERE {chosen}")
-    assert "takes it up within a few seconds" in clerk.types("faults", "replay", item)
+    told = clerk.types("faults", "replay", item)
+    assert "takes it up within a few seconds" in told or "waits no longer: submitted" in told, "it was quicker"
     clerk.wait_for(lambda: clerk.waiting() == [])
     assert "submitted" in clerk.types("faults", "show", item)
     clerk.wait_for(lambda: clerk.status()["requests"] == [])

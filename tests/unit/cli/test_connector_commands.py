@@ -328,15 +328,12 @@ def test_a_sink_of_which_nothing_waits_says_so(run: Run, database: SinkDatabase,
     assert "nothing of it waits in its database" in told
 
 
-def test_what_waits_no_longer_is_not_replayed_and_nothing_beside_it_is(
-    run: Run, log: list[bytes], memory: MadeMemory
-) -> None:
+def test_what_waits_no_longer_is_told_and_what_does_is_replayed(run: Run, log: list[bytes], memory: MadeMemory) -> None:
     log += [row_fault("1"), row_fault("2")]
     log.append(Faults(DEATHS, RecordType("population.death")).settled("2", Settled.GONE, AT))
-    result = run("faults", "replay", item_of(DEATHS, "1"), item_of(DEATHS, "2"))
-    assert result.exit_code == USAGE
-    assert "waits no longer: gone" in result.output
-    assert memory.requests() == []
+    told = done(run("faults", "replay", item_of(DEATHS, "1"), item_of(DEATHS, "2")))
+    assert f"{item_of(DEATHS, '2')} waits no longer: gone" in told
+    assert memory.requests() == [("replay", item_of(DEATHS, "1"))]
 
 
 @pytest.mark.parametrize("words", [(), ("--all",), ("--connector", DEATHS), ("abcd", "--connector", DEATHS, "--all")])

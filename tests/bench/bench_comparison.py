@@ -1,7 +1,7 @@
 """What a comparison costs when nothing has changed: CPU a row of this process, all in: map, encode, hash, look up.
 
-Run: `python -m tests.bench.bench_comparison [ROWS]` (200,000). Rows come from a generator whose own time is left out as
-the database's part would be. Prints µs a row of the first reading, which sends everything into nothing, and of the
+Run: `python -m tests.bench.bench_comparison [ROWS]` (200,000). Rows come from a generator, whose own time is left out,
+as the database's part would be. Prints µs a row of the first reading, which sends everything into nothing, and of the
 second, which sends nothing; and the memory that the second takes more.
 """
 

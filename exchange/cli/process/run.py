@@ -11,10 +11,12 @@ import typer
 from exchange import settings as settings_module
 from exchange.cli.process.together import Member, Orders, Together
 from exchange.connect.declare import Source
-from exchange.connect.find import find, named
+from exchange.connect.find import Connector, find, named
 from exchange.errors import ExchangeError
 from exchange.observe import logs
 from exchange.observe.health import HealthServer
+from exchange.reconcile.daily import every_day
+from exchange.reconcile.result import Finding
 from exchange.settings import Settings
 
 
@@ -63,6 +65,8 @@ def work(member: Member, settings: Settings, orders: Orders) -> None:
     """Run a connector in this thread until it is told to stop, or with `once` until there is nothing more to do."""
     connector = find(member.name)
     declared = connector.declaration
+    if not orders.once and member.first:
+        _reconcile_every_day(connector, settings, orders.stop)
     if isinstance(declared, Source):
         from exchange.intake.start import open_line  # noqa: PLC0415 - a source needs no sink's parts, and the reverse
 
@@ -78,6 +82,22 @@ def work(member: Member, settings: Settings, orders: Orders) -> None:
         from exchange.handover.start import serve  # noqa: PLC0415
 
         serve(connector, declared, settings, Run(orders.stop, orders.once, condition=member.condition))
+
+
+def _reconcile_every_day(connector: Connector, settings: Settings, stop: threading.Event) -> None:
+    """Beside the connector's work. What that needs is in memory only while it is done."""
+
+    def act() -> list[Finding]:
+        from exchange.reconcile.halves import reconcile_all  # noqa: PLC0415
+        from exchange.reconcile.sink import Pace  # noqa: PLC0415
+        from exchange.web.client import ApiClient  # noqa: PLC0415
+
+        with ApiClient(settings.api) as api:
+            return reconcile_all(connector, settings, api, Pace(stop=stop))
+
+    threading.Thread(
+        target=every_day, args=(connector.name, act, stop), name=f"{connector.name} reconcile", daemon=True
+    ).start()
 
 
 def _stop_on_signal() -> threading.Event:

@@ -121,14 +121,16 @@ def test_a_comparison_that_breaks_off_is_made_again_while_the_source_goes_on(
     source.table.put("3", name="改名")
     stop, line = threading.Event(), source.open()
     worker = _started(line, stop)
-    _until(lambda: source.names()[resident_id(3)] == "改名")
-    assert not line.ready[0] or source.reader.wholes >= 2
-    source.reader.broken_after = None
-    _until(lambda: metrics.COMPARISON.read()[CONNECTOR, "equal"] == 20)
-    _until(lambda: line.ready == (True, "reads and writes"))
-    stop.set()
-    worker.join()
-    line.close()
+    try:
+        _until(lambda: source.names()[resident_id(3)] == "改名")
+        _until(lambda: not line.ready[0])
+        source.reader.broken_after = None
+        _until(lambda: line.ready == (True, "reads and writes") and line._order is None)
+        assert source.reader.wholes >= 2
+    finally:
+        stop.set()
+        worker.join()
+        line.close()
 
 
 def _started(line: IntakeLine, stop: threading.Event) -> threading.Thread:

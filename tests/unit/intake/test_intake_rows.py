@@ -1,11 +1,13 @@
 """What a row of a source means, held against what was sent before."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exchange.connect import Unmapped
+from exchange.connect.reading import sequence_of_cursor
 from exchange.errors import ExchangeError
 from exchange.faults.log import item_of
 from tests.harness.memory.source import CONNECTOR, SourceAtWork, mapped, resident_id
@@ -213,7 +215,14 @@ def test_a_corrected_mapping_sends_what_it_changed_and_nothing_else(source: Sour
     assert len(source.inbox.records) == 3
 
 
-def test_an_infinite_version_and_one_beyond_all_sequences_set_the_row_aside(source: SourceAtWork) -> None:
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", "1.5", "-1"])
+def test_a_number_that_is_none_is_no_sequence(value: str) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        sequence_of_cursor(Decimal(value))
+    assert caught.value.code == "E_ROW_UNMAPPED"
+
+
+def test_a_version_beyond_all_sequences_sets_the_row_aside(source: SourceAtWork) -> None:
     source.table.put("1", A)
     source.table.put("2", B, sequence=1 << 63)
     books = source.run()

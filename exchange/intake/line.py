@@ -186,7 +186,9 @@ class IntakeLine:
                 raise
             self._broken += 1
             self._next_try = Deadline.after(_BROKEN.pause(self._broken))
-            self._steps.health.away(error, self._broken)
+            _log.warning("intake.comparison_broken", code=error.code, detail=error.detail, attempts=self._broken)
+            if not self._usable:
+                self._steps.health.away(error, self._broken)
             return
         if done:
             self._order, self._broken = None, 0

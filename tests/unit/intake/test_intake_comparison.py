@@ -123,7 +123,7 @@ def test_a_comparison_that_breaks_off_is_made_again_while_the_source_goes_on(
     worker = _started(line, stop)
     try:
         _until(lambda: source.names()[resident_id(3)] == "改名")
-        _until(lambda: not line.ready[0])
+        _until(lambda: line._broken > 0)
         source.reader.broken_after = None
         _until(lambda: line.ready == (True, "reads and writes") and line._order is None)
         assert source.reader.wholes >= 2

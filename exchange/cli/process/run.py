@@ -3,20 +3,21 @@
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import FrameType
 from typing import Annotated
 
 import typer
 
 from exchange import settings as settings_module
+from exchange.cli.process.daily import reconciled_daily
 from exchange.cli.process.together import Member, Orders, Together
 from exchange.connect.declare import Source
 from exchange.connect.find import Connector, find, named
+from exchange.connect.tables import Table
 from exchange.errors import ExchangeError
 from exchange.observe import logs
 from exchange.observe.health import HealthServer
-from exchange.reconcile.daily import every_day
-from exchange.reconcile.result import Finding
 from exchange.settings import Settings
 
 
@@ -64,9 +65,19 @@ def _of_one_department(connectors: Sequence[str]) -> list[str]:
 def work(member: Member, settings: Settings, orders: Orders) -> None:
     """Run a connector in this thread until it is told to stop, or with `once` until there is nothing more to do."""
     connector = find(member.name)
+    daily = nullcontext() if orders.once or not _compares(connector) else reconciled_daily(connector, settings)
+    with daily:
+        _work(connector, settings, member, orders)
+
+
+def _compares(connector: Connector) -> bool:
+    """Whether there is a table that can be held against a share: a drop folder has none."""
     declared = connector.declaration
-    if not orders.once and member.first:
-        _reconcile_every_day(connector, settings, orders.stop)
+    return isinstance(declared, Source) or isinstance(declared.into, Table)
+
+
+def _work(connector: Connector, settings: Settings, member: Member, orders: Orders) -> None:
+    declared = connector.declaration
     if isinstance(declared, Source):
         from exchange.intake.start import open_line  # noqa: PLC0415 - a source needs no sink's parts, and the reverse
 
@@ -82,22 +93,6 @@ def work(member: Member, settings: Settings, orders: Orders) -> None:
         from exchange.handover.start import serve  # noqa: PLC0415
 
         serve(connector, declared, settings, Run(orders.stop, orders.once, condition=member.condition))
-
-
-def _reconcile_every_day(connector: Connector, settings: Settings, stop: threading.Event) -> None:
-    """Beside the connector's work. What that needs is in memory only while it is done."""
-
-    def act() -> list[Finding]:
-        from exchange.reconcile.halves import reconcile_all  # noqa: PLC0415
-        from exchange.reconcile.sink import Pace  # noqa: PLC0415
-        from exchange.web.client import ApiClient  # noqa: PLC0415
-
-        with ApiClient(settings.api) as api:
-            return reconcile_all(connector, settings, api, Pace(stop=stop))
-
-    threading.Thread(
-        target=every_day, args=(connector.name, act, stop), name=f"{connector.name} reconcile", daemon=True
-    ).start()
 
 
 def _stop_on_signal() -> threading.Event:

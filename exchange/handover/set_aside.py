@@ -76,11 +76,7 @@ class SetAside:
         if found is None:
             return None
         counts, oldest = found
-        metrics.SET_ASIDE.set(sum(counts.values()), connector, self._owner.record_type)
-        if oldest is None:
-            metrics.SET_ASIDE_SINCE.drop(connector)
-        else:
-            metrics.SET_ASIDE_SINCE.set(oldest.timestamp(), connector)
+        metrics.show_set_aside(connector, sum(counts.values()), oldest)
         return counts
 
     def _due(self, at_rest: bool) -> bool:

@@ -53,6 +53,7 @@ class Terms:
     rows: int
     """Rows that it withdraws without asking, whatever part they are."""
     poll_seconds: float
+    record_type: str
     mapping: str
     """Version of mapping and schema: what changes with it was not missed by the cursor."""
 
@@ -97,7 +98,7 @@ class Comparer:
         compared.missing, compared.changed = reading.count(missing=True), reading.count(missing=False)
         if judged and memory.versions == versions:
             for kind in ("missing", "changed", "gone"):
-                metrics.count_missed(self._connector, kind, getattr(compared, kind))
+                metrics.count_missed(self._connector, self._terms.record_type, kind, getattr(compared, kind))
         memory.end_reading(compared, versions)
         if not judged:
             memory.book(Changes(), cursor)

@@ -167,11 +167,7 @@ class Health:
         up = not self._away and self._stopped is None and not self._ended
         metrics.CONNECTOR_UP.set(1.0 if up else 0.0, name)
         waiting, compared = self._memory.waiting, self._memory.compared
-        metrics.SET_ASIDE.set(waiting.count, name, type_)
-        if waiting.since is None:
-            metrics.SET_ASIDE_SINCE.drop(name)
-        else:
-            metrics.SET_ASIDE_SINCE.set(waiting.since.timestamp(), name)
+        metrics.show_set_aside(name, waiting.count, waiting.since)
         if compared is not None:
             metrics.SOURCE_ROWS.set(compared.rows, name, type_)
             metrics.COMPARED.set(compared.at.timestamp(), name)

@@ -72,7 +72,7 @@ def _line_of(connector: Connector, opened: _Opened, settings: Settings, record_t
     decider = Decider(opened.preparer, memory, Faults(connector.name, record_type), clock)
     taker = Taker(decider, memory, submitter, record_type)
     collector = Collector(opened.reader, health)
-    terms = Terms(own.withdrawn_part, own.withdrawn_rows, own.poll_seconds, opened.mapping)
+    terms = Terms(own.withdrawn_part, own.withdrawn_rows, own.poll_seconds, record_type, opened.mapping)
     comparer = Comparer(connector.name, collector, taker, memory, terms, clock)
     return IntakeLine(Steps(collector, taker, comparer, submitter, reports, health, clock), memory, opened.pace)
 

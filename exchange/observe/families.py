@@ -1,6 +1,7 @@
 """Kinds of metrics that prometheus_client lacks: gauges replaced as a whole, and a histogram fed by batches."""
 
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -54,6 +55,18 @@ class GaugeFamily(Collector):
     def describe(self) -> Iterable[Metric]:
         """The family without samples."""
         return [GaugeMetricFamily(self._name, self._meaning, labels=self._labels)]
+
+
+class AgeFamily(GaugeFamily):
+    """Gauges that are set to moments (seconds since 1970) and show how long ago those are, whenever they are read."""
+
+    def collect(self) -> Iterator[Metric]:
+        """The family as Prometheus reads it."""
+        now = time.time()
+        family = GaugeMetricFamily(self._name, self._meaning, labels=self._labels)
+        for labels, moment in sorted(self.read().items()):
+            family.add_metric(labels, max(0.0, now - moment))
+        yield family
 
 
 class HistogramFamily(Collector):

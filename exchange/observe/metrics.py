@@ -3,11 +3,13 @@
 No label ever holds a natural key, a name or a field value. Count per batch, not per record.
 """
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from exchange.names import RecordType
-from exchange.observe.families import GaugeFamily, HistogramFamily
+from exchange.observe.families import AgeFamily, GaugeFamily, HistogramFamily
 from exchange.stages import Stage
 
 REGISTRY = CollectorRegistry()
@@ -56,11 +58,12 @@ QUARANTINE = _gauge("quarantine_records", "Records in quarantine", "department",
 CONNECTOR_UP = _gauge(
     "connector_up", "1 while a connector reads and writes, 0 when it cannot or has stopped", "connector"
 )  # fmt: skip
-SET_ASIDE = _gauge("set_aside_records", "Rows or records that a connector has set aside", "connector", "record_type")
-SET_ASIDE_SINCE = _gauge(
-    "set_aside_oldest_timestamp_seconds",
-    "When the oldest of them was set aside; absent while there is none",
-    "connector",
+SET_ASIDE = _gauge("set_aside_rows", "Rows or records that a connector has set aside", "department", "connector")
+SET_ASIDE_SINCE = AgeFamily(
+    REGISTRY,
+    "exchange_set_aside_oldest_seconds",
+    "How long the oldest of them has waited; absent while there is none",
+    ("department", "connector"),
 )
 SOURCE_ROWS = _gauge("source_rows", "Rows of a source at its last whole reading", "connector", "record_type")
 SOURCE_CURSOR = _gauge(
@@ -104,7 +107,7 @@ _RECORDS = Counter(
 _MISSED = Counter(
     "exchange_source_missed",
     "Rows that a comparison found and the cursor had missed, by what they are: missing, changed or gone",
-    ["connector", "kind"],
+    ["record_type", "department", "kind"],
     registry=REGISTRY,
 )
 _DRIFT = Counter(
@@ -118,10 +121,25 @@ def count_records(stage: Stage, outcome: str, record_type: RecordType, count: in
         _RECORDS.labels(stage.line, stage.value, outcome, record_type).inc(count)
 
 
-def count_missed(connector: str, kind: str, rows: int) -> None:
+def count_missed(connector: str, record_type: str, kind: str, rows: int) -> None:
     """Add rows that only a comparison found (`missing`, `changed`, `gone`)."""
     if rows:
-        _MISSED.labels(connector, kind).inc(rows)
+        _MISSED.labels(record_type, _owner(connector), kind).inc(rows)
+
+
+def show_set_aside(connector: str, count: int, since: datetime | None) -> None:
+    """How much a connector has set aside, and since when the oldest of it waits (None: there is none)."""
+    labels = _owner(connector), connector
+    SET_ASIDE.set(count, *labels)
+    if since is None:
+        SET_ASIDE_SINCE.drop(*labels)
+    else:
+        SET_ASIDE_SINCE.set(since.timestamp(), *labels)
+
+
+def _owner(connector: str) -> str:
+    """The department of a connector: the first part of its name."""
+    return connector.partition(".")[0]
 
 
 def count_drift(kind: str, count: int = 1) -> None:

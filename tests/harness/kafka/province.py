@@ -179,7 +179,8 @@ class Province:
     def _read(self, connector: str, table: str) -> bool:
         ((newest,),) = self.sql(_owner(connector), f"SELECT max(updated_at) FROM {table}")
         cursor = state_of(self.places.connectors, connector, "cursor")
-        return cursor is not None and datetime.fromisoformat(cursor["at"][0][1]) >= newest
+        high = None if cursor is None else cursor["high"]
+        return high is not None and datetime.fromisoformat(high[1]) >= newest
 
     def _taken(self, ends: dict[tuple[str, int], int]) -> bool:
         committed = self.admin.committed(names.ADMISSION_GROUP)

@@ -246,7 +246,7 @@ class SourceAtWork:
         preparer = Preparer(RowMapper(source, schema.record), Encoder(schema))
         taker = Taker(Decider(preparer, memory, Faults(CONNECTOR, TYPE), clock), memory, submitter, TYPE)
         collector = Collector(self.reader, health)
-        terms = Terms(self.part, self.rows, 0.01, f"{schema.id} {id(self.mapping)}")
+        terms = Terms(self.part, self.rows, 0.01, TYPE, f"{schema.id} {id(self.mapping)}")
         comparer = Comparer(CONNECTOR, collector, taker, memory, terms, clock)
         pace = Pace(0.01, 3600.0, Schedule.of(self.compare), self.follows, watches=not self.follows)
         self.line = IntakeLine(Steps(collector, taker, comparer, submitter, reports, health, clock), memory, pace)

@@ -89,7 +89,7 @@ def change_a_company(province: Province) -> None:
     """A new version of a company that taxation is granted."""
     province.sql(
         "market-regulation",
-        "UPDATE registrations SET updated_at = now() WHERE credit_code ="
+        "UPDATE registrations SET capital_amount = coalesce(capital_amount, 0) + 1 WHERE credit_code ="
         " (SELECT max(credit_code) FROM registrations WHERE region = '340100')",
     )
 

@@ -145,12 +145,12 @@ def test_what_could_not_be_told_is_told_the_next_time(scene: Scene) -> None:
 def test_what_waits_is_a_metric_with_the_age_of_the_oldest(scene: Scene) -> None:
     scene.table.waiting, scene.table.since = {0: 2, 1: 1}, scene.clock.now()
     assert scene.line.counts(scene.patience) == {0: 2, 1: 1}
-    assert metrics.SET_ASIDE.read()[CONNECTOR, TYPE] == 3
-    assert metrics.SET_ASIDE_SINCE.read()[CONNECTOR,] == scene.clock.now().timestamp()
+    assert metrics.SET_ASIDE.read()["taxation", CONNECTOR] == 3
+    assert metrics.SET_ASIDE_SINCE.read()["taxation", CONNECTOR] == scene.clock.now().timestamp()
     scene.table.waiting, scene.table.since = {}, None
     scene.line.counts(scene.patience)
-    assert metrics.SET_ASIDE.read()[CONNECTOR, TYPE] == 0
-    assert (CONNECTOR,) not in metrics.SET_ASIDE_SINCE.read()
+    assert metrics.SET_ASIDE.read()["taxation", CONNECTOR] == 0
+    assert ("taxation", CONNECTOR) not in metrics.SET_ASIDE_SINCE.read()
 
 
 def test_what_waits_for_weeks_is_told_again_each_week_because_the_log_forgets(scene: Scene) -> None:

@@ -29,7 +29,12 @@ def filled(source: SourceAtWork, rows: int) -> SourceAtWork:
 
 
 def missed(kind: str) -> float:
-    return metrics.REGISTRY.get_sample_value(MISSED, {"connector": CONNECTOR, "kind": kind}) or 0.0
+    return (
+        metrics.REGISTRY.get_sample_value(
+            MISSED, {"record_type": "population.death", "department": "health", "kind": kind}
+        )
+        or 0.0
+    )
 
 
 def all_missed() -> dict[str, float]:
@@ -226,7 +231,7 @@ def test_a_row_that_was_set_aside_and_is_gone_waits_no_longer(source: SourceAtWo
     source.table.remove("bad")
     source.run()
     assert source.inbox.faults[-1]["settled"] == "gone"
-    assert metrics.SET_ASIDE.read()[CONNECTOR, "population.death"] == 0
+    assert metrics.SET_ASIDE.read()["health", CONNECTOR] == 0
 
 
 def test_a_declaration_that_changed_is_read_as_a_whole(tmp_path: Path) -> None:

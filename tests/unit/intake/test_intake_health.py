@@ -151,12 +151,12 @@ def test_reports_and_gauges_count_what_waits(source: SourceAtWork) -> None:
     source.run()
     report = source.inbox.reports[-1]
     assert (report.rows, report.set_aside, report.set_aside_since) == (6, 1, source.clock.now())
-    assert metrics.SET_ASIDE.read()[CONNECTOR, "population.death"] == 1
-    assert metrics.SET_ASIDE_SINCE.read()[CONNECTOR,] == source.clock.now().timestamp()
+    assert metrics.SET_ASIDE.read()["health", CONNECTOR] == 1
+    assert metrics.SET_ASIDE_SINCE.read()["health", CONNECTOR] == source.clock.now().timestamp()
     source.table.remove("bad")
     source.run()
     assert source.inbox.reports[-1].set_aside == 0
-    assert (CONNECTOR,) not in metrics.SET_ASIDE_SINCE.read()
+    assert ("health", CONNECTOR) not in metrics.SET_ASIDE_SINCE.read()
 
 
 # the schedule

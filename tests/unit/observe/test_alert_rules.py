@@ -32,10 +32,10 @@ LABELS = {
     "exchange_enforcement_drift_total": {"kind"},
     "exchange_connector_up": {"connector"},
     "exchange_reported_sources": {"department", "record_type", "state"},
-    "exchange_set_aside_oldest_timestamp_seconds": {"connector"},
+    "exchange_set_aside_oldest_seconds": {"department", "connector"},
     "exchange_source_compared_timestamp_seconds": {"connector"},
     "exchange_source_comparison_rows": {"connector", "result"},
-    "exchange_source_missed_total": {"connector", "kind"},
+    "exchange_source_missed_total": {"record_type", "department", "kind"},
 }
 """Every metric that is looked at, and its labels."""
 SHOWN = re.compile(r"\$labels\.(\w+)")

@@ -23,6 +23,8 @@ class Counts:
     closed: bool = True
     taken: dict[str, int] = field(default_factory=dict)
     """What admission has taken from inboxes, by record type."""
+    compared: dict[str, str] = field(default_factory=dict)
+    """When each source connector compared itself last with the whole of its table or file."""
     backfilling: set[str] = field(default_factory=set)
     """Shares that still read what stood in the registry before them; nothing of that is in flight."""
 
@@ -47,7 +49,7 @@ class Counts:
 
     def since(self, before: "Counts") -> "Counts":
         """What was added after `before`; what is in flight or backfilling is told as it is now."""
-        fresh = Counts(closed=self.closed, backfilling=self.backfilling)
+        fresh = Counts(closed=self.closed, compared=self.compared, backfilling=self.backfilling)
         for name, counts in self.by_record_type.items():
             earlier = before.of(name)
             fresh.by_record_type[name] = {key: counts[key] - earlier[key] for key in KEYS}
@@ -64,6 +66,9 @@ def look(operator: ApiClient, places: Places, sources: Mapping[str, str]) -> Cou
     counts = Counts()
     for connector, record_type in sources.items():
         _add_source(counts.of(record_type), places, connector)
+        comparison = state_of(places.connectors, connector, "comparison")
+        if comparison is not None:
+            counts.compared[connector] = comparison["at"]
     for account in operator.items("/v1/books"):
         _add_account(counts, account)
     return counts

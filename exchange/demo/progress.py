@@ -44,7 +44,7 @@ def follow(platform: Platform, operator: ApiClient, sources: Sources, before: Co
             counts = _look(operator, platform, connectors)
             if counts is not None:
                 bars.show(counts.since(before))
-                if complete(counts, expected, before) and counts.still and counts == last:
+                if complete(counts, connectors, before) and counts.still and counts == last:
                     return counts
                 if counts != last:
                     deadline = Deadline.after(_STALLED_SECONDS)
@@ -68,18 +68,12 @@ def _look(operator: ApiClient, platform: Platform, connectors: Mapping[str, str]
 def _expected(
     connectors: Mapping[str, str], rows: Mapping[str, int], file: Path | None, before: Counts
 ) -> dict[str, int]:
-    """Rows that this run will collect, by record type: a file whole, of databases what was not collected before."""
+    """Rows that this run will collect, by record type, as far as can be told: what was not collected before."""
     held: Counter[str] = Counter()
-    whole: Counter[str] = Counter()
     for connector, record_type in connectors.items():
-        if connector == FILE_SOURCE and file is not None:
-            whole[record_type] += _rows_of(file)
-        else:
-            held[record_type] += rows[connector]
-    return {
-        record_type: whole[record_type] or max(0, held[record_type] - before.of(record_type)["collected"])
-        for record_type in connectors.values()
-    }
+        of_file = connector == FILE_SOURCE and file is not None
+        held[record_type] += _rows_of(file) if of_file and file is not None else rows[connector]
+    return {name: max(0, held[name] - before.of(name)["collected"]) for name in connectors.values()}
 
 
 def _rows_of(file: Path) -> int:
@@ -88,16 +82,15 @@ def _rows_of(file: Path) -> int:
         return sum(1 for _ in csv.DictReader(io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")))
 
 
-def complete(counts: Counts, expected: Mapping[str, int], before: Counts) -> bool:
-    """Whether what is expected of this run was collected, and admission has taken what this run submitted.
+def complete(counts: Counts, connectors: Mapping[str, str], before: Counts) -> bool:
+    """Whether every source has compared itself in this run, and admission has taken what this run submitted.
 
-    Sums over all runs do not tell: a source that lost its state submits again what admission had taken long ago.
+    connectors: record type by source connector. Sums over all runs do not tell: a source that lost its state submits
+    again what admission had taken long ago.
     """
     done = counts.since(before)
-    return all(
-        done.of(name)["collected"] >= number and done.taken.get(name, 0) >= done.of(name)["submitted"]
-        for name, number in expected.items()
-    )
+    compared = all(counts.compared.get(name) not in (None, before.compared.get(name)) for name in connectors)
+    return compared and all(done.taken.get(name, 0) >= done.of(name)["submitted"] for name in connectors.values())
 
 
 class _Bars:

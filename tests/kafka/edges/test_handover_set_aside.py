@@ -6,7 +6,6 @@ import pytest
 
 from exchange.faults.log import item_of
 from exchange.handover import grants, set_aside
-from exchange.handover.table import target
 from exchange.kafka.admin.admin import Acl, Admin
 from exchange.names import ShareName, share_topic
 from tests.harness.kafka.sink import Desk, Running

@@ -28,13 +28,28 @@ ROWS = 50
 SECONDS = 60
 
 
+class Inbox:
+    """The inbox of the department, which other tests may have filled before."""
+
+    def __init__(self, admin: Admin, connection: Connection) -> None:
+        self._connection = connection
+        self._places = [(INBOX, partition) for partition in range(admin.topics()[INBOX])]
+        self._begin = admin.end_offsets(self._places)
+
+    def submitted(self) -> int:
+        """How many records have come to it since."""
+        messages = read_to_end(self._connection, self._places, Deadline.after(20))
+        new = [one for one in messages if one.offset() >= self._begin[one.topic(), one.partition()]]
+        return len({message.key() for message in new} - {b"~"})
+
+
 class Process:
     """`exchange run` of a department, with its health."""
 
-    def __init__(self, child: ChildProcess, port: int, admin: Connection) -> None:
+    def __init__(self, child: ChildProcess, port: int, inbox: "Inbox") -> None:
         self.child = child
         self._port = port
-        self._admin = admin
+        self.submitted = inbox.submitted
 
     def readyz(self) -> tuple[int, list[str]]:
         try:
@@ -45,10 +60,6 @@ class Process:
                 return error.code, error.read().decode().splitlines()
         except OSError:
             return 0, []
-
-    def submitted(self) -> int:
-        messages = read_to_end(self._admin, [(INBOX, 0)], Deadline.after(20))
-        return len({message.key() for message in messages} - {b"~"})
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         deadline = Deadline.after(SECONDS)
@@ -70,6 +81,7 @@ def start(
     admin.create_topics([NewTopicSpec(topic, 1, topic_config(kind)) for topic, kind in topics.items()], 1)
     admin.grant([Acl(OWNER, "topic", topic, "write") for topic in topics])
     admin.grant([Acl(OWNER, "group", tail_group(OWNER), "describe")])
+    inbox = Inbox(admin, admin_connection)
     kafka, address, port = kafka_settings_for(OWNER), postgres.database(unique), free_port()
     create(address, OWNER)
     insert_rows(address, "residents", Population().residents(ROWS))
@@ -91,7 +103,7 @@ def start(
         child = ChildProcess(Command("run", exchange_command("run", *words), log, environment))
         started.append(child)
         child.start()
-        return Process(child, port, admin_connection)
+        return Process(child, port, inbox)
 
     yield one
     for child in started:

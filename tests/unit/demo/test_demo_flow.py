@@ -29,6 +29,7 @@ def places(tmp_path: Path) -> Places:
     with sqlite3.connect(places.connectors / "health.deaths.sqlite") as memory:
         memory.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         memory.execute("INSERT INTO state VALUES ('books', ?)", (json.dumps(books),))
+        memory.execute("INSERT INTO state VALUES ('comparison', ?)", (json.dumps({"at": "2026-11-24T08:00:00Z"}),))
     memory.close()
     return places
 
@@ -76,5 +77,14 @@ def test_what_a_source_that_lost_its_state_submits_again_is_waited_for(places: P
     before = counted(places, admission(), share())
     (places.root / "lost.sqlite").rename(places.connectors / "health.deaths.sqlite")
     again = counted(places, admission(), share())
-    assert again.still and not complete(again, {DEATHS: 5}, before)
-    assert complete(counted(places, admission(taken=10, unchanged=5), share()), {DEATHS: 5}, before)
+    assert again.still and not complete(again, SOURCES, before)
+    assert complete(counted(places, admission(taken=10, unchanged=5), share()), SOURCES, before)
+
+
+def test_a_source_that_has_not_compared_itself_in_this_run_is_waited_for(places: Places) -> None:
+    before = counted(places, admission(), share())
+    assert not complete(before, SOURCES, before)
+    with sqlite3.connect(places.connectors / "health.deaths.sqlite") as memory:
+        memory.execute("UPDATE state SET value = ? WHERE name = 'comparison'", ('{"at": "2026-11-25T08:00:00Z"}',))
+    memory.close()
+    assert complete(counted(places, admission(), share()), SOURCES, before)

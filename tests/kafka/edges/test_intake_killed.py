@@ -22,7 +22,7 @@ from tests.harness.source_tables import create, execute, insert_rows, source_boo
 
 pytestmark = pytest.mark.kafka
 KILLS = 3
-MOST_BYTES = 100_000_000
+MOST_BYTES = 110_000_000
 ROWS = 12_000
 PARTITIONS = 2
 OWNER = Department("public-security")

@@ -20,7 +20,7 @@ _SAID_AGAIN_AT_MOST = timedelta(hours=1)
 _EVENTS: Mapping[str, str] = {
     "E_KAFKA": "handover.share_away",
     "E_SUBMIT": "handover.share_away",
-    "E_API": "handover.service_away",
+    "E_API_UNREACHABLE": "handover.service_away",
 }
 """What is away, by the beginning of the error's code; all else is where the sink hands over to."""
 _SINK_AWAY = "handover.sink_away"

@@ -52,6 +52,7 @@ class RowMapper:
         self._identifiers = [
             (field.name, IDENTIFIERS[field.identifier].compact) for field in schema.fields if field.identifier
         ]
+        self._booleans = tuple(field.name for field in schema.fields if _is_boolean(field.type))
 
     def map(self, row: SourceRow) -> Record:
         """The record of a row; of a withdrawn one at least its natural key.
@@ -81,6 +82,10 @@ class RowMapper:
             value = record.get(name)
             if isinstance(value, str):
                 record[name] = compact(value)
+        for name in self._booleans:  # MySQL, SQLite and Oracle keep them as numbers
+            value = record.get(name)
+            if type(value) is int and value in (0, 1):
+                record[name] = value == 1
         return record
 
     def _drop_unknown(self, record: Record, values: Mapping[str, Any]) -> None:
@@ -160,6 +165,10 @@ def _constants(code: types.CodeType | None) -> Iterator[object]:
             rest += one
         elif isinstance(one, str):
             yield one
+
+
+def _is_boolean(kind: Any) -> bool:
+    return kind == "boolean" or (isinstance(kind, list) and set(kind) == {"null", "boolean"})
 
 
 def _is_needed(schema: RecordSchema, name: str) -> bool:

@@ -184,6 +184,7 @@ def rage(storm: Storm) -> None:
     until, next_weather = time.monotonic() + SECONDS, time.monotonic() + WEATHER_SECONDS / 2
     with register.at_work(WRITERS), reports.at_work(WRITERS):
         while time.monotonic() < until:
+            province.platform.children.check()
             storm.kill(next(victims))
             if time.monotonic() >= next_weather:
                 storm.weather()

@@ -60,6 +60,12 @@ def test_identifiers_are_cleaned_by_the_schema(schema: LockedSchema) -> None:
     assert (mapped["provider_code"], mapped["resident_id"]) == ("11340000EXCH000341", "34990119500101001X")
 
 
+@pytest.mark.parametrize(("kept", "meant"), [(1, True), (0, False), (True, True), (None, None), (2, 2), ("1", "1")])
+def test_a_truth_value_that_a_database_keeps_as_a_number_is_one(schema: LockedSchema, kept: Any, meant: Any) -> None:
+    mapped = mapper(schema, lambda _: death(reversed=kept)).map(row())
+    assert mapped["reversed"] is meant
+
+
 def raise_unmapped(_: Any) -> Record:
     raise Unmapped("death_date", "not a date")
 

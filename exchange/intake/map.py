@@ -168,7 +168,7 @@ def _constants(code: types.CodeType | None) -> Iterator[object]:
 
 
 def _is_boolean(kind: Any) -> bool:
-    return kind == "boolean" or (isinstance(kind, list) and set(kind) == {"null", "boolean"})
+    return kind in ("boolean", ["null", "boolean"], ["boolean", "null"])
 
 
 def _is_needed(schema: RecordSchema, name: str) -> bool:

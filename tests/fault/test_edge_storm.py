@@ -130,7 +130,8 @@ class Storm:
 
     def status(self, connector: str) -> dict[str, Any]:
         """What `exchange connector status` says of a source."""
-        return dict(json.loads(self._command(connector, "connector", "status", connector, "--json")))
+        told = json.loads(self._command(connector, "connector", "status", connector, "--json"))
+        return {"compared_at": None, **(told["report"] or {}), "set_aside": told["set_aside"]}
 
     def _command(self, connector: str, *arguments: str) -> str:
         department = connector.partition(".")[0]

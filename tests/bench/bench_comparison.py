@@ -22,6 +22,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.connect.reading import Cursor, Page, SourceRow
 from exchange.intake.compare import Order
 from exchange.names import RecordType
+from exchange.observe import logs
 from exchange.settings import Settings
 from tests.harness.memory.source import SourceAtWork
 
@@ -131,6 +132,7 @@ def test_a_comparison_of_unchanged_rows_stays_cheap(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
+    logs.configure("warning")
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as place:
         first, second, sent, more = measure(Path(place), number)

@@ -114,7 +114,9 @@ class ConnectorSettings(BaseModel):
     database: Annotated[SecretStr, Field(description="SQLAlchemy address of the department's database")] = SecretStr("")
     database_file: Annotated[Path | None, Field(description="file that holds that address")] = None
     path: Annotated[Path | None, Field(description="file that a file connector reads")] = None
-    state_folder: Annotated[Path, Field(description="where a source keeps its cursor")] = Path("connector-state")
+    state_folder: Annotated[Path, Field(description="where a source keeps the memory of what it has sent")] = Path(
+        "connector-state"
+    )
     poll_seconds: Annotated[float, Field(gt=0, description="pause of a source that found nothing new")] = 1.0
     heartbeat_seconds: Annotated[float, Field(gt=0, description="sign of life of a quiet source")] = 60.0
     compare: Annotated[

@@ -63,7 +63,6 @@ _ENFORCE_SECONDS = 30.0
 """Pause between two looks at Kafka itself; events are acted on at once."""
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
-_SAID_SECONDS = 20.0
 _PAST_SECONDS = 300.0
 """For questions about the past: whoever asks reads the whole ledger, and thinks about each event on the way."""
 _FOLLOW_SECONDS = 0.5
@@ -306,23 +305,20 @@ class BrokerService:
         """While this instance leads: look at real delivery and keep the books."""
         kafka, peeker = Admin(self._connection), Peeker(self._connection)
         listener = Listener(lambda places: PartitionTail(self._connection, places))
-        reconciliations = Reconciliations(lambda places: PartitionTail(self._connection, places))
         evidence = Evidence(kafka, peeker, self._lines, self._store, self.clock, listener)
         try:
             while self._store.leader and not self._stop.is_set():
                 evidence.look()
                 self._absent, self._said = evidence.absent, evidence.said
                 self._attempt("corrections", self.corrections.watch)
-                reconciliations.refresh(kafka.topics(), Deadline.after(_SAID_SECONDS))
-                reconciliations.publish(self._store.read(_providers))
-                self._reconciliations = reconciliations
+                listener.reconciliations.publish(self._store.read(_providers))
+                self._reconciliations = listener.reconciliations
                 self._accounts = books(self._lines, listener.receipts, self._store.read(_readers))
                 publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)
         finally:
             peeker.close()
             listener.close()
-            reconciliations.close()
             self._accounts = self._absent = self._said = self._reconciliations = None
             for family in _LEADERS_GAUGES:
                 family.replace({})  # the next leader shows them; two that differ would be worse than one

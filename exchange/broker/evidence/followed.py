@@ -9,16 +9,20 @@ from exchange.kafka.client.message import Message
 _POLL_SECONDS = 0.5
 
 
+Take = Callable[[str, Message], None]
+"""Told of a record, with what follows the prefix in the name of its topic."""
+
+
 class Followed:
     """Follows every topic with one prefix. Used by one thread."""
 
-    def __init__(self, prefix: str, follow: Follow, take: Callable[[str, Message], None]) -> None:
-        """take: told each record, with what follows the prefix in the name of its topic."""
+    def __init__(self, prefix: str, follow: Follow, *takes: Take) -> None:
+        """takes: each is told every record, and leaves what is none of its own."""
         self.whole = False
         """Whether the end was reached once: before, what is not known may yet be said."""
         self._prefix = prefix
         self._follow = follow
-        self._give = take
+        self._takes = takes
         self._topics: frozenset[str] = frozenset()
         self._tail: Tail | None = None
 
@@ -47,4 +51,6 @@ class Followed:
 
     def _take(self, tail: Tail, seconds: float) -> None:
         for message in tail.poll(seconds):
-            self._give(message.topic().removeprefix(self._prefix), message)
+            name = message.topic().removeprefix(self._prefix)
+            for take in self._takes:
+                take(name, message)

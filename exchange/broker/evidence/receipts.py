@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchange import names
-from exchange.broker.evidence.followed import Followed
+from exchange.broker.evidence.followed import Followed, Take
 from exchange.broker.evidence.line_states import Follow
 from exchange.clock import Deadline
 from exchange.handover.receipt import Receipt, decode
@@ -34,9 +34,10 @@ class HandedOver:
 class Receipts:
     """Follows `receipt.*`. Used by one thread."""
 
-    def __init__(self, follow: Follow) -> None:
+    def __init__(self, follow: Follow, *others: Take) -> None:
+        """others: who else takes from these topics."""
         self._latest: dict[GrantId, dict[int, Receipt]] = {}
-        self._followed = Followed(names.receipt_topic(GrantId("")), follow, self._take)
+        self._followed = Followed(names.receipt_topic(GrantId("")), follow, self._take, *others)
 
     @property
     def whole(self) -> bool:

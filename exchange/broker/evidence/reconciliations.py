@@ -1,12 +1,8 @@
 """What reconciliations have found: the word of grantee and provider on a grant, shown beside the evidence."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from exchange import names
-from exchange.broker.evidence.followed import Followed
-from exchange.broker.evidence.line_states import Follow
-from exchange.clock import Deadline
 from exchange.kafka.client.message import Message
 from exchange.names import Department, GrantId
 from exchange.observe import metrics
@@ -18,19 +14,12 @@ _Halves = Mapping[Half, Result | None]
 
 
 class Reconciliations:
-    """Follows what the halves say in `receipt.*` and `report.*`. Used by one thread; `of` by any."""
+    """What the halves say in `receipt.*` and `report.*`. Taken and published by one thread; `of` is for any."""
 
-    def __init__(self, follow: Follow) -> None:
-        self._receipts = Followed(names.receipt_topic(GrantId("")), follow, self._of_grantee)
-        self._reports = Followed(names.report_topic(Department("")), follow, self._of_provider)
+    def __init__(self) -> None:
         self._of_grantees: dict[GrantId, Result] = {}
         self._of_providers: dict[Department, dict[GrantId, Result]] = {}
         self._shown: dict[GrantId, _Halves] = {}
-
-    def refresh(self, topics: Collection[str], deadline: Deadline) -> None:
-        """Read to the end, or until the deadline. `topics`: every topic there is."""
-        self._receipts.refresh(topics, deadline)
-        self._reports.refresh(topics, deadline)
 
     def publish(self, grants: Mapping[GrantId, Department]) -> None:
         """Show the results of these grants, by their providers: only the provider of a grant speaks for its half."""
@@ -49,21 +38,18 @@ class Reconciliations:
         halves = self._shown.get(grant, {})
         return {half.value: view(halves.get(half)) for half in Half}
 
-    def close(self) -> None:
-        """Let go of the clients."""
-        self._receipts.close()
-        self._reports.close()
-
     def _halves(self, grant: GrantId, provider: Department) -> _Halves:
         of_provider = self._of_providers.get(provider, {}).get(grant)
         return {Half.GRANTEE: self._of_grantees.get(grant), Half.PROVIDER: of_provider}
 
-    def _of_grantee(self, grant: str, message: Message) -> None:
+    def take_of_grantee(self, grant: str, message: Message) -> None:
+        """A record of `receipt.<grant>`; receipts themselves are left."""
         result = decode(message.value(), Half.GRANTEE) if message.key() == RESULT_KEY else None
         if result is not None:
             self._of_grantees[GrantId(grant)] = result
 
-    def _of_provider(self, department: str, message: Message) -> None:
+    def take_of_provider(self, department: str, message: Message) -> None:
+        """A record of `report.<department>`; reports of sources are left."""
         grant = grant_of(message.key())
         result = decode(message.value(), Half.PROVIDER) if grant is not None else None
         known = self._of_providers.setdefault(Department(department), {})

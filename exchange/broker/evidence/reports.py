@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from exchange import names
-from exchange.broker.evidence.followed import Followed
+from exchange.broker.evidence.followed import Followed, Take
 from exchange.broker.evidence.line_states import Follow
 from exchange.broker.evidence.receipts import MOST, is_of_our_time
 from exchange.clock import Deadline
@@ -22,9 +22,10 @@ _CODE = re.compile(r"E_[A-Z0-9_]{1,60}")
 class Reports:
     """Follows `report.*`. Used by one thread."""
 
-    def __init__(self, follow: Follow) -> None:
+    def __init__(self, follow: Follow, *others: Take) -> None:
+        """others: who else takes from these topics."""
         self._latest: dict[Department, dict[str, SourceReport]] = {}
-        self._followed = Followed(names.report_topic(Department("")), follow, self._take)
+        self._followed = Followed(names.report_topic(Department("")), follow, self._take, *others)
 
     @property
     def whole(self) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from exchange.broker.evidence.line_states import Follow
 from exchange.broker.evidence.receipts import Receipts
+from exchange.broker.evidence.reconciliations import Reconciliations
 from exchange.broker.evidence.reports import Reports
 from exchange.clock import Deadline
 from exchange.intake.report import SourceReport, SourceState
@@ -71,8 +72,10 @@ class Listener:
     """Follows receipts and reports, and remembers since when something is too much. Used by one thread."""
 
     def __init__(self, follow: Follow) -> None:
-        self.receipts = Receipts(follow)
-        self._reports = Reports(follow)
+        self.reconciliations = Reconciliations()
+        """What stands in the same topics beside."""
+        self.receipts = Receipts(follow, self.reconciliations.take_of_grantee)
+        self._reports = Reports(follow, self.reconciliations.take_of_provider)
         self._since: dict[tuple[str, str], datetime] = {}
 
     def listen(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from exchange.broker.evidence.reconciliations import Reconciliations
+from exchange.broker.evidence.said import Listener
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.clock import Deadline, parse_time
@@ -145,10 +146,10 @@ def followed(*records: Written) -> Reconciliations:
     def follow(places: list[tuple[str, int]]) -> Tail:
         return Tail([record for record in records if (record.topic(), 0) in places])
 
-    seen = Reconciliations(follow)  # type: ignore[arg-type]
-    seen.refresh([record.topic() for record in records], Deadline.after(5.0))
-    seen.publish({G: P})
-    return seen
+    listener = Listener(follow)  # type: ignore[arg-type]
+    listener.listen([record.topic() for record in records], (), (), AT, Deadline.after(5.0))
+    listener.reconciliations.publish({G: P})
+    return listener.reconciliations
 
 
 G, P = GrantId("g-1"), Department(MARKET)

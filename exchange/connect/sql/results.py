@@ -23,6 +23,8 @@ Rows = list[SourceRow | FaultyRow]
 Place = list[Any]
 """Cursor (where there is one) and key."""
 
+_READ_ONLY = "SQLSTATE 25006"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -119,7 +121,10 @@ class Results:
             wrapped = DBAPIError.instance(None, None, error, driver, dialect=self._dialect)
             assert isinstance(wrapped, SQLAlchemyError)
             error = wrapped
-        return sort(error)
+        fault = sort(error)
+        if _READ_ONLY in fault.detail:  # of a sink it means a standby; a source's session is read-only by our own wish
+            return DatabaseFault(Kind.DECLARATION, f"{fault.detail}: a source only reads")
+        return fault
 
     def _part(self, session: Session, at: Place | None, limit: int) -> tuple[Found, list[Place], int]:
         """Rows from a key on, their keys as far as they can be read, and how many rows there were."""

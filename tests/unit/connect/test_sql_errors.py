@@ -24,6 +24,7 @@ def address(postgres: EmbeddedPostgres, unique: str) -> str:
     address = postgres.database(unique)
     execute(address, "CREATE TABLE t (id int PRIMARY KEY, j jsonb, name text, u timestamptz DEFAULT now())")
     with psycopg.connect(address.replace("+psycopg", ""), autocommit=True) as session:
+        session.execute("CREATE SEQUENCE numbers")
         session.execute("""INSERT INTO t (id, j, name) VALUES (1, '{"a": 1}', 'a:b%c')""")
     return address
 
@@ -57,6 +58,7 @@ def test_a_query_reaches_the_server_as_it_was_written(address: str, start: Start
     [
         ("SELECT id, u FROM missing", "42P01"),
         ("SELECT id, wrong FROM t", "42703"),
+        ("SELECT setval('numbers', 1)::int AS id, u FROM t", "25006"),
         ("SELECT id u FROM t WHERE", "42601"),
         ("SELECT id, u FROM t; DELETE FROM t", "42601"),
         ("DELETE FROM t RETURNING id, u", "42601"),

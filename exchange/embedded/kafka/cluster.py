@@ -33,6 +33,10 @@ _START_SECONDS = 120.0
 """Far above the 8 s of three nodes on two free cores: for machines that are busy with something else."""
 _PREDECESSOR_SECONDS = 3.0
 """How long a start waits for a broker whose parent was killed a moment ago."""
+_ATTEMPTS = 3
+_PORT_TAKEN = "Address already in use"
+"""What a node's log ends with when somebody took its port after it was chosen: a start with other ports mends it."""
+_LAST_LINES = 100
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 5.0
 _HEAP_MEGABYTES = 512
@@ -166,17 +170,17 @@ class EmbeddedKafka:
         self._options.jars.fetch()
         deadline = deadline or Deadline.after(_START_SECONDS)
         count = number_of_nodes(self.folder, self._options.nodes)
-        with ExitStack() as stack:
-            locks = {number: self._reserve(number, stack, deadline) for number in range(1, count + 1)}
-            nodes = self._prepare(count)
-            self._started = True
-            for node in nodes:
-                self._launch(node, locks[node.id], detached)
-        try:
-            self._wait_ready(nodes, deadline)
-        except BaseException:
-            self.stop()
-            raise
+        for attempt in range(1, _ATTEMPTS + 1):
+            nodes = self._launch_all(count, deadline, detached)
+            try:
+                self._wait_ready(nodes, deadline)
+            except BaseException:
+                port_taken = any(_PORT_TAKEN in tail(self.folder.log(node.id), _LAST_LINES) for node in nodes)
+                self.stop()
+                if attempt == _ATTEMPTS or not port_taken or deadline.passed:
+                    raise
+            else:
+                break
         return self
 
     def start_missing(self, deadline: Deadline | None = None, *, detached: bool = False) -> None:
@@ -269,6 +273,15 @@ class EmbeddedKafka:
         if lock is None:
             raise ExchangeError("E_EMBEDDED", f"a Kafka runs already on {self.folder.root} (process {process.pid})")
         return lock
+
+    def _launch_all(self, count: int, deadline: Deadline, detached: bool) -> tuple[Node, ...]:
+        with ExitStack() as stack:
+            locks = {number: self._reserve(number, stack, deadline) for number in range(1, count + 1)}
+            nodes = self._prepare(count)
+            self._started = True
+            for node in nodes:
+                self._launch(node, locks[node.id], detached)
+        return nodes
 
     def _prepare(self, count: int) -> tuple[Node, ...]:
         number_of_nodes(self.folder, count)  # somebody may have been faster

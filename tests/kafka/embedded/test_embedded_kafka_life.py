@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from exchange.clock import Deadline
+from exchange.embedded.kafka import storage
 from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
+from exchange.embedded.ports import free_port
 from exchange.errors import ExchangeError
 from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.client.connection import Connection
@@ -50,6 +52,17 @@ def _admin(kafka: EmbeddedKafka) -> Admin:
 def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "exchange", "kafka", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_a_port_that_somebody_took_before_kafka_could_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        taken = somebody.getsockname()[1]
+        chosen = iter((taken, free_port()))
+        monkeypatch.setattr(storage, "free_port", lambda others: next(chosen, None) or free_port(others))
+        with EmbeddedKafka(tmp_path / "kafka").start() as kafka:
+            assert not kafka.bootstrap_servers.endswith(f":{taken}")
 
 
 def test_topics_and_secrets_survive_stop_and_kill_on_one_folder(tmp_path: Path) -> None:

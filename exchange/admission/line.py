@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from exchange import names
+from exchange.admission import positions
 from exchange.admission import state as books_state
 from exchange.admission.admit import Admitter, Dropped, Times
 from exchange.admission.expire import Admit, Ended, Ends, PeriodAdmitter, Periods, Sweeper
@@ -85,6 +86,7 @@ class AdmissionUnit:
         self._state = names.admission_topic(record_type)
         self._memory = Memory()
         self._repeated = Repeated(self._memory.known, rules.clock)
+        self._positions = positions.Positions()
         by_id, code_sets, newest = rules.schemas.by_id, rules.code_sets, rules.schema(record_type)
         self._unsealer = Unsealer(record_type, by_id, code_sets)
         self._redriven = Unsealer(record_type, by_id, code_sets, newest)
@@ -109,12 +111,14 @@ class AdmissionUnit:
                 self.books = books_state.decode(value)
             elif (message.key() or b"").startswith(PREFIX):
                 self._repeated.read(message)
+            elif (message.key() or b"").startswith(positions.PREFIX):
+                self._positions.read(message)
         self._repeated.restore()
         self._counted = books_state.decode(books_state.encode(self.books))
 
-    def fresh(self) -> bool:
-        """An inbox without a committed offset is new, or its offset was lost: the memory drops what is known."""
-        return True
+    def next_offset(self, topic: TopicName) -> int | None:
+        """The first offset of an inbox, or of what is redriven, that is not taken; None when nothing of it was."""
+        return self._positions.next_offset(topic)
 
     def pending(self) -> bool:
         """Whether records have ended, or a heartbeat is due, however busy the partition is: a share may be quiet."""
@@ -126,6 +130,8 @@ class AdmissionUnit:
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
         """Pass records of one inbox, or redriven ones, which stand for those that first came in their inboxes."""
+        if messages:
+            self._positions.take(messages[-1])
         if messages and messages[0].topic() == self._redrive:
             for run in redriven_runs(messages, self._type):
                 self._pass(run, self._redriven, output)
@@ -185,9 +191,9 @@ class AdmissionUnit:
         self.books.superseded += superseded
 
     def seal(self, output: Output) -> None:
-        """Write the books, and which withdrawals were repeated."""
+        """Write the books, which withdrawals were repeated, and how far each input is taken."""
         books = (books_state.BOOKS_KEY, books_state.encode(self.books))
-        for key, value in [books, *self._repeated.changed()]:
+        for key, value in [books, *self._repeated.changed(), *self._positions.changed()]:
             _produce(output, self._state, value, key, self._partition, None)
 
     def unwritable(self) -> bool:

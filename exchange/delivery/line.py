@@ -105,9 +105,9 @@ class DeliveryUnit:
             self._state.apply(message.key() or b"", message.value())
         self._state.forget_strangers()
 
-    def fresh(self) -> bool:
-        """Whether this unit has never done anything."""
-        return self._state.totals == Totals()
+    def next_offset(self, topic: TopicName) -> int | None:  # noqa: ARG002 - it has one input
+        """The first offset of the registry that is not taken; None when this unit has never done anything."""
+        return None if self._state.totals == Totals() else self._state.totals.next
 
     def pending(self) -> bool:
         """Whether the ledger has shares that have changed, or a backfill can get on."""

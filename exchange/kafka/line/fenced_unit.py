@@ -10,6 +10,7 @@ from exchange.errors import ExchangeError
 from exchange.kafka.client.message import Message, Place
 from exchange.kafka.client.producer import TransactionalProducer
 from exchange.kafka.line.unit import Unit
+from exchange.names import TopicName
 
 COMMIT_SECONDS = 40.0
 """Longer than a transaction lives; with the offsets' seconds shorter than the group's patience."""
@@ -41,13 +42,18 @@ class FencedUnit:
     def locate(self, inputs: set[Place], committed: Mapping[Place, int], beginnings: Mapping[Place, int]) -> None:
         """Keep the positions of these inputs, and take up the committed offsets of those that have none yet.
 
-        An input without one is read from its beginning, if the unit is fresh. Raises ExchangeError(E_OFFSET_LOST) if it
-        is not.
+        An input without one is read on from where the unit's state says, which was written in the same transactions;
+        one of which the unit has taken nothing is read from its beginning. Raises ExchangeError(E_OFFSET_LOST) when
+        what follows on the state has been removed.
         """
         for place in inputs - self.positions.keys():
-            if place not in committed and not self._unit.fresh():
+            if place in committed:
+                self.positions[place] = committed[place]
+                continue
+            beginning, known = beginnings[place], self._unit.next_offset(TopicName(place[0]))
+            if known is not None and known < beginning:
                 raise ExchangeError("E_OFFSET_LOST", f"{place[0]}/{place[1]}")
-            self.positions[place] = committed[place] if place in committed else beginnings[place]
+            self.positions[place] = beginning if known is None else known
         self.positions = {place: offset for place, offset in self.positions.items() if place in inputs}
 
     def pending(self) -> bool:

@@ -38,8 +38,11 @@ class Unit(Protocol):
         """Read the state from Kafka to its end. Called once, in a thread of its own, after older owners are fenced."""
         ...
 
-    def fresh(self) -> bool:
-        """Whether reading an input from its beginning is right when no offset was ever committed for it."""
+    def next_offset(self, topic: TopicName) -> int | None:
+        """The first offset of an input that the unit has not taken, by its own state; None when it has taken nothing.
+
+        Asked when the group has no offset: the input is new, or Kafka forgot the offsets of a group that was away.
+        """
         ...
 
     def process(self, messages: Sequence[Message], output: Output) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from exchange import names
 from exchange.embedded.kafka.cluster import EmbeddedKafka
@@ -74,6 +76,33 @@ def _outgoing(harness: AdmissionHarness, row: dict[str, object], version: int) -
     key = str(row["credit_code"]).encode()
     value = harness.encode(row | {"name": f"第{version}版"})
     return (INBOX, key, value, partition_of(key, harness.partitions), [("ce_sequence", b"%d" % version)])
+
+
+def test_a_line_whose_offsets_kafka_forgot_takes_nothing_twice(harness: AdmissionHarness) -> None:
+    before = harness.books()
+    rows = list(companies(3))
+    bad: Outgoing = (INBOX, b"no code", b"no record", 0, [("ce_sequence", b"1")])
+    harness.start("away")
+    harness.write([bad, *(_outgoing(harness, row, 100) for row in rows)])
+    harness.until(lambda: harness.books().taken == before.taken + 4)
+    assert harness.stop() == 0
+    harness.until(lambda: _forgotten(harness, names.ADMISSION_GROUP))
+    harness.write([bad, *(_outgoing(harness, row, 101) for row in rows)])
+    harness.start("away")
+    harness.until(lambda: harness.books().taken >= before.taken + 8)
+    assert harness.stop() == 0
+    books = harness.books()
+    assert (books.taken, books.quarantined) == (before.taken + 8, before.quarantined + 2)
+
+
+def _forgotten(harness: AdmissionHarness, group: str) -> bool:
+    """Whether Kafka has dropped the offsets of a group: it does not while the group has members."""
+    client = AdminClient(harness.connection.config())
+    try:
+        client.delete_consumer_groups([group])[group].result(20)
+    except KafkaException:
+        return False
+    return True
 
 
 def test_the_names_of_the_line_are_those_that_the_outside_relies_on(harness: AdmissionHarness) -> None:

@@ -428,13 +428,24 @@ def drop(bus: Bus, topic: str, partition: int, end: int) -> None:
         removed.result(20)
 
 
-def test_a_place_that_is_not_known_any_more_stops_a_unit_that_has_done_something(bus: Bus) -> None:
-    bus.fresh = False
-    bus.send([b"a"])
+def test_where_the_offsets_of_a_group_are_gone_a_unit_reads_on_where_its_state_says(bus: Bus) -> None:
+    first, second = (next(b"%d" % n for n in range(99) if partition_of(b"%d" % n, 2) == place) for place in (0, 1))
+    bus.send([first, first, second])
+    bus.known = {0: 1}
+    with running(bus.line()):
+        until(lambda: bus.counted() == 2)
+    assert bus.keys() == sorted([first, second])
+
+
+def test_what_follows_on_a_state_and_was_removed_stops_its_unit_and_no_other(bus: Bus) -> None:
+    first, second = (next(b"%d" % n for n in range(99) if partition_of(b"%d" % n, 2) == place) for place in (0, 1))
+    bus.send([first, first, first, second])
+    drop(bus, bus.inbox("first"), 0, 2)
+    bus.known = {0: 1}
     with structlog.testing.capture_logs() as logs, running(bus.line()):
-        until(lambda: len(rebuilt(logs)) == PARTITIONS)
-    assert rebuilt(logs) == {(partition, "E_OFFSET_LOST") for partition in range(PARTITIONS)}
-    assert bus.keys() == []
+        until(lambda: bus.counted() == 1 and bool(rebuilt(logs)))
+    assert rebuilt(logs) == {(0, "E_OFFSET_LOST")}
+    assert bus.keys() == [second]
     assert ExchangeError("E_OFFSET_LOST").entry.action is Action.STOP
 
 

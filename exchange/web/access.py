@@ -18,6 +18,7 @@ from exchange.broker.departments.succession import has_ended
 from exchange.broker.departments.tokens import DEPARTMENT_ROLE, authenticate, has_expired
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.command import Actor
 from exchange.names import Department
 from exchange.settings import HttpSettings, secret
 from exchange.web.forwarding import at_leader
@@ -49,12 +50,12 @@ class Caller:
     department: Department | None
     """Of the role `department` only."""
     token: str
-    """Which token it showed: its requests are counted under it."""
+    """Which token it showed: the ledger notes it, and its requests are counted under it."""
 
     @property
-    def actor(self) -> str:
+    def actor(self) -> Actor:
         """How the ledger names it."""
-        return self.department or self.role
+        return Actor(self.department or self.role, self.token)
 
     @property
     def sees_all(self) -> bool:

@@ -54,14 +54,15 @@ class Corrections:
         self._starts: dict[CorrectionId, int] = {}
         """Of the same: from where the watch looks on."""
 
-    def submit(self, doubt: Doubt, by: Department, command_id: str | None) -> str:
-        """Submit a doubt; the correction's id.
+    def submit(self, doubt: Doubt, actor: str, command_id: str | None) -> str:
+        """Submit a doubt of the department `actor`; the correction's id.
 
         Raises ExchangeError: as SubmitCorrection does, E_IDEMPOTENCY, E_NOT_LEADER, E_KAFKA_*.
         """
         if not self._ledger.leader:
             raise ExchangeError("E_NOT_LEADER")
-        key, words, now = checked_key(doubt.key), words_of(doubt.words), self._clock.now()
+        by, now = Department(str(actor)), self._clock.now()
+        key, words = checked_key(doubt.key), words_of(doubt.words)
         grant = self._ledger.read(lambda state: doubtful(state, doubt.grant, by, doubt.fields))
         # A topic that is missing would end the leader's term with the transaction that fails.
         self._store.check_topic(self._ledger.read(lambda state: keeper_of(state, grant.terms.provider, now)))
@@ -73,16 +74,20 @@ class Corrections:
             words=words,
             place=self._store.end_of(grant.terms.record_type, key),
         )
-        done = self._run(command, by, command_id)
+        done = self._run(command, actor, command_id)
         if done.repeated:
             written = self.written(done.entities[0])
             if written.key is not None and (written.key, written.words) != (doubt.key, words):
                 raise ExchangeError("E_IDEMPOTENCY")
         return done.entities[0]
 
-    def answer(self, correction: str, answer: str, words: str, by: Department, command_id: str | None) -> None:
-        """Answer a doubt. Raises ExchangeError: as AnswerCorrection does, E_IDEMPOTENCY, E_NOT_LEADER."""
-        self._run(AnswerCorrection(correction=correction, by=by, answer=answer, words=words), by, command_id)
+    def answer(self, correction: str, answer: str, words: str, actor: str, command_id: str | None) -> None:
+        """The department `actor` answers a doubt.
+
+        Raises ExchangeError: as AnswerCorrection does, E_IDEMPOTENCY, E_NOT_LEADER.
+        """
+        by = Department(str(actor))
+        self._run(AnswerCorrection(correction=correction, by=by, answer=answer, words=words), actor, command_id)
 
     def written(self, correction: str) -> Written:
         """Key and words of a correction: for its two parties alone. Raises ExchangeError: E_UNKNOWN_CORRECTION."""
@@ -122,8 +127,8 @@ class Corrections:
                 _log.warning("corrections.key-lost", correction=one.correction)
             self._keys[one.correction] = None if key is None else key.encode()
 
-    def _run(self, command: Command, by: Department, command_id: str | None) -> Result:
-        return self._ledger.execute(command, by, command_id, Deadline.after(_COMMAND_SECONDS))
+    def _run(self, command: Command, actor: str, command_id: str | None) -> Result:
+        return self._ledger.execute(command, actor, command_id, Deadline.after(_COMMAND_SECONDS))
 
 
 def _awaited(state: LedgerState) -> list[CorrectionEntry]:

@@ -25,6 +25,12 @@ from exchange.names import DemandId, Department, GrantId, RecordType
 
 COMMAND_DIGEST = "command"
 """The member of an event's data that says what a command with an idempotency key asked for."""
+CALLER = "caller"
+"""The member of every event's data that says who spoke for the actor of a command: an audit's answer to "which person".
+
+It stands in the data, as the digest does, and not beside the actor: so services of before it read on while they are
+replaced one by one.
+"""
 
 _Data = Mapping[str, Any]
 _Handler = Callable[[LedgerState, _Data, datetime], None]

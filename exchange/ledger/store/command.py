@@ -1,4 +1,4 @@
-"""What a command is: a frozen dataclass that is called with the state and the time, and says new events."""
+"""What a command is: a frozen dataclass, called with the state and the time, that says new events; and who gives it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,22 @@ from exchange.clock import format_time
 from exchange.ledger.events.canonical import canonical
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.state.ledger_state import LedgerState
+
+
+class Actor(str):
+    """Who commands, as the events name it: a department or a role; with the person or program that spoke for it.
+
+    Any other text is an actor for whom nobody spoke, as the exchange itself.
+    """
+
+    __slots__ = ("caller",)
+    caller: str
+
+    def __new__(cls, name: str, caller: str) -> "Actor":
+        """caller: a token's id, or the subject of an issuer; what an audit asks for."""
+        actor = super().__new__(cls, name)
+        actor.caller = caller
+        return actor
 
 
 class Command(Protocol):

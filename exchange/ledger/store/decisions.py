@@ -7,9 +7,9 @@ from datetime import datetime
 from exchange.clock import Clock, format_time, parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import Beside, LedgerEvent, NewEvent
-from exchange.ledger.fold.apply import COMMAND_DIGEST, apply
+from exchange.ledger.fold.apply import CALLER, COMMAND_DIGEST, apply
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.ledger.store.command import Command, digest_of
+from exchange.ledger.store.command import Actor, Command, digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ class Decisions:
         first = self.state.seq + 1
         if digest is not None:
             said[0].data[COMMAND_DIGEST] = digest
-        events = self._chained(said, now, actor, command_id)
+        if isinstance(actor, Actor):
+            for new in said:
+                new.data[CALLER] = actor.caller
+        events = self._chained(said, now, str(actor), command_id)
         try:
             for event in events:
                 apply(self.state, event)

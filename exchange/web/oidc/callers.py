@@ -20,6 +20,8 @@ from exchange.settings import HttpSettings
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 """Signatures by a private key alone: with a shared secret, or none, whoever knows the public keys could sign."""
 _LEEWAY_SECONDS = 30
+_SUBJECT_CHARACTERS: Final = 255
+"""OpenID Connect Core, section 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,17 @@ class Oidc:
         return keys
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
+        subject = claims["sub"]
+        if not isinstance(subject, str) or len(subject) > _SUBJECT_CHARACTERS or not subject.isprintable():
+            raise ExchangeError("E_TOKEN", f"the issuer's subject has at most {_SUBJECT_CHARACTERS} characters")
         role, department = claims.get(self._settings.oidc_role_claim), claims.get(self._settings.oidc_department_claim)
         if role not in ROLES:
             raise ExchangeError("E_TOKEN", "the issuer's token names no role of the exchange")
         if role != DEPARTMENT_ROLE:
-            return Identity(claims["sub"], role, None)
+            return Identity(subject, role, None)
         if not isinstance(department, str):
             raise ExchangeError("E_TOKEN", "the issuer's token names no department")
-        return Identity(claims["sub"], role, department)
+        return Identity(subject, role, department)
 
 
 def looks_signed(token: str) -> bool:

@@ -13,7 +13,6 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.correction import CorrectionEntry
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.names import Department
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
 from exchange.web.bodies import Body
@@ -87,20 +86,14 @@ def _acting(api: APIRouter, service: Service) -> None:
         """Doubt fields of one record that a grant gives. Its provider answers within 10 working days."""
         service.ledger.read(lambda state: _check_grant(state, body.grant, caller))
         doubt = Doubt(body.grant, tuple(dict.fromkeys(body.fields)), body.key, body.words)
-        return _show(service, service.corrections.submit(doubt, _own(caller), key), caller)
+        return _show(service, service.corrections.submit(doubt, caller.actor, key), caller)
 
     @api.post("/{correction}/answer")
     def reply(correction: str, body: AnswerBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
         """The provider answers. `corrected` and `withdrawn` are closed by the next version of the record."""
         service.ledger.read(lambda state: _known(state, correction, caller))
-        service.corrections.answer(correction, body.answer, body.words, _own(caller), key)
+        service.corrections.answer(correction, body.answer, body.words, caller.actor, key)
         return _show(service, correction, caller)
-
-
-def _own(caller: Caller) -> Department:
-    if caller.department is None:
-        raise ExchangeError("E_ROLE")
-    return caller.department
 
 
 def _check_grant(state: LedgerState, grant: str, caller: Caller) -> None:

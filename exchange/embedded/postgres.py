@@ -32,6 +32,7 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_connections": "60",
+    "max_prepared_transactions": "8",  # sources must see those of a department's applications
     "shared_buffers": "32MB",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -1,6 +1,6 @@
 """Kinds of columns, by the type codes that drivers give. Where there are none (SQLite), values are judged."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -53,6 +53,10 @@ _MYSQL: Mapping[Any, ColumnType] = {
     254: ColumnType.PADDED,
 }
 """By number (MySQL and MariaDB, enum_field_types)."""
+Storage = type[int] | type[str] | None
+"""How the values of a column without a type of its own are kept: as whole numbers or as texts. None: not known yet."""
+_STORAGES: Mapping[str, Storage] = {"integer": int, "text": str}
+"""By SQLite's names of its storage classes. The others (`real`, `blob`) serve for no cursor."""
 _TYPES = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 _MOST = 2**63 - 1
 """The greatest sequence."""
@@ -66,6 +70,22 @@ def type_of(dialect: str, code: Any) -> ColumnType:
 def types_told(dialect: str) -> bool:
     """Whether the driver says the types of columns; else values are judged."""
     return dialect in _TYPES
+
+
+def untyped(dialect: str) -> bool:
+    """Whether each value has a type and its column has none."""
+    return dialect == "sqlite"
+
+
+def storage_of(counted: Iterable[tuple[str, int]]) -> Storage:
+    """Of the storage classes of a column's values, with how often each is there: the one that serves for most rows."""
+    usable = sorted((count, name) for name, count in counted if name in _STORAGES)
+    return _STORAGES[usable[-1][1]] if usable else None
+
+
+def storage_limits(storage: Storage) -> Limits:
+    """The values of a storage. SQLite orders numbers before texts, and texts before blobs."""
+    return Limits("", b"") if storage is str else Limits(greatest="") if storage is int else Limits()
 
 
 def cursor_limits(dialect: str, kind: ColumnType) -> Limits:

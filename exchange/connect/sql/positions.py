@@ -18,7 +18,7 @@ gives its value any more, and passes begin strictly behind it: the rows of one b
 Values are those of the cursor column. Moments are microseconds since 1970 by the database's clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,19 @@ class Positions:
                 start, strict = value, False
         self.under_way = Pass(start, strict, horizon, ended)
         return self.under_way
+
+    def fit(self, fits: Callable[[Any], bool]) -> bool:
+        """Whether all values can be compared with those of the column as it is: its type may have been changed."""
+        values = [self.base, self.high, *(mark.value for mark in self.marks), *(value for value, _ in self.pending)]
+        if self.under_way is not None:
+            values.append(self.under_way.start)
+        return all(fits(value) for value in values)
+
+    def forget(self) -> None:
+        """Nothing was read yet: the next pass begins with the first row."""
+        self.base = self.high = self.under_way = None
+        self.strict, self.since = False, 0
+        self.marks, self.pending = [], []
 
     def reach(self, value: Any, moment: int) -> None:
         """A page has read up to `value`, which is not ahead of the database's clock."""

@@ -4,13 +4,13 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from exchange.clock import Deadline
+from exchange.clock import Deadline, Every
 from exchange.connect.database_errors import Kind
 from exchange.connect.engine import Address, open_engine
 from exchange.connect.reading import Cursor, FaultyRow, Page, SourceColumns
@@ -27,6 +27,8 @@ UNTOLD_LOOK_BACK = 60.0
 """Seconds elsewhere: longer than a transaction of an application takes (a lock of InnoDB is waited for 50 s)."""
 
 _PAUSE_SECONDS = 0.02
+_HEARD_SECONDS = 0.25
+"""Whoever reads is asked so often whether to wait any longer."""
 
 
 class SqlReader:
@@ -94,7 +96,7 @@ class SqlReader:
         that row is a faulty one.
         """
         with self._reached():
-            before = self._look_ahead()
+            before = yield from self._look_ahead()
             try:
                 with self._snapshots.session(patient=True) as session:
                     yield from self._stream(session, before, limit)
@@ -130,14 +132,19 @@ class SqlReader:
         """Begin a pass; the rows that have no place in its order."""
         with self._snapshots.session() as session:
             observed = session.observe()
+            session.begin()
+            self._results.know_storage(session, positions.high)
+            limits = self._results.shape(session).limits
+            if not positions.fit(self._results.fits):
+                positions.forget()
             going = positions.begin(observed.horizon(self._look_back(observed)), observed.moment, observed.open)
             self._last = set()
-            session.begin()
-            limits = self._results.shape(session).limits
             found = self._results.run(session, self._statements.unplaced(limits, self._unplaced_after, limit))
             rows = found.rows(observed.moment)
             full = len(rows) == limit
             self._unplaced_after = found.readable_keys()[-1] if full else None
+            if full:
+                self._results.count_storages(session)
             if not full:
                 statement = self._statements.without_key(going.start, limits, limit - len(rows))
                 rows += self._results.run(session, statement).rows(observed.moment)
@@ -151,9 +158,13 @@ class SqlReader:
         while True:
             with self._snapshots.session() as session:
                 session.begin()
+                self._results.know_storage(session, positions.high)
                 limits = self._results.shape(session).limits
                 found = self._results.page(session, going, limits, wanted)
                 observed = session.observe()
+            if not positions.fit(self._results.fits):
+                positions.forget()  # the column has another type since the pass began
+                return []
             positions.note_open(positions.high, observed.open)
             identities = found.identities()
             if len(found.places) < wanted or not self._last.issuperset(identities):
@@ -179,9 +190,10 @@ class SqlReader:
 
     # the whole
 
-    def _look_ahead(self) -> Observation | None:
+    def _look_ahead(self) -> Generator[Page, None, Observation | None]:
         """Wait a little for the transactions that are open, where the database names them.
 
+        Meanwhile there are pages without rows, so that whoever reads can leave.
         Those that begin after the look write nothing below the highest value by then. For the others nobody knows where
         they write, so that they cost another reading once they have ended.
         """
@@ -195,13 +207,18 @@ class SqlReader:
             highest = self._results.value(session, self._statements.highest(form.limits_until(first.moment)))
             until = Deadline.after(TOLD_LOOK_BACK)
             left = first.open
+            heard = Every(_HEARD_SECONDS)
             while left and not until.passed:
+                if heard.due:
+                    heard.done()
+                    yield Page([], {})
                 time.sleep(_PAUSE_SECONDS)
                 left &= session.observe().open
         return replace(first, open=left, highest=highest)
 
     def _stream(self, session: Session, before: Observation | None, limit: int) -> Iterator[Page]:
         session.begin()
+        self._results.count_storages(session)
         self._results.shape(session)
         observed = session.observe()
         high: Any = None
@@ -221,6 +238,7 @@ class SqlReader:
     def _row_by_row(self, session: Session, before: Observation | None, limit: int) -> Iterator[Page]:
         """The whole, where the database fails on a row of it."""
         session.begin()
+        self._results.count_storages(session)
         form = self._results.shape(session)
         observed = session.observe()
         high: Any = None
@@ -259,6 +277,8 @@ class SqlReader:
         """Below this value nothing can appear, by what was read along the cursor before; None: that is not known."""
         former = self._positions
         if former is None or former.base is None or high is None or any(value is None for value, _ in former.pending):
+            return None
+        if not former.fit(self._results.fits):
             return None
         return min([former.base, high, *(value for value, _ in former.pending)])
 

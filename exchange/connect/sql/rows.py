@@ -6,7 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 from exchange.connect.reading import FaultyRow, SourceColumns, SourceRow, sequence_of_cursor
-from exchange.connect.sql.column_types import ColumnType, cursor_limits, type_of, types_told
+from exchange.connect.sql.column_types import (
+    ColumnType,
+    Storage,
+    cursor_limits,
+    storage_limits,
+    type_of,
+    types_told,
+    untyped,
+)
 from exchange.connect.sql.statements import Limits
 from exchange.connect.sql.values import UNREADABLE, identifying
 from exchange.errors import ExchangeError
@@ -23,8 +31,13 @@ _MOMENTS = (ColumnType.TIME, ColumnType.ZONED)
 class RowForm:
     """How the rows of one result are read. The columns of a table may change between two results."""
 
-    def __init__(self, what: str, dialect: str, columns: SourceColumns, description: Sequence[Any]) -> None:
-        """Raises ExchangeError(E_CONNECTOR) when a declared column is missing, or of a type that cannot serve."""
+    def __init__(
+        self, what: str, dialect: str, columns: SourceColumns, description: Sequence[Any], storage: Storage = None
+    ) -> None:
+        """storage: of the cursor column, where a column has no type of its own.
+
+        Raises ExchangeError(E_CONNECTOR) when a declared column is missing, or of a type that cannot serve.
+        """
         self._what = what
         self._names = [str(described[0]) for described in description]
         self._bare = not types_told(dialect)
@@ -41,7 +54,12 @@ class RowForm:
         self._check_types(types)
         withdrawn_type = ColumnType.OTHER if self._withdrawn is None else types[self._withdrawn]
         self._is_withdrawn = _WITHDRAWN.get(withdrawn_type, _by_value)
-        self.limits = cursor_limits(dialect, self.cursor_type) if self._cursor is not None else Limits()
+        self._untyped = untyped(dialect)
+        self._storage = storage
+        self._moments_only = self._version == self._cursor
+        self.limits = Limits()
+        if self._cursor is not None:
+            self.limits = storage_limits(storage) if self._untyped else cursor_limits(dialect, self.cursor_type)
 
     def place_of(self, values: tuple[Any, ...]) -> list[Any] | None:
         """Where a row stands: by cursor (when there is one) and key; None when one of them cannot be read."""
@@ -64,6 +82,8 @@ class RowForm:
 
     def highest(self, cursors: Sequence[Any], moment: int) -> Any:
         """The greatest of cursor values behind which others can be expected: one that is not ahead of the clock."""
+        if self._untyped:
+            return max((value for value in cursors if self._is_reached(value, moment)), default=None)
         limits = self.limits_until(moment)
         found = [value for value in cursors if value is not None and value is not UNREADABLE]
         if self._bare or self.cursor_type is ColumnType.DECIMAL:
@@ -71,6 +91,35 @@ class RowForm:
         if limits.greatest is not None:
             found = [value for value in found if value <= limits.greatest]
         return max(found, default=None)
+
+    def fits(self, value: Any) -> bool:
+        """Whether a cursor value of before can be compared with those of the column as it is."""
+        if value is None:
+            return True
+        if self._untyped:
+            return self._storage is None or type(value) is self._storage
+        if self.cursor_type in _NUMBERS:
+            return isinstance(value, int | Decimal)
+        if self.cursor_type in _MOMENTS:
+            zoned = self.cursor_type is ColumnType.ZONED
+            return isinstance(value, datetime) and (value.tzinfo is not None) is zoned
+        return True
+
+    def _is_reached(self, value: Any, moment: int) -> bool:
+        """Whether others can be expected behind the value of a column without a type of its own.
+
+        A text orders rows by itself where another column gives their sequence; else it is a time.
+        """
+        if self._storage is None or type(value) is not self._storage:
+            return False
+        if not isinstance(value, str) or not self._moments_only:
+            return True
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            return False
+        now = _EPOCH + timedelta(microseconds=moment)
+        return found <= now + _MOST_AHEAD if found.tzinfo is None else found <= now.replace(tzinfo=UTC)
 
     def limits_until(self, moment: int) -> Limits:
         """The limits of the cursor, and no time ahead of the database's moment (in microseconds).
@@ -94,11 +143,9 @@ class RowForm:
             return self._faulty(named, None, "a key column is null or no number")
         sequence: int | None = moment
         if self._cursor is not None:
-            cursor = values[self._cursor]
-            if cursor is None:
-                return self._faulty(named, key, f"the cursor column {self._names[self._cursor]} is null")
-            if self._bare and type(cursor) not in _CURSORS:
-                raise self._refused(self._cursor, "cursor", "a whole number or a time")
+            wrong = self._wrong_with(values[self._cursor])
+            if wrong is not None:
+                return self._faulty(named, key, f"the cursor column {self._names[self._cursor]} {wrong}")
         if self._version is not None:
             sequence = self._sequence(values[self._version])
         if self._withdrawn is None:
@@ -109,6 +156,17 @@ class RowForm:
                 raise self._refused(self._withdrawn, "withdrawn", "a boolean, 0 or 1, or a time")
             return self._faulty(named, key, f"the column {self._names[self._withdrawn]} is neither 0 nor 1")
         return SourceRow(named, sequence, withdrawn, key)
+
+    def _wrong_with(self, cursor: Any) -> str | None:
+        """What is wrong with the cursor of one row. Raises ExchangeError(E_CONNECTOR) for what is wrong with all."""
+        if cursor is None:
+            return "is null"
+        if self._storage is not None and type(cursor) is not self._storage:
+            return "holds another kind of value than in other rows"
+        if self._bare and type(cursor) not in _CURSORS:
+            assert self._cursor is not None
+            raise self._refused(self._cursor, "cursor", "a whole number or a time")
+        return None
 
     def _sequence(self, value: Any) -> int | None:
         """The sequence of one row; None sets this row aside later, where the others go on."""

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from exchange.clock import Deadline
 from exchange.connect import table
 from exchange.connect.tables import Table
 from exchange.embedded.postgres import EmbeddedPostgres
@@ -19,6 +20,10 @@ MOMENTS = table("t", key="id", cursor="moment", look_back_seconds=0)
 WITHOUT_ZONE = table("t", key="id", cursor="naive", look_back_seconds=0)
 CURSORS = pytest.mark.parametrize(
     "declared", [NUMBERS, MOMENTS, WITHOUT_ZONE], ids=["number", "moment", "time without zone"]
+)
+IN_TRANSACTION = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND state LIKE 'idle in transaction%'"
 )
 
 
@@ -118,11 +123,7 @@ def test_another_process_reads_what_commits_late(address: str, start: Start, dec
     assert "slow" in column(start(declared, address, first.cursor).new(), "v")
 
 
-def test_what_a_prepared_transaction_wrote_is_read(postgres: EmbeddedPostgres, address: str, start: Start) -> None:
-    with session(address) as look:
-        (most,) = look.execute("SHOW max_prepared_transactions").fetchone() or ("0",)
-    if most == "0":
-        pytest.skip("the server takes no prepared transactions")
+def test_what_a_prepared_transaction_wrote_is_read(address: str, start: Start) -> None:
     reading = start(NUMBERS, address)
     reading.whole()
     with session(address) as slow:
@@ -130,6 +131,7 @@ def test_what_a_prepared_transaction_wrote_is_read(postgres: EmbeddedPostgres, a
         slow.execute("PREPARE TRANSACTION 'slow'")
         insert(address, "fast")
         reading.new()
+        slow.autocommit = True
         slow.execute("COMMIT PREPARED 'slow'")
     assert "slow" in column(reading.new(), "v")
 
@@ -244,3 +246,36 @@ def test_a_change_within_the_same_second_is_read(address: str, start: Start, mon
     assert reading.cursor["base"] is not None
     execute(address, "UPDATE s SET v = 'two'")  # the clock column has the same second
     assert column(reading.new(), "v") == ["two"]
+
+
+def test_a_reading_that_waits_for_open_transactions_can_be_left(address: str, start: Start) -> None:
+    reading = start(NUMBERS, address)
+    with session(address) as slow:
+        slow.execute("INSERT INTO t (v) VALUES ('slow')")
+        insert(address, "fast")
+        pages = reading.reader.whole(2)
+        first = next(pages)
+        assert first.rows == []
+        assert "fast" not in reading.values("v")
+        pages.close()  # type: ignore[attr-defined]
+        deadline = Deadline.after(20)
+        with session(address) as look:
+            look.autocommit = True
+            while look.execute(IN_TRANSACTION).fetchone() != (1,):  # the slow one
+                assert not deadline.passed
+
+
+def test_a_prepared_transaction_that_was_open_during_the_whole_reading_is_read(
+    address: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.connect.sql.reader.TOLD_LOOK_BACK", 0.1)
+    with session(address) as slow:
+        slow.execute("INSERT INTO t (v) VALUES ('slow')")
+        slow.execute("PREPARE TRANSACTION 'slow at first'")
+        insert(address, "fast")
+        reading = start(NUMBERS, address)
+        reading.whole()
+        assert reading.values("v") == {"fast"}
+        slow.autocommit = True
+        slow.execute("COMMIT PREPARED 'slow at first'")
+    assert "slow" in column(reading.new(), "v")

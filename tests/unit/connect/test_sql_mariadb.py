@@ -270,3 +270,20 @@ def test_a_server_that_was_killed_is_an_error_to_wait_for(
     maria.start()
     maria.run("INSERT INTO t (n) VALUES (2)", database=database)
     assert 2 in column(reading.new(), "n")
+
+
+@pytest.mark.parametrize(("declared", "kind"), [(SECONDS, "timestamp"), (STAMP, "datetime(6)"), (COUNTER, "datetime")])
+def test_a_cursor_column_of_another_type_is_read_from_its_beginning(
+    maria: MariaDb, database: str, address: str, start: Start, declared: Table, kind: str
+) -> None:
+    maria.run("INSERT INTO t (n, v) VALUES (20260101000001, 'a'), (20260101000002, 'b')", database=database)
+    reading = start(declared, address)
+    reading.whole()
+    reading.new()
+    assert declared.columns is not None
+    maria.run(
+        f"ALTER TABLE t MODIFY {declared.columns.cursor} {kind}",
+        "INSERT INTO t (n, v, stamp, seconds) VALUES (20260101000003, 'c', now(6), now())",
+        database=database,
+    )
+    reading.until(lambda: "c" in reading.values("v"))

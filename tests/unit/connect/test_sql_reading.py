@@ -281,3 +281,50 @@ def test_what_would_lose_rows_is_refused_before_there_is_one(address: str, start
     with pytest.raises(ExchangeError) as caught:
         start(declared, address).whole()
     assert caught.value.code == "E_CONNECTOR"
+
+
+@pytest.mark.parametrize(
+    ("column_name", "kind"),
+    [("naive", "timestamptz"), ("changed", "timestamp"), ("counter", "numeric(20)")],
+)
+def test_a_cursor_column_of_another_type_that_serves_is_read_from_its_beginning(
+    address: str, start: Start, column_name: str, kind: str
+) -> None:
+    declared = table("people", key=("town", "number"), cursor=column_name)
+    for number in range(5):
+        more: dict[str, object] = {"naive": datetime(2026, 1, 1 + number), "counter": number}
+        add(address, "a", number, **more)
+    reading = start(declared, address)
+    reading.whole()
+    reading.new()
+    execute(address, f"ALTER TABLE people ALTER {column_name} TYPE {kind} USING {column_name}::{kind}")
+    add(address, "b", 9, naive=datetime(2026, 2, 1), counter=9)
+    reading.until(lambda: 9 in reading.values("number"))
+    again = reading.restarted(declared, address)
+    add(address, "b", 10, naive=datetime(2026, 2, 2), counter=10)
+    again.until(lambda: 10 in again.values("number"))
+    again.close()
+
+
+@pytest.mark.parametrize("kind", ["text", "timestamptz"])
+def test_a_cursor_column_that_becomes_something_else_is_the_fault_of_the_declaration(
+    address: str, start: Start, kind: str
+) -> None:
+    declared = table("people", key=("town", "number"), cursor="counter")
+    add(address, "a", 1, counter=1)
+    reading = start(declared, address)
+    reading.whole()
+    reading.new()
+    using = "to_timestamp(counter)" if kind == "timestamptz" else "counter::text"
+    execute(address, f"ALTER TABLE people ALTER counter TYPE {kind} USING {using}")
+    with pytest.raises(ExchangeError) as caught:
+        reading.new()
+    assert caught.value.code == "E_CONNECTOR"
+    again = reading.restarted(declared, address)
+    if kind == "text":
+        with pytest.raises(ExchangeError, match="column counter") as caught:
+            again.new()
+        assert caught.value.code == "E_CONNECTOR"
+    else:
+        again.until(lambda: again.values("number") == {1})
+    again.close()

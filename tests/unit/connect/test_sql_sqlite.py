@@ -129,3 +129,71 @@ def test_the_rows_of_before_are_read_once_more_when_the_look_back_has_passed(
     run("INSERT INTO t (v, u) VALUES ('late', '2020-01-01 00:00:00')")  # its writer looked at the clock long ago
     reading.new()
     assert "late" in reading.values("v")
+
+
+@pytest.mark.parametrize(
+    ("others", "odd"),
+    [("INTEGER", "'x'"), ("INTEGER", "x'00'"), ("INTEGER", "99.5"), ("INTEGER", "''"), ("TEXT", "x'00'"), ("", "x''")],
+)
+def test_a_cursor_of_another_kind_costs_its_own_row(
+    address: str, run: Run, start: Start, others: str, odd: str
+) -> None:
+    run(f"CREATE TABLE m (id INTEGER PRIMARY KEY, c {others})")
+    value = "{}" if others == "INTEGER" else "'2026-01-0{} 00:00:00'"
+    run(*(f"INSERT INTO m (c) VALUES ({value.format(n)})" for n in range(1, 4)), f"INSERT INTO m (c) VALUES ({odd})")
+    reading = start(table("m", key="id", cursor="c"), address)
+    reading.whole()
+    assert reading.values("id") == {1, 2, 3}
+    assert [fault.key for fault in reading.faults] == ['[["n","4"]]']
+    assert "the cursor column c" in (reading.faults[0].error.detail or "")
+    run(f"INSERT INTO m (c) VALUES ({odd})", *(f"INSERT INTO m (c) VALUES ({value.format(n)})" for n in (4, 5, 6)))
+    reading.until(lambda: {fault.key for fault in reading.faults} == {'[["n","4"]]', '[["n","5"]]'})
+    reading.until(lambda: reading.values("id") == {1, 2, 3, 6, 7, 8})
+    again = reading.restarted(table("m", key="id", cursor="c"), address)
+    run(f"INSERT INTO m (c) VALUES ({value.format(7)})")
+    again.until(lambda: 9 in again.values("id"))
+    again.close()
+
+
+@pytest.mark.parametrize("odd", ["zzz", "9999-12-31", "2999-01-01T00:00:00+08:00"])
+def test_a_text_that_is_no_time_or_lies_ahead_does_not_hide_the_rows_behind_it(
+    address: str, run: Run, start: Start, odd: str
+) -> None:
+    run("INSERT INTO t (v) VALUES ('a')", ("INSERT INTO t (v, u) VALUES ('odd', ?)", (odd,)))
+    reading = start(table("t", key="id", cursor="u"), address)
+    reading.whole()
+    run("INSERT INTO t (v) VALUES ('b')")
+    reading.new()
+    assert "b" in reading.values("v")
+
+
+def test_keys_of_mixed_kinds_are_rows_like_others(address: str, run: Run, start: Start) -> None:
+    run("CREATE TABLE m (k, n INTEGER)", "INSERT INTO m VALUES (1, 1), ('1', 1), (x'31', 1), (1.5, 1)")
+    reading = start(table("m", key="k", cursor="n"), address)
+    reading.whole()
+    run("INSERT INTO m VALUES (2, 2), ('2', 2), (x'32', 2), (2.5, 2), ('', 2), (NULL, 2)")
+    reading.new()
+    assert reading.values("k") == {1, "1", b"1", 1.5, 2, "2", b"2", 2.5, ""}
+    assert [fault.key for fault in reading.faults] == [None]
+    assert len({row.key for row in reading.seen}) == 9
+
+
+def test_a_cursor_whose_values_are_changed_from_numbers_to_times_is_read_from_its_beginning(
+    address: str, run: Run, start: Start
+) -> None:
+    run("CREATE TABLE m (id INTEGER PRIMARY KEY, c)", "INSERT INTO m (c) VALUES (1), (2), (3)")
+    reading = start(table("m", key="id", cursor="c"), address)
+    reading.whole()
+    reading.new()
+    before = reading.cursor
+    run("UPDATE m SET c = '2026-01-01 00:00:00'", "INSERT INTO m (c) VALUES ('2026-01-02 00:00:00')")
+    reading.new()  # a page full of the other kind
+    reading.new()
+    assert 4 in reading.values("id")
+    fresh = start(table("m", key="id", cursor="c"), address, before)
+    fresh.whole()
+    fresh.cursor = before  # as a comparison goes on along the cursor of before
+    fresh.seen.clear()
+    fresh.new()
+    fresh.new()
+    assert fresh.values("id") == {1, 2, 3, 4}

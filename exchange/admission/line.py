@@ -83,7 +83,7 @@ class AdmissionUnit:
         self._read = read
         self._registry = names.registry_topic(record_type)
         self._redrive = names.redrive_topic(record_type)
-        self._state = names.admission_topic(record_type)
+        self.state_topic = names.admission_topic(record_type)
         self._memory = Memory()
         self._repeated = Repeated(self._memory.known, rules.clock)
         self._positions = positions.Positions()
@@ -105,7 +105,7 @@ class AdmissionUnit:
         registry = self._read(self._registry, self._partition)
         self._memory.fill(registry if self._periods is None else self._periods.watch(registry))
         self._beaten_ms = self._memory.beaten_ms
-        for message in self._read(self._state, self._partition):
+        for message in self._read(self.state_topic, self._partition):
             value = message.value()
             if message.key() == books_state.BOOKS_KEY and value is not None:
                 self.books = books_state.decode(value)
@@ -119,6 +119,11 @@ class AdmissionUnit:
     def next_offset(self, topic: TopicName) -> int | None:
         """The first offset of an inbox, or of what is redriven, that is not taken; None when nothing of it was."""
         return self._positions.next_offset(topic)
+
+    def release(self) -> None:
+        """Want a heartbeat at once, if anything stands in the registry. In quarantine only the next record does it."""
+        if self._beaten_ms is not None:
+            self._beaten_ms = 0
 
     def pending(self) -> bool:
         """Whether records have ended, or a heartbeat is due, however busy the partition is: a share may be quiet."""
@@ -194,7 +199,7 @@ class AdmissionUnit:
         """Write the books, which withdrawals were repeated, and how far each input is taken."""
         books = (books_state.BOOKS_KEY, books_state.encode(self.books))
         for key, value in [books, *self._repeated.changed(), *self._positions.changed()]:
-            _produce(output, self._state, value, key, self._partition, None)
+            _produce(output, self.state_topic, value, key, self._partition, None)
 
     def unwritable(self) -> bool:
         """Never: a registry or quarantine that is gone cannot be left out, so there is nothing to hurry for."""

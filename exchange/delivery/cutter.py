@@ -60,6 +60,10 @@ class Cutter:
         self._settle(taken, moved)
         return taken
 
+    def beat(self, output: Output) -> None:
+        """Give every share a heartbeat of its own."""
+        self._pass_on(_patient(output.produce, partial(produce_again, output)))
+
     def _cut(self, schema_id: SchemaId) -> Cut:
         cut = self._cuts.get(schema_id)
         if cut is None:

@@ -86,6 +86,7 @@ class DeliveryUnit:
         writable: Writable | None = None,
         topics: UnwritableTopics | None = None,
     ) -> None:
+        self.state_topic = delivery_topic(unit.record_type)
         self._unit = unit
         self._parts = parts
         self._topics = topics
@@ -97,11 +98,13 @@ class DeliveryUnit:
         self._moved, self._filled = Counts(), Counts()
         """What live flow and backfill have done in the running transaction, over all shares."""
         self._last: Message | None = None
+        self._releasing = False
+        """Whether every share is to be given a heartbeat."""
 
     def restore(self) -> None:
         """Read the state to its end. Raises ExchangeError when Kafka cannot be read."""
         unit = self._unit
-        for message in restored(self._parts.connection, delivery_topic(unit.record_type), unit.partition):
+        for message in restored(self._parts.connection, self.state_topic, unit.partition):
             self._state.apply(message.key() or b"", message.value())
         self._state.forget_strangers()
 
@@ -109,15 +112,23 @@ class DeliveryUnit:
         """The first offset of the registry that is not taken; None when this unit has never done anything."""
         return None if self._state.totals == Totals() else self._state.totals.next
 
+    def release(self) -> None:
+        """Want a heartbeat in every share."""
+        self._releasing = True
+
     def pending(self) -> bool:
-        """Whether the ledger has shares that have changed, or a backfill can get on."""
-        return self._parts.wanted.shares(self._unit.record_type) is not self._adopted or self._shares.ready()
+        """Whether the ledger has shares that have changed, a backfill can get on, or a heartbeat is to be written."""
+        changed = self._parts.wanted.shares(self._unit.record_type) is not self._adopted
+        return changed or self._releasing or self._shares.ready()
 
     def process(self, messages: Sequence[Message], output: Output) -> None:
         """Deliver the next records of the registry. Raises ExchangeError(E_REGISTRY_DAMAGED) for what is no record."""
         wanted = self._parts.wanted.shares(self._unit.record_type)
         if wanted is not self._adopted:
             self._adopt(wanted)
+        if self._releasing:
+            self._shares.live.beat(output)
+            self._releasing = False
         new = untaken(messages, self._state.totals.next)
         if new:
             taken = self._shares.live.take(new, output, self._moved)
@@ -127,7 +138,7 @@ class DeliveryUnit:
     def seal(self, output: Output) -> None:
         """Let a backfill get on, then write what this transaction changed: books, places, holdings."""
         self._shares.backfill(output, self._filled)
-        topic, partition = delivery_topic(self._unit.record_type), self._unit.partition
+        topic, partition = self.state_topic, self._unit.partition
         for key, value in self._state_records():
             try:
                 output.produce(topic, value, key, partition)

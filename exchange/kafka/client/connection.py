@@ -15,6 +15,10 @@ from exchange.settings import KafkaSettings
 _CALLBACKS = ("error_cb", "on_commit", "on_delivery")
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 _REFUSED_OFTEN = 3
+_ANSWER_MS, _LET_IN_MS = 15_000, 8_000
+"""How long a broker may take to answer, and to let a client in. A frozen one takes connections and answers nothing:
+with the client's own 60 and 30 seconds, readers of three nodes stood still for 61 seconds and longer, with these for 17
+(the other nodes need 9 to notice)."""
 _WHAT = "the Kafka password"
 _log = structlog.get_logger("exchange.kafka")
 
@@ -151,6 +155,8 @@ class Connection:
             "error_cb": log_client_error,
             "log_level": 0,  # the client's own lines on stderr are neither JSON nor free of surprises; error_cb tells
             "reconnect.backoff.max.ms": 2000,
+            "socket.timeout.ms": _ANSWER_MS,
+            "socket.connection.setup.timeout.ms": _LET_IN_MS,
         }
         if self.security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.mechanism

@@ -7,6 +7,7 @@ from exchange.clock import Deadline
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import TransactionalProducer
 from exchange.kafka.line.fenced_unit import FencedUnit
+from exchange.kafka.line.hanging import HangingTransactions
 from exchange.kafka.line.unit import UnitFactory, UnitId
 
 TRANSACTION_TIMEOUT_MS = 30_000
@@ -33,6 +34,7 @@ class Builder:
         self.line = line
         self.factory = factory
         self._connection = connection
+        self._hanging = HangingTransactions(connection)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"{line}-unit")
 
     def build(self, unit_id: UnitId) -> "Future[FencedUnit]":
@@ -40,13 +42,16 @@ class Builder:
         return self._threads.submit(self._build, unit_id)
 
     def _build(self, unit_id: UnitId) -> FencedUnit:
-        """Fence older owners, then restore the unit: in this order, so that nothing can move any more."""
+        """Fence older owners, end what hangs, restore the unit: in this order, so that nothing can move any more."""
         name = names.transactional_id(self.line, *unit_id)
         output = TransactionalProducer(self._connection, name, TRANSACTION_TIMEOUT_MS, **_PRODUCER)
         try:
             output.start(Deadline.after(_START_SECONDS))
             unit = self.factory.unit(*unit_id)
+            hung = self._hanging.end(output, (unit.state_topic, unit_id.partition))
             unit.restore()
+            if hung:
+                unit.release()
         except Exception:
             output.close()
             raise
@@ -59,6 +64,7 @@ class Builder:
     def close(self) -> None:
         """Wait for what is being built and closed."""
         self._threads.shutdown(wait=True)
+        self._hanging.close()
 
 
 def _close(last: list[FencedUnit]) -> None:

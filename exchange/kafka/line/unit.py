@@ -34,6 +34,9 @@ class Unit(Protocol):
     but `restore` are called by the line's one thread.
     """
 
+    state_topic: TopicName
+    """Where its state stands, in the partition of its number. Nobody else writes there."""
+
     def restore(self) -> None:
         """Read the state from Kafka to its end. Called once, in a thread of its own, after older owners are fenced."""
         ...
@@ -42,6 +45,14 @@ class Unit(Protocol):
         """The first offset of an input that the unit has not taken, by its own state; None when it has taken nothing.
 
         Asked when the group has no offset: the input is new, or Kafka forgot the offsets of a group that was away.
+        """
+        ...
+
+    def release(self) -> None:
+        """Want a transaction that writes something that means nothing into every output.
+
+        A transaction of before may hang there, and whoever reads the output sees nothing behind it. Called at most
+        once, after `restore`.
         """
         ...
 

@@ -23,6 +23,7 @@ class Copies:
 
     def __init__(self, bus: "Bus", partition: int) -> None:
         self.bus = bus
+        self.state_topic = TopicName(bus.state)
         self.partition = partition
         self.count = 0
         self.asked = False
@@ -35,6 +36,10 @@ class Copies:
     def next_offset(self, topic: TopicName) -> int | None:
         """What the test says."""
         return self.bus.known.get(self.partition)
+
+    def release(self) -> None:
+        """Say so."""
+        self.bus.released.append(self.partition)
 
     def pending(self) -> bool:
         """Once for each unit, when the test wants it."""
@@ -81,6 +86,7 @@ class Bus:
     left_out: set[str] = field(default_factory=set)
     known: dict[int, int] = field(default_factory=dict)
     """What the state of a unit says of its inputs, by partition."""
+    released: list[int] = field(default_factory=list)
     built: int = 0
     commits: int = 0
 

@@ -63,7 +63,8 @@ class ApiClient:
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
         """Send a command. `key` makes a repetition harmless; a new one is made when there is none."""
-        return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": key or str(uuid.uuid4())})
+        key = str(uuid.uuid4()) if key is None else key  # one that is empty is refused, not replaced
+        return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": key})
 
     def _send(self, method: str, path: str, **rest: Any) -> Any:
         return self._answer(method, path, **rest).json()

@@ -139,7 +139,11 @@ def _asked(ids: list[str] | None, department: str | None, **filters: str | None)
         department = owners.pop()
     if department is None:
         raise typer.BadParameter("name ids, or --department and a filter")
-    return {"department": department, "ids": ids or [], **{name: one for name, one in filters.items() if one}}
+    return {
+        "department": department,
+        "ids": ids or [],
+        **{name: one for name, one in filters.items() if one is not None},
+    }
 
 
 def _settle(verb: str, done: str, body: dict[str, Any], limit: int, as_json: bool) -> None:

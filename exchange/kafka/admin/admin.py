@@ -87,8 +87,11 @@ def _wait(future: "Future[_Result]", doing: str) -> _Result:
 
 
 def _answer(future: "Future[_Result]", doing: str, seconds: float | None = None) -> _Result:
-    """What Kafka answers; the client itself would wait longer while the nodes have no controller."""
-    seconds = seconds or _REQUEST_SECONDS
+    """What Kafka answers; the client itself would wait longer while the nodes have no controller.
+
+    seconds: how long to wait, 0 for an answer that must be there; None: as long as any request.
+    """
+    seconds = _REQUEST_SECONDS if seconds is None else seconds
     try:
         return future.result(seconds)
     except TimeoutError:

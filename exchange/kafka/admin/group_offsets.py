@@ -54,7 +54,9 @@ class GroupOffsets:
 
     def _ask(self, request: ConsumerGroupTopicPartitions, deadline: Deadline) -> list[TopicPartition]:
         doing = f"reading the offsets of {request.group_id}"
-        client = self._client = self._client or self._fresh(doing)
+        if self._client is None:  # not `or`: a client has a length, and that is 0
+            self._client = self._fresh(doing)
+        client = self._client
         future = next(
             iter(client.list_consumer_group_offsets([request], request_timeout=_FOR_EVER_SECONDS).values()),
         )

@@ -103,6 +103,12 @@ def test_every_step_of_a_demand_has_its_command(run: Run, service: MemoryService
     assert "withdraw" in done(run("demand", "life")) and "| `renew` |" in done(run("demand", "life", "--markdown"))
 
 
+def test_an_idempotency_key_that_is_empty_is_refused_instead_of_replaced(run: Run) -> None:
+    words = ("demand", "submit", "credit_code", "--resource", ENTERPRISES, *STATED, "--key", "")
+    found = run(*words, by=TAX)
+    assert found.exit_code == USAGE and "E_REQUEST" in found.output
+
+
 def test_a_wider_demand_replaces_one_on_the_command_line(run: Run, service: MemoryService) -> None:
     first = submit(run)
     wider = ("demand", "submit", "credit_code", "name", "status", "--resource", ENTERPRISES, *STATED)

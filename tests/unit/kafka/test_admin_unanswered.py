@@ -34,3 +34,11 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
 def test_a_call_without_an_answer_says_that_kafka_is_unreachable(mute: Admin, call: Callable[[Admin], object]) -> None:
     with pytest.raises(ExchangeError, match="E_KAFKA_UNREACHABLE"):
         call(mute)
+
+
+def test_who_has_no_time_left_does_not_wait_as_long_as_a_request_may_take(
+    mute: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_module, "_REQUEST_SECONDS", 60.0)
+    with pytest.raises(ExchangeError, match="no answer in 0 s"):
+        mute.writable(["some"], 0.0)

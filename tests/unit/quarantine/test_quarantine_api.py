@@ -266,6 +266,15 @@ def test_wrong_usage_is_told_before_anything_is_sent(run: Run, arguments: list[s
     assert run("redrive", *arguments).exit_code == 2
 
 
+def test_a_filter_that_is_empty_does_not_settle_everything(bus: Bus, run: Run) -> None:
+    ids = bus.put(MARKET, "E_FRAMING", 2)
+    for option in ("--code", "--stage"):
+        filters = ("--department", MARKET, "--record-type", TYPES[MARKET], option, "")
+        found = run("discard", *filters, "--reason", "a shell variable that is not set")
+        assert (found.exit_code, "E_REQUEST" in found.output) == (2, True), found.output
+    assert bus.ids("operator") == ids
+
+
 def test_every_command_shows_an_example(run: Run) -> None:
     for command in ("list", "show", "redrive", "discard"):
         assert "Example: " in run(command, "--help").output

@@ -275,8 +275,10 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     # HTTP
     ("E_REQUEST", Stage.WEB, Action.REFUSE, "the request does not have the documented form",
      "see /docs; the message names the part"),
-    ("E_REQUEST_TOO_LARGE", Stage.WEB, Action.REFUSE, "the body of the request is larger than any command needs",
+    ("E_REQUEST_TOO_LARGE", Stage.WEB, Action.REFUSE, "the request is larger than any command needs",
      "send less; records travel through Kafka, never through this API"),
+    ("E_REQUEST_SLOW", Stage.WEB, Action.REFUSE, "the body of the request did not come in time",
+     "send it again, with the same Idempotency-Key; see what slows down or holds back what this client sends"),
     ("E_METHOD", Stage.WEB, Action.REFUSE, "this address does not take this method", "see /docs"),
     ("E_RATE_LIMIT", Stage.WEB, Action.REFUSE, "more requests than this caller may send in so short a time",
      "wait as long as Retry-After says; an operator may raise EXCHANGE_HTTP__REQUESTS_PER_SECOND"),

@@ -17,6 +17,8 @@ from exchange.errors import ExchangeError
 
 _ROOT = Path(__file__).resolve().parent
 CONFIG_VARIABLE = "EXCHANGE_CONFIG"
+_WORKERS_METRICS_PORT = 9400
+_BROKERS_METRICS_PORT = 8401
 
 
 def _shipped(folder: str) -> Path:
@@ -95,10 +97,27 @@ class ApiSettings(BaseModel):
 
 
 class MetricsSettings(BaseModel):
-    """Where a worker shows its metrics."""
+    """Where a process shows its metrics and its health."""
 
     host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 9400
+    port: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=65535,
+            description="port to listen on; 0 takes a free one; left out: 9400, of the broker service 8401",
+        ),
+    ] = None
+
+    @property
+    def worker_port(self) -> int:
+        """Of a worker or of connectors."""
+        return _WORKERS_METRICS_PORT if self.port is None else self.port
+
+    @property
+    def broker_port(self) -> int:
+        """Of the broker service: a worker on the same machine has another one, also when nobody sets any."""
+        return _BROKERS_METRICS_PORT if self.port is None else self.port
 
 
 class QuotaSettings(BaseModel):

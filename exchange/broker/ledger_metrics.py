@@ -1,85 +1,82 @@
 """What the ledger says of demands, grants and duties, set as metrics."""
 
 from collections import Counter
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
+from fractions import Fraction
+from typing import Final
 
-from exchange.broker.corrections.commands import correction_clock
-from exchange.broker.demands.automatic import NOTICE_DAYS, end_of
-from exchange.broker.demands.clocks import COMPETENT, REVIEW, clocks
-from exchange.broker.demands.state import demand_state
+from exchange.broker import tally
 from exchange.broker.departments import tokens
-from exchange.broker.departments.succession import awaited
+from exchange.broker.departments.succession import undecided
 from exchange.broker.grants.freshness import CAUSES
-from exchange.broker.grants.use import must_dispose
-from exchange.broker.rate import satisfaction
+from exchange.broker.rate.satisfaction import NOBODY, ratio
+from exchange.broker.tally import Read, Tally
 from exchange.ledger.state.ledger_state import DemandState, LedgerState
 from exchange.observe import metrics
 
+_SIDES: Final = ("demander", "provider")
+
+
+class LedgerMetrics:
+    """Keeps the metrics of demands, clocks and the satisfaction rate up to date. For one thread."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def refresh(self, read: Read, now: datetime) -> None:
+        """Set them as of `now`. A ratio that does not exist has no sample."""
+        self._tally.look(read, now)
+        self._of_the_rate()
+        self._of_states_and_duties()
+        split, ending = read(lambda state: (_split(state, now), _ending(state, now)))
+        held = _floats(self._tally.of(tally.HELD))
+        metrics.DEMANDS_AWAITING_HEIR.replace({labels: held[labels] for labels in split if labels in held})
+        metrics.TOKENS_ENDING.replace(ending)
+
+    def _of_the_rate(self) -> None:
+        counted, strict = self._tally.of(tally.COUNTED), self._tally.of(tally.STRICT)
+        whole = (tally.ALL, "")
+        weight = sum(
+            (Fraction(part, int(asked)) for (asked,), part in self._tally.of(tally.WEIGHT).items()), Fraction()
+        )
+        variants = {
+            ("strict",): ratio(strict.get(whole, 0), counted.get(whole, 0)),
+            ("weighted",): ratio(weight, counted.get(whole, 0)),
+        }
+        metrics.SATISFACTION.replace({labels: value for labels, value in variants.items() if value is not None})
+        metrics.DEMANDS_COUNTED.set(counted.get(whole, 0))
+        metrics.DEMANDS_SATISFIED.set(strict.get(whole, 0))
+        parts = {(by, name): strict.get((by, name), 0) / count for (by, name), count in counted.items()}
+        metrics.REGISTRY_SATISFACTION.replace({(name,): part for (by, name), part in parts.items() if by == "registry"})
+        metrics.DEPARTMENT_SATISFACTION.replace(
+            {(name, by): part for (by, name), part in parts.items() if by in _SIDES and name != NOBODY}
+        )
+
+    def _of_states_and_duties(self) -> None:
+        states, broken = self._tally.of(tally.STATE), self._tally.of(tally.BREACH)
+        faulty = self._tally.of(tally.FAULTY)
+        metrics.DEMANDS.replace({(one.value,): float(states.get((one.value,), 0)) for one in DemandState})
+        metrics.DEMANDS_OVERDUE.replace(_floats(self._tally.of(tally.LATE)))
+        metrics.GRANTS_IN_BREACH.replace({(cause,): float(broken.get((cause,), 0)) for cause in CAUSES})
+        metrics.GRANTS_EXPIRING.replace(_floats(self._tally.of(tally.EXPIRING)))
+        metrics.DISPOSALS_OPEN.replace(_floats(self._tally.of(tally.DISPOSAL)))
+        kinds = (tally.DEMAND, tally.CORRECTION)
+        metrics.FAULTY_ENTRIES.replace({(kind,): float(faulty.get((kind,), 0)) for kind in kinds})
+
 
 def publish_demands(state: LedgerState, now: datetime) -> None:
-    """Set the metrics of demands, clocks and the satisfaction rate. A ratio that does not exist has no sample."""
-    counted = list(satisfaction.judged(state, now))
-    total = satisfaction.Rate.of(counted)
-    variants = {("strict",): total.strict, ("weighted",): total.weighted}
-    metrics.SATISFACTION.replace({labels: ratio for labels, ratio in variants.items() if ratio is not None})
-    metrics.DEMANDS_COUNTED.set(total.counted)
-    metrics.DEMANDS_SATISFIED.set(total.satisfied_strictly)
-    metrics.REGISTRY_SATISFACTION.replace(_strict(counted, "registry"))
-    metrics.DEPARTMENT_SATISFACTION.replace(
-        {
-            (department, side): ratio
-            for side in ("demander", "provider")
-            for (department,), ratio in _strict(counted, side).items()
-            if department != satisfaction.NOBODY
-        }
-    )
-    states = Counter(demand_state(state, demand, now).value for demand in state.demands.values())
-    metrics.DEMANDS.replace({(one.value,): float(states[one.value]) for one in DemandState})
-    metrics.DEMANDS_OVERDUE.replace(_overdue(state, now))
-    waiting = awaited(state, now)
-    metrics.DEMANDS_AWAITING_HEIR.replace({(department,): float(len(some)) for department, some in waiting.items()})
-    broken = Counter(cause for grant in state.grants.values() if grant.active for cause in grant.breaches)
-    metrics.GRANTS_IN_BREACH.replace({(cause,): float(broken[cause]) for cause in CAUSES})
-    metrics.GRANTS_EXPIRING.replace(_expiring(state, now))
-    metrics.DISPOSALS_OPEN.replace(_disposals(state))
-    ending = Counter((token.department or token.role,) for token in tokens.ending(state, now))
-    metrics.TOKENS_ENDING.replace({holder: float(count) for holder, count in ending.items()})
+    """Set the metrics of demands, clocks and the satisfaction rate, from nothing but a state."""
+    LedgerMetrics().refresh(lambda question: question(state), now)
 
 
-def _strict(counted: Iterable[satisfaction.Judged], by: str) -> dict[tuple[str, ...], float]:
-    groups = satisfaction.grouped(counted, satisfaction.BY[by])
-    return {(name,): rate.strict for name, rate in groups.items() if rate.strict is not None}
+def _floats(counts: dict[tally.Counted, int]) -> dict[tuple[str, ...], float]:
+    return {labels: float(count) for labels, count in counts.items()}
 
 
-def _overdue(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
-    """Duties that are past their day and not met, of providers and of the competent department."""
-    late: Counter[tuple[str, ...]] = Counter()
-    for demand in state.demands.values():
-        for name, clock in clocks(state, demand, now).running:
-            if clock.late:
-                late[(name, COMPETENT if name == REVIEW else demand.provider or "")] += 1
-    for correction in state.corrections.values():
-        if correction_clock(correction, now).late:
-            late[("correction", correction.provider)] += 1
-    return {labels: float(count) for labels, count in late.items()}
+def _split(state: LedgerState, now: datetime) -> list[tuple[str, ...]]:
+    return [(entry.department,) for entry in undecided(state, now)]
 
 
-def _expiring(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
-    """Running grants by grantee and by the narrowest notice that their end has come within."""
-    found: Counter[tuple[str, ...]] = Counter()
-    for grant in state.running.values():
-        end = end_of(state, grant)
-        within = [] if end is None else [days for days in NOTICE_DAYS if end - now <= timedelta(days=days)]
-        if within:
-            found[(state.demands[grant.demand].demander, str(within[-1]))] += 1
-    return {labels: float(count) for labels, count in found.items()}
-
-
-def _disposals(state: LedgerState) -> dict[tuple[str, ...], float]:
-    """Ended grants of which the grantee has not confirmed the disposal, by grantee."""
-    found: Counter[tuple[str, ...]] = Counter()
-    for grant in state.grants.values():
-        if must_dispose(grant):
-            found[(state.demands[grant.demand].demander,)] += 1
-    return {labels: float(count) for labels, count in found.items()}
+def _ending(state: LedgerState, now: datetime) -> dict[tuple[str, ...], float]:
+    holders = Counter((token.department or token.role,) for token in tokens.ending(state, now))
+    return {holder: float(count) for holder, count in holders.items()}

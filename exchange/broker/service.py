@@ -32,7 +32,7 @@ from exchange.broker.evidence.reconciliations import Reconciliations
 from exchange.broker.evidence.said import Listener, Said
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
-from exchange.broker.ledger_metrics import publish_demands
+from exchange.broker.ledger_metrics import LedgerMetrics
 from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
 from exchange.catalogue.check import check as check_catalogue
@@ -69,6 +69,9 @@ _FOLLOW_SECONDS = 0.5
 _BUSY_SECONDS = 0.02
 """Pause between two looks at events that change nothing in Kafka."""
 _ELECTION_SECONDS = 15.0
+_MEASURE_SECONDS = 1.0
+_MEASURE_PART = 10.0
+"""Metrics are brought up to date every second, or less often where that takes more than this part of the time."""
 _SECRET_BYTES = 32
 _LEADERS_GAUGES = (
     metrics.BOOKS,
@@ -121,6 +124,7 @@ class BrokerService:
         self._threads = [
             threading.Thread(target=self._enforce, name="enforcement", daemon=True),
             threading.Thread(target=self._observe, name="evidence", daemon=True),
+            threading.Thread(target=self._measure, name="metrics", daemon=True),
         ]
 
     @property
@@ -229,10 +233,6 @@ class BrokerService:
         self._admin.set_secret(department, secret)
         return secret
 
-    def refresh(self) -> None:
-        """Set the metrics that are views of the ledger."""
-        self._store.read(lambda state: publish_demands(state, self.clock.now()))
-
     # the threads
 
     def _enforce(self) -> None:
@@ -322,6 +322,16 @@ class BrokerService:
             self._accounts = self._absent = self._said = self._reconciliations = None
             for family in _LEADERS_GAUGES:
                 family.replace({})  # the next leader shows them; two that differ would be worse than one
+
+    def _measure(self) -> None:
+        """Keep the metrics that are views of the ledger up to date, whether anybody asks for them or not."""
+        shown = LedgerMetrics()
+        while not self._stop.is_set() and not self._store.wait_ready(Deadline.after(_FOLLOW_SECONDS)):
+            pass  # what is counted of half a ledger is nobody's figure
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            self._attempt("metrics", lambda: shown.refresh(self._store.read, self.clock.now()))
+            self._stop.wait(max(_MEASURE_SECONDS, _MEASURE_PART * (time.monotonic() - begun)))
 
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
         """Do some work; log what fails and leave it to the next attempt."""

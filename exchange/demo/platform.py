@@ -16,6 +16,7 @@ from exchange.embedded.processes import Supervisor, exchange_command
 from exchange.kafka.client.connection import Connection
 
 PARTITIONS = 4
+_SERVE_METRICS = "serve-metrics"
 _EVIDENCE_SECONDS = "1"
 _ARENAS = "2"
 """Of the C library in a connector's process: each of its many threads would keep one of its own."""
@@ -53,8 +54,8 @@ class Platform:
         return f"http://{HOST}:{self.places.port('serve')}"
 
     def metrics(self, child: str) -> str:
-        """The address of a worker's metrics."""
-        return f"http://{HOST}:{self.places.port(child)}/metrics"
+        """The address of a process's metrics."""
+        return f"http://{HOST}:{self.places.port(_SERVE_METRICS if child == 'serve' else child)}/metrics"
 
     def ledger_connection(self) -> Connection:
         """Kafka as the broker service reaches it."""
@@ -82,6 +83,7 @@ class Platform:
         environment |= {
             "EXCHANGE_KAFKA__ADMIN_PASSWORD_FILE": str(self.kafka.admin_password_file),
             "EXCHANGE_HTTP__PORT": str(self.places.port("serve")),
+            "EXCHANGE_METRICS__PORT": str(self.places.port(_SERVE_METRICS)),
             "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(self.places.secret_file("operator.token")),
             "EXCHANGE_EVIDENCE_SECONDS": _EVIDENCE_SECONDS,
         }

@@ -144,7 +144,7 @@ def _summary(platform: Platform, operator: ApiClient, counts: Counts, steps: Ste
         "api": platform.http,
         "console": f"{platform.http}/console",
         "docs": f"{platform.http}/docs",
-        "metrics": f"{platform.http}/metrics",
+        "metrics": platform.metrics("serve"),
         "kafka": platform.kafka.bootstrap_servers,
         **{f"{child}_metrics": platform.metrics(child) for child in platform.children.names() if child != "serve"},
     }

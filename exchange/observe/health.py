@@ -1,19 +1,29 @@
-"""A worker's small HTTP face: /metrics, /healthz (it goes round) and /readyz (it is at work)."""
+"""A process's small HTTP face: /metrics, /healthz (it goes round) and /readyz (it is at work).
 
+Whoever asks has a few seconds for a request and its answer, however slowly bytes come or go. So many ask at the same
+time as a few; the next one takes the place of who has been there longest.
+"""
+
+import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from exchange.errors import ExchangeError
-from exchange.observe import metrics
+from exchange.observe.metrics import CONTENT_TYPE, Exposition
 
 _log = structlog.get_logger("exchange.health")
-_REQUEST_SECONDS = 10
-"""Who asks and then says nothing is left after so long."""
-_LONGEST_LINE = 300
+_REQUEST_SECONDS: Final = 10.0
+"""Within so long a request has come and its answer has gone."""
+_LOOK_SECONDS: Final = 0.5
+_MOST_AT_ONCE: Final = 32
+_BACKLOG: Final = 128
+_LONGEST_LINE: Final = 300
 
 
 class HealthServer:
@@ -29,20 +39,21 @@ class HealthServer:
     ) -> None:
         """unready: what is not ready and why, a line each without any value; nothing when all is.
 
-        `refresh` is called before metrics are shown: the place for gauges that nobody else keeps up to date. Raises
+        `refresh` is called before metrics are made: the place for gauges that nobody else keeps up to date. Raises
         ExchangeError(E_SETTINGS) when it cannot listen.
         """
-        questions = {"live": staticmethod(live), "unready": staticmethod(unready), "refresh": staticmethod(refresh)}
+        shown = Exposition(refresh)
+        questions = {"live": staticmethod(live), "unready": staticmethod(unready), "shown": staticmethod(shown.text)}
         handler = type("Handler", (_Handler,), questions)
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
-        except (OSError, UnicodeError) as error:
+            self._server = _Server((host, port), handler)
+        except (OSError, UnicodeError, OverflowError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             where = f"{host}:{port}: {why}; give each process a port of its own (EXCHANGE_METRICS__PORT)"
             raise ExchangeError("E_SETTINGS", f"metrics cannot be shown on {where}") from None
-        self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        serve = lambda: self._server.serve_forever(_LOOK_SECONDS)  # noqa: E731
+        self._thread = threading.Thread(target=serve, name="health", daemon=True)
         self._thread.start()
         _log.info("health.listening", host=host, port=self.port)
 
@@ -53,17 +64,60 @@ class HealthServer:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    """Bounds how many ask at once, and for how long."""
+
+    daemon_threads = True
+    request_queue_size = _BACKLOG
+
+    def __init__(self, *arguments: Any) -> None:
+        self._asking: dict[socket.socket, float] = {}
+        """Who asks, and since when; the oldest first."""
+        self._lock = threading.Lock()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; when too many ask, let go of the oldest."""
+        with self._lock:
+            while len(self._asking) >= _MOST_AT_ONCE:
+                _let_go(self._asking, next(iter(self._asking)))
+            self._asking[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Let go of those whose time is over; looked at now and then."""
+        with self._lock:
+            late = [one for one, since in self._asking.items() if time.monotonic() - since > _REQUEST_SECONDS]
+            for one in late:
+                _let_go(self._asking, one)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The end of a request."""
+        with self._lock:
+            self._asking.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who goes away in the middle is not worth a line."""
+
+
+def _let_go(asking: dict[socket.socket, float], one: socket.socket) -> None:
+    """End a connection; its thread sees that, and closes it."""
+    del asking[one]
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     timeout = _REQUEST_SECONDS
     live: Callable[[], bool]
     unready: Callable[[], Sequence[str]]
-    refresh: Callable[[], None]
+    shown: Callable[[], bytes]
 
     def do_GET(self) -> None:
         """Answer one of the three paths."""
         if self.path == "/metrics":
-            self.refresh()
-            self._answer(200, metrics.CONTENT_TYPE, metrics.exposition())
+            self._answer(200, CONTENT_TYPE, self.shown())
         elif self.path == "/healthz":
             self._state([] if self.live() else ["hangs"])
         elif self.path == "/readyz":

@@ -3,6 +3,9 @@
 No label ever holds a natural key, a name or a field value. Count per batch, not per record.
 """
 
+import threading
+import time
+from collections.abc import Callable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
@@ -15,6 +18,7 @@ from exchange.stages import Stage
 REGISTRY = CollectorRegistry()
 """What this process shows."""
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_FRESH_SECONDS = 1.0
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 ProcessCollector(registry=REGISTRY)
@@ -41,6 +45,9 @@ DEMANDS_AWAITING_HEIR = _gauge(
 GRANTS_IN_BREACH = _gauge("grants_in_breach", "Active grants with an open breach of this cause", "cause")
 GRANTS_EXPIRING = _gauge(
     "grants_expiring", "Grants that end within so many days (30, 7, 1)", "department", "days"
+)  # fmt: skip
+FAULTY_ENTRIES = _gauge(
+    "faulty_entries", "Entries of the ledger that cannot be judged as a whole: demand, correction", "kind"
 )  # fmt: skip
 DISPOSALS_OPEN = _gauge("disposals_open", "Ended grants whose data are not confirmed as disposed of", "department")
 TOKENS_ENDING = _gauge("tokens_ending", "API tokens in force that end within 14 days", "holder")
@@ -150,3 +157,23 @@ def count_drift(kind: str, count: int = 1) -> None:
 def exposition() -> bytes:
     """Everything in Prometheus' text format (`CONTENT_TYPE`)."""
     return generate_latest(REGISTRY)
+
+
+class Exposition:
+    """The same for whoever asks: made at most once a second, however many ask. Safe for several threads."""
+
+    def __init__(self, refresh: Callable[[], None] = lambda: None) -> None:
+        """refresh: is called before it is made; the place for gauges that nobody else keeps up to date."""
+        self._refresh = refresh
+        self._lock = threading.Lock()
+        self._text = b""
+        self._made: float | None = None
+
+    def text(self) -> bytes:
+        """Everything, as it was less than a second ago."""
+        with self._lock:
+            if self._made is None or time.monotonic() - self._made >= _FRESH_SECONDS:
+                self._refresh()
+                self._text = exposition()
+                self._made = time.monotonic()
+            return self._text

@@ -160,6 +160,7 @@ def allow(*roles: str) -> Callable[..., Awaitable[Caller]]:
             caller = gate.admit(authorization, address)
         if caller.role not in roles:
             raise ExchangeError("E_ROLE")
+        await request.app.state.turns.take(request.scope, caller.token)
         return caller
 
     return check

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 import exchange
@@ -11,7 +12,6 @@ from exchange.web import problems
 from exchange.web.access import Gate
 from exchange.web.console.app import install as install_console
 from exchange.web.forwarding import Forwarding, SeqMark
-from exchange.web.limits import BodyLimit
 from exchange.web.methods import HeadAsGet
 from exchange.web.openapi import describe
 from exchange.web.paths import (
@@ -31,7 +31,9 @@ from exchange.web.paths import (
     uses,
 )
 from exchange.web.registry import paths as registry
+from exchange.web.server.request import RequestBounds
 from exchange.web.service import Service
+from exchange.web.turns import THREADS, AllTurns, TurnTaking
 
 
 def create_app(service: Service, settings: HttpSettings) -> FastAPI:
@@ -40,6 +42,7 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
         await forwarding.close()
 
@@ -52,9 +55,11 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     )
     app.state.service = service
     app.state.gate = Gate(service, settings)
+    app.state.turns = AllTurns()
     app.add_middleware(SeqMark, service=service)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(TurnTaking)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestBounds)
     problems.install(app)
     forwarding.install(app)
     routers = [

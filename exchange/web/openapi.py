@@ -29,6 +29,7 @@ _MEANING = {
     "401": "No token that is in force",
     "403": "Not for this role or department",
     "404": "There is no such thing, or it is not for this caller to know",
+    "408": "The body did not come in time",
     "409": "Not in this state; a duplicate; or the Idempotency-Key stands for another command",
     "413": "The body is too large",
     "422": "The request has another form, or the command is refused",
@@ -75,7 +76,7 @@ def _statuses(operation: dict[str, Any]) -> set[str]:
     if places or "requestBody" in operation:
         found |= {"404", "422"}
     if "requestBody" in operation:
-        found.add("413")
+        found |= {"408", "413"}
     if command:
         found.add("409")
     return found

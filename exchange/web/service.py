@@ -57,10 +57,6 @@ class Service(Protocol):
         """The corrections of all departments."""
         ...
 
-    def refresh(self) -> None:
-        """Set the metrics that are views of the ledger."""
-        ...
-
     def events(self) -> Iterable[LedgerEvent]:
         """Every event from the first one on, from the ledger read again."""
         ...

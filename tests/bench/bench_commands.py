@@ -194,6 +194,7 @@ def bench(folder: Path) -> Iterator[Bench]:
             "EXCHANGE_KAFKA__REPLICATION": str(kafka.replication),
             "EXCHANGE_KAFKA__PARTITIONS": "1",
             "EXCHANGE_HTTP__PORT": str(port),
+            "EXCHANGE_METRICS__PORT": "0",
             "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(folder / "operator.token"),
             "EXCHANGE_HTTP__REQUESTS_PER_SECOND": "10000",
             "EXCHANGE_HTTP__REQUEST_BURST": "10000",

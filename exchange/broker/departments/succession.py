@@ -65,12 +65,15 @@ def held(state: LedgerState, department: Department) -> list[DemandEntry]:
 
 def awaited(state: LedgerState, now: datetime) -> dict[Department, list[DemandEntry]]:
     """The demands that nobody goes on with, because a department was split and it was not said who does."""
-    found: dict[Department, list[DemandEntry]] = {}
+    found = {entry.department: held(state, entry.department) for entry in undecided(state, now)}
+    return {department: demands for department, demands in found.items() if demands}
+
+
+def undecided(state: LedgerState, now: datetime) -> Iterator[DepartmentEntry]:
+    """The departments that were split, and of which it was not said who goes on with what."""
     for entry in _unsettled(state, now):
-        demands = held(state, entry.department)
-        if demands and entry.successors and heir_of(state, entry.department, now) is None:
-            found[entry.department] = demands
-    return found
+        if entry.successors and heir_of(state, entry.department, now) is None:
+            yield entry
 
 
 def _named(state: LedgerState, department: Department) -> set[Department]:

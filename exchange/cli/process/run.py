@@ -47,7 +47,7 @@ def run(
     logs.configure(settings.log_level)
     orders = Orders(_stop_on_signal(), once, confirm_withdrawals)
     together = Together(_of_one_department(connectors), orders)
-    health = HealthServer(settings.metrics.host, settings.metrics.port, lambda: True, together.unready)
+    health = HealthServer(settings.metrics.host, settings.metrics.worker_port, lambda: True, together.unready)
     try:
         together.run(lambda member: work(member, settings, orders))
     finally:

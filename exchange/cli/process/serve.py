@@ -1,13 +1,16 @@
 """`exchange serve`: the broker service."""
 
 import signal
+import socket
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exchange import settings as settings_module
+from exchange.observe.health import HealthServer
 from exchange.observe.logs import configure
 
 if TYPE_CHECKING:
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 
     from exchange.broker.service import BrokerService
 
-_BACKLOG = 128
 _STOP_SECONDS = 10
 _WATCH_SECONDS = 1.0
 
@@ -41,27 +43,24 @@ def serve(
     from exchange.broker.service import BrokerService, prepare  # noqa: PLC0415
     from exchange.ledger.store.garbage_collection import collect_rarely  # noqa: PLC0415
     from exchange.web.app import create_app  # noqa: PLC0415
-    from exchange.web.protocol import RequestProtocol  # noqa: PLC0415
+    from exchange.web.server.config import config_of, listen  # noqa: PLC0415
 
     settings = settings_module.load()
     configure(settings.log_level)
     collect_rarely()
-    if bootstrap is not None:
-        prepare(settings.kafka, bootstrap)
-    service = BrokerService(settings)
-    app = create_app(service, settings.http)
-    config = uvicorn.Config(
-        app,
-        http=RequestProtocol,
-        host=settings.http.host,
-        port=settings.http.port,
-        log_config=None,
-        access_log=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=_STOP_SECONDS,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
+    with closing(listen(settings.http.host, settings.http.port)) as listening:
+        if bootstrap is not None:
+            prepare(settings.kafka, bootstrap)
+        service = BrokerService(settings)
+        app = create_app(service, settings.http)
+        unready = lambda: [] if service.ready else ["the ledger is being read"]  # noqa: E731
+        shown = HealthServer(settings.metrics.host, settings.metrics.broker_port, lambda: True, unready)
+        with closing(shown):
+            _run(service, uvicorn.Server(config_of(app, _STOP_SECONDS)), listening)
+
+
+def _run(service: "BrokerService", server: "uvicorn.Server", listening: socket.socket) -> None:
+    """Serve until told to stop. Raises ExchangeError when the ledger cannot be followed any more."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops at the signal and then raises it again: what is left to do here still has to be done.
         signal.signal(number, lambda *_: None)
@@ -72,7 +71,7 @@ def serve(
     )
     watcher.start()
     try:
-        server.run()
+        server.run([listening])
     finally:
         stopped.set()
         service.close()

@@ -29,7 +29,7 @@ def run_worker(line: Line, name: str, settings: MetricsSettings) -> None:
 
     health = HealthServer(
         settings.host,
-        settings.port,
+        settings.worker_port,
         live=lambda: time.monotonic() - line.turned < _SILENT_SECONDS,
         unready=lambda: [] if line.ready else [f"{name}: not ready yet"],
         refresh=refresh,

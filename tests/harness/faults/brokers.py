@@ -56,6 +56,7 @@ class Brokers:
             "EXCHANGE_KAFKA__REPLICATION": str(self.kafka.replication),
             "EXCHANGE_KAFKA__PARTITIONS": "1",
             "EXCHANGE_HTTP__PORT": str(port),
+            "EXCHANGE_METRICS__PORT": "0",
             "EXCHANGE_HTTP__REQUESTS_PER_SECOND": "10000",
             "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(self._folder / "operator.token"),
             "EXCHANGE_WORKER_ID": worker_id,

@@ -25,7 +25,8 @@ from exchange.names import GrantId, ShareName
 from exchange.reconcile.desk import answer
 from exchange.reconcile.fold import Fold
 from exchange.settings import Settings
-from exchange.web.protocol import RequestProtocol
+from exchange.web.server.config import config_of
+from exchange.web.server.connections import Bounds
 from tests.harness.memory.corrections import MemoryCorrections
 from tests.harness.memory.ledger import MemoryLedger
 from tests.harness.memory.quarantine import MemoryQuarantineStore
@@ -45,10 +46,9 @@ def _catalogue() -> Catalogue:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
+def serving(app: Any, bounds: Bounds | None = None) -> Iterator[str]:
     """Serve an ASGI application on a free port of this machine while the block runs; gives its address."""
-    config = uvicorn.Config(app, http=RequestProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config_of(app, 1, bounds))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
@@ -85,9 +85,6 @@ class MemoryService:
         """What corrections say, and the registries of their records."""
         self.corrections = Corrections(self.ledger, self.written, self.clock)
         self._catalogue = _catalogue()
-
-    def refresh(self) -> None:
-        """Nothing: no metric is a view of this ledger."""
 
     def events(self) -> list[LedgerEvent]:
         """Every event."""

@@ -14,7 +14,7 @@ from exchange.broker.grants.place import PlaceGrant
 from exchange.names import RecordType, ShareName
 from exchange.settings import HttpSettings
 from exchange.web.app import create_app
-from exchange.web.limits import MOST_BYTES
+from exchange.web.server.request import MOST_BYTES
 from exchange.web.service import Service
 from tests.harness.memory.ledger import START
 from tests.harness.memory.service import MemoryService, serving

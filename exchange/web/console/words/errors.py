@@ -47,6 +47,7 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
     "E_DISCARD_REASON": ("弃用须说明理由", "请写明这些记录为何不必入库"),
     "E_IDEMPOTENCY": ("这张表单已经提交过其他内容", "请重新打开页面再提交"),
     "E_REQUEST": ("填写的内容不符合要求", "请按提示更正"),
+    "E_REQUEST_SLOW": ("请求内容没有在时限内到达", "请用同一个幂等键重新提交"),
     "E_REQUEST_TOO_LARGE": ("提交的内容过大", "请精简后再提交"),
     "E_METHOD": ("该地址不支持这种操作", "请从页面上的链接进入"),
     "E_RATE_LIMIT": ("短时间内请求过多", "请稍候再试"),

@@ -63,8 +63,6 @@ _ENFORCE_SECONDS = 30.0
 """Pause between two looks at Kafka itself; events are acted on at once."""
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
-_PAST_SECONDS = 300.0
-"""For questions about the past: whoever asks reads the whole ledger, and thinks about each event on the way."""
 _FOLLOW_SECONDS = 0.5
 _BUSY_SECONDS = 0.02
 """Pause between two looks at events that change nothing in Kafka."""
@@ -172,7 +170,7 @@ class BrokerService:
 
     def events(self) -> Iterable[LedgerEvent]:
         """Every event from the first one on, from the ledger read again."""
-        return read_ledger(self._connection, self.schemas, Deadline.after(_PAST_SECONDS))
+        return read_ledger(self._connection, self.schemas)
 
     def books(self) -> list[Account]:
         """The books at the last look of the leader. Raises ExchangeError(E_NOT_LEADER) elsewhere and before."""

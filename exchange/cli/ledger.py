@@ -15,7 +15,7 @@ from exchange.broker.rate import satisfaction
 from exchange.broker.rate.figures import read_figures
 from exchange.broker.rate.periods import Period, year
 from exchange.cli import output
-from exchange.clock import Deadline, format_time, parse_time
+from exchange.clock import format_time, parse_time
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.events.event import LedgerEvent, read_lines, write_line
@@ -23,7 +23,6 @@ from exchange.ledger.store.follower import read_ledger
 from exchange.ledger.store.garbage_collection import collect_rarely
 from exchange.ledger.verify import Head, verify
 
-_READ_SECONDS = 300.0
 app = typer.Typer(help="The ledger: export, verify, recompute the rate.", no_args_is_help=True)
 
 
@@ -130,7 +129,7 @@ def _from_kafka() -> Iterator[LedgerEvent]:
     collect_rarely()
     settings = settings_module.load()
     connection = Connection.of(settings.kafka)
-    return read_ledger(connection, SchemaRepository.load(settings.schemas), Deadline.after(_READ_SECONDS))
+    return read_ledger(connection, SchemaRepository.load(settings.schemas))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from exchange.clock import Deadline
 from exchange.demo.platform import Platform
 from exchange.demo.story import PAST, Past
 from exchange.ledger.store.command import Command
+from exchange.ledger.store.follower import LedgerFollower
 from exchange.ledger.store.leader_term import Term
 from exchange.names import Department, RecordType
 
@@ -72,9 +73,12 @@ def _say(term: Term, actor: str, command: Command) -> tuple[str, ...]:
 
 @contextmanager
 def _leading(platform: Platform, schemas: SchemaRepository, clock: _PastClock) -> Iterator[Term]:
-    term = Term(platform.ledger_connection(), schemas, clock)
-    term.start(Deadline.after(_SECONDS))
+    follower = LedgerFollower(platform.ledger_connection(), schemas)
+    term = Term(platform.ledger_connection(), schemas, clock, follower.state)
     try:
+        term.start(Deadline.after(_SECONDS))
+        follower.catch_up()
         yield term
     finally:
         term.close()
+        follower.close()

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
-from exchange.clock import Deadline
 from exchange.demo import agreement, databases, prologue
 from exchange.demo.cases import cases
 from exchange.demo.flow import Counts, look
@@ -27,7 +26,6 @@ from exchange.ledger.events.event import write_line
 from exchange.ledger.store.follower import read_ledger
 from exchange.web.client import ApiClient
 
-_EXPORT_SECONDS = 60.0
 _console = Console(stderr=False)
 
 
@@ -156,7 +154,7 @@ def _summary(platform: Platform, operator: ApiClient, counts: Counts, steps: Ste
 
 def _export(platform: Platform, file: Path) -> None:
     schemas = SchemaRepository.load(settings_module.load().schemas)
-    events = read_ledger(platform.ledger_connection(), schemas, Deadline.after(_EXPORT_SECONDS))
+    events = read_ledger(platform.ledger_connection(), schemas)
     with file.open("w", encoding="utf-8") as lines:
         lines.writelines(write_line(event) for event in events)
 

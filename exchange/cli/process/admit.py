@@ -6,13 +6,11 @@ from exchange.admission.rules import Rules
 from exchange.avro.lock import SchemaRepository
 from exchange.catalogue.code_sets import FOLDER, load_code_sets
 from exchange.cli.process.worker import run_worker
-from exchange.clock import Deadline, SystemClock
+from exchange.clock import SystemClock
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.line.line import Line
 from exchange.ledger.store.follower import LedgerFollower
 from exchange.observe import logs
-
-_CATCH_UP_SECONDS = 120.0
 
 
 def admit() -> None:
@@ -27,7 +25,7 @@ def admit() -> None:
     connection = Connection.of(configured.kafka)
     schemas = SchemaRepository.load(configured.schemas)
     ledger = LedgerFollower(connection, schemas)
-    ledger.catch_up(Deadline.after(_CATCH_UP_SECONDS))
+    ledger.catch_up()
     rules = Rules(schemas, load_code_sets(configured.schemas / FOLDER), ledger, SystemClock())
     factory = AdmissionFactory(connection, rules)
     line = Line(connection, "admission", names.ADMISSION_GROUP, configured.worker_id, factory)

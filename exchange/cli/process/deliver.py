@@ -3,7 +3,7 @@
 from exchange import names, settings
 from exchange.avro.lock import SchemaRepository
 from exchange.cli.process.worker import run_worker
-from exchange.clock import Deadline, SystemClock
+from exchange.clock import SystemClock
 from exchange.delivery.cutting.pseudonym import MasterSecret
 from exchange.delivery.ledger_shares import LedgerShares
 from exchange.delivery.line import LINE, DeliveryFactory, Parts
@@ -13,8 +13,6 @@ from exchange.kafka.client.connection import Connection
 from exchange.kafka.line.line import Line
 from exchange.ledger.store.follower import LedgerFollower
 from exchange.observe import logs
-
-_CATCH_UP_SECONDS = 120.0
 
 
 def deliver() -> None:
@@ -30,7 +28,7 @@ def deliver() -> None:
     schemas = SchemaRepository.load(configured.schemas)
     master = MasterSecret.read(configured.master_secret_file)
     ledger = LedgerFollower(connection, schemas)
-    ledger.catch_up(Deadline.after(_CATCH_UP_SECONDS))
+    ledger.catch_up()
     parts = Parts(connection, LedgerShares(ledger), writers_of(schemas), master, LineMetrics(SystemClock()))
     line = Line(connection, LINE, names.DELIVERY_GROUP, configured.worker_id, DeliveryFactory(parts))
     try:

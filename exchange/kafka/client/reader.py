@@ -39,6 +39,10 @@ class PartitionTail:
         """Whether a partition has not been read as far as these offsets."""
         return any(self._reached[place] < end for place, end in ends.items())
 
+    def reached(self, place: Place) -> int:
+        """Behind the last record of a partition that came, or where its end was found."""
+        return self._reached[place]
+
     def ends(self, seconds: float) -> dict[Place, int]:
         """Where the partitions end now, for a reader of committed records. Raises ExchangeError when it is not said."""
         try:

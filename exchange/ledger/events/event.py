@@ -7,10 +7,12 @@ of the RFC 8785 JSON of the line before, without its offset; of the first line i
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from sys import intern
 from typing import Any, NamedTuple, NoReturn
+
+import orjson
 
 from exchange.clock import parse_time
 from exchange.errors import ExchangeError
@@ -106,6 +108,14 @@ class LedgerEvent:
             "prev_hash": self.prev_hash,
             "data": dict(self.data),
         }
+
+
+def as_read(event: LedgerEvent) -> LedgerEvent:
+    """The event with its data as everybody will read it: lists for tuples, and what else JSON does not tell apart.
+
+    Raises ValueError for data that is too deep to be read.
+    """
+    return replace(event, data=orjson.loads(event.text))
 
 
 def event_of(line: Mapping[str, Any]) -> LedgerEvent:

@@ -53,22 +53,45 @@ def apply(state: LedgerState, event: LedgerEvent) -> None:
     Raises ExchangeError(E_LEDGER_BROKEN), and leaves the chain where it was, when the sequence or the hash does not
     continue it or when promised data is missing.
     """
-    if event.seq != state.seq + 1:
-        raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} follows event {state.seq}")
-    if event.prev_hash != state.head:
-        raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} does not continue the hash of event {state.seq}")
-    moment = event.moment
+    moment = _continued(state, event)
     handler = _HANDLERS.get(event.event)
     if handler is None:
         state.unread += 1
     else:
         try:
             handler(state, event.data, moment)
-        except (KeyError, TypeError, ValueError, AttributeError, ExchangeError):
+        except MemoryError:
+            raise  # says nothing of the event
+        except Exception:
             if event.event in _RATED:
                 raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} lacks data of a {event.event}") from None
             state.unread += 1
+    _advance(state, event, moment)
+
+
+def apply_strictly(state: LedgerState, event: LedgerEvent) -> None:
+    """Change `state` by an event that is not in the ledger yet.
+
+    Raises ExchangeError(E_LEDGER_BROKEN) when it does not continue the chain, KeyError when the fold does not know it,
+    and whatever its fold raises; a part of it may have been folded then.
+    """
+    moment = _continued(state, event)
+    _HANDLERS[event.event](state, event.data, moment)
+    _advance(state, event, moment)
+
+
+def _continued(state: LedgerState, event: LedgerEvent) -> datetime:
+    """The moment of an event that continues the chain."""
+    if event.seq != state.seq + 1:
+        raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} follows event {state.seq}")
+    if event.prev_hash != state.head:
+        raise ExchangeError("E_LEDGER_BROKEN", f"event {event.seq} does not continue the hash of event {state.seq}")
+    return event.moment
+
+
+def _advance(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
     _remember(state, event, moment)
+    state.written.note(event.actor, moment)
     if event.event not in _UNENFORCED:
         state.enforced = event.seq
     state.seq, state.head, state.at = event.seq, event.hash, moment

@@ -32,11 +32,16 @@ def _time(value: str | None) -> datetime | None:
     return None if value is None else parse_time(value)
 
 
-def _note_asked(state: LedgerState, demand: DemandEntry) -> None:
+def asked_keys(demand: DemandEntry) -> list[int]:
+    """By which keys of the index a demand is found: what it asks for, and for which end."""
     kind, resource = demand.record_type, demand.resource
     scenario = demand.details.get("scenario", "")
     asked = same(kind, resource, demand.fields, demand.scope)
-    state.alike.note(demand.demand, asked, *([same_end(kind, resource, scenario)] if scenario else []))
+    return [asked, same_end(kind, resource, scenario)] if scenario else [asked]
+
+
+def _note_asked(state: LedgerState, demand: DemandEntry) -> None:
+    state.alike.note(demand.demand, *asked_keys(demand))
 
 
 def _await(state: LedgerState, demand: DemandEntry) -> None:

@@ -20,6 +20,9 @@ from exchange.ledger.state.ledger_state import (
 from exchange.ledger.state.share_terms import terms_from_json
 from exchange.names import GrantId, SchemaId, ShareName
 
+SHARE_REPLACED = "share-replaced"
+"""The event that changes every grant of a share."""
+
 NEXT = "next"
 """The role, in a `share-assigned`, of a share that a grant reads after an amendment."""
 
@@ -211,7 +214,7 @@ GRANT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
     "share-suspended": _share_suspended,
     "share-recovery-ordered": _recovery_ordered,
     "share-recovered": _share_recovered,
-    "share-replaced": _share_replaced,
+    SHARE_REPLACED: _share_replaced,
     "share-deleted": _share_deleted,
     "grant-activated": _grant_activated,
     "first-delivered": _first_delivered,

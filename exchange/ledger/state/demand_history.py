@@ -59,6 +59,10 @@ class DemandHistory:
         moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         self._packed.extend((seq, moment, _names[event] << _BITS | _names[actor]))
 
+    def cut(self, length: int) -> None:
+        """Forget every event behind the first `length` ones."""
+        del self._packed[length * _NUMBERS :]
+
     def __len__(self) -> int:
         return len(self._packed) // _NUMBERS
 

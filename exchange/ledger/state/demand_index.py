@@ -21,6 +21,15 @@ class DemandIndex:
             if demand not in known:
                 self._demands[key] = (*known, demand)
 
+    def forget(self, demand: DemandId, *keys: int) -> None:
+        """Take back what was noted of a demand by these keys."""
+        for key in keys:
+            left = tuple(one for one in self._demands.get(key, ()) if one != demand)
+            if left:
+                self._demands[key] = left
+            else:
+                self._demands.pop(key, None)
+
     def of(self, key: int) -> tuple[DemandId, ...]:
         """Every demand, of any department, that was noted by this key; perhaps a few others."""
         return self._demands.get(key, ())

@@ -1,5 +1,6 @@
 """What was done under each idempotency key, for as long as a client may repeat its command."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -39,6 +40,20 @@ class IdempotencyKeys:
 
     def __contains__(self, key: object) -> bool:
         return key in self._young or key in self._old
+
+    def kept(self, key: Key) -> Callable[[], None]:
+        """What puts everything back that the next event of a key changes."""
+        young, old, since, done = self._young, self._old, self._since, self.get(key)
+        said = None if done is None else (done.last, done.entities)
+
+        def put_back() -> None:
+            self._young, self._old, self._since = young, old, since
+            if done is None or said is None:
+                young.pop(key, None)
+            else:
+                done.last, done.entities = said
+
+        return put_back
 
     def note(self, key: Key, digest: str, seq: int, entity: str, at: datetime) -> None:
         """Note an event of a command; of the first one the digest counts."""

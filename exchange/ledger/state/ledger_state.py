@@ -11,6 +11,7 @@ from exchange.ledger.state.demand_index import DemandIndex
 from exchange.ledger.state.idempotency_keys import IdempotencyKeys
 from exchange.ledger.state.settled_quarantine import SettledRecords
 from exchange.ledger.state.token import TokenEntry
+from exchange.ledger.state.written_today import WrittenToday
 from exchange.names import CorrectionId, DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
 
@@ -375,6 +376,8 @@ class LedgerState:
     """Id of the token issued last with each digest."""
     commands: IdempotencyKeys = field(default_factory=IdempotencyKeys)
     """What was done under each idempotency key, by (actor, key)."""
+    written: WrittenToday = field(default_factory=WrittenToday)
+    """How many events each actor has written on the last event's day."""
     settled: dict[Department, SettledRecords] = field(default_factory=dict)
     """Quarantined records that no longer wait, by the department whose quarantine they stand in."""
     corrections: dict[CorrectionId, CorrectionEntry] = field(default_factory=dict)

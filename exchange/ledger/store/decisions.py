@@ -1,15 +1,23 @@
-"""Deciding commands: check against the state, chain the events, remember the idempotency key. No Kafka here."""
+"""Deciding commands: check against the state, chain the events, fold them on trial, remember the idempotency key.
 
-from collections.abc import Sequence
+No Kafka here. An event of which anything fails, in its canonical form, as a record or in the fold, is not written: the
+state is as it was before its command.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.clock import Clock, format_time, parse_time
 from exchange.errors import ExchangeError
-from exchange.ledger.events.event import Beside, LedgerEvent, NewEvent
-from exchange.ledger.fold.apply import CALLER, COMMAND_DIGEST, apply
+from exchange.ledger.events.event import Beside, LedgerEvent, NewEvent, as_read
+from exchange.ledger.fold.apply import CALLER, COMMAND_DIGEST
+from exchange.ledger.fold.trial import Kept, apply_new
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Actor, Command, digest_of
+
+_MAX_RECORD_BYTES = 900_000
+"""Below what Kafka takes at once: a larger event would end the term of the leader that tries to write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +32,32 @@ class Result:
     """Whether the idempotency key had been used before: nothing new was done."""
 
 
-class Decisions:
-    """The state that commands are decided against, and the events decided but not yet taken to the ledger."""
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An event on its way into the ledger, and the record that will hold it."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.state = LedgerState()
-        self.pending: list[LedgerEvent] = []
+    event: LedgerEvent
+    record: bytes
+
+
+class Decisions:
+    """Events decided against a state but not yet taken to the ledger. The next command sees them, until `rewind`."""
+
+    def __init__(self, clock: Clock, state: LedgerState, encode: Callable[[LedgerEvent], bytes]) -> None:
+        self.state = state
+        self.pending: list[Decided] = []
         self.beside: list[Beside] = []
         """What is written with the pending events."""
-        self.damaged = False
-        """Whether an event could not be folded: the state is worthless, and nothing pending may be written."""
         self._clock = clock
+        self._encode = encode
+        self._kept: list[Kept] = []
 
     def decide(self, command: Command, actor: str, command_id: str | None) -> Result:
-        """Check the command and add its events to the pending ones; the next command sees them.
+        """Check the command, add its events to the pending ones and fold them; the next command sees them.
 
-        Raises the command's ExchangeError, E_IDEMPOTENCY when the key stands for another command, or E_REQUEST for
-        arguments that have no canonical JSON. Nothing is added then.
+        Raises the command's ExchangeError, E_IDEMPOTENCY when the key stands for another command, E_REQUEST for
+        arguments that have no canonical JSON or are too large, or whatever the fold raises. Nothing is added then.
+        StateLostError: the state is worthless.
         """
         digest = None
         if command_id is not None:
@@ -60,32 +77,49 @@ class Decisions:
         if isinstance(actor, Actor):
             for new in said:
                 new.data[CALLER] = actor.caller
-        events = self._chained(said, now, str(actor), command_id)
+        decided = self._chained(said, now, str(actor), command_id)
+        self._fold([one.event for one in decided])
+        self.pending += decided
+        self.beside += [record for new in said for record in new.beside]
+        return Result(tuple(one.event.entity for one in decided), first, self.state.seq)
+
+    def settle(self) -> None:
+        """The state stays as it is: what was decided is in the ledger."""
+        self._kept.clear()
+
+    def rewind(self) -> None:
+        """Make the state what it was before everything decided since. Raises StateLostError when that fails."""
+        while self._kept:
+            self._kept.pop().put_back()
+
+    def _fold(self, events: Sequence[LedgerEvent]) -> None:
+        kept: list[Kept] = []
         try:
             for event in events:
-                apply(self.state, event)
-        except ExchangeError:
-            self.damaged = True
+                kept.append(apply_new(self.state, event))
+        except BaseException:
+            while kept:
+                kept.pop().put_back()
             raise
-        self.pending += events
-        self.beside += [record for new in said for record in new.beside]
-        return Result(tuple(event.entity for event in events), first, self.state.seq)
+        self._kept += kept
 
-    def _chained(
-        self, said: Sequence[NewEvent], now: datetime, actor: str, command_id: str | None
-    ) -> list[LedgerEvent]:
-        """The events with everything that a command does not say."""
-        events: list[LedgerEvent] = []
+    def _chained(self, said: Sequence[NewEvent], now: datetime, actor: str, command_id: str | None) -> list[Decided]:
+        """The events with everything that a command does not say, as they will be read."""
+        decided: list[Decided] = []
         seq, head = self.state.seq, self.state.head
         try:
             for new in said:
                 seq += 1
-                event = LedgerEvent(seq, new.event, format_time(now), actor, new.entity, command_id, head, new.data)
+                event = as_read(
+                    LedgerEvent(seq, new.event, format_time(now), actor, new.entity, command_id, head, new.data)
+                )
                 head = event.hash
-                events.append(event)
-        except (ExchangeError, UnicodeEncodeError):
+                decided.append(Decided(event, self._encode(event)))
+        except (ExchangeError, ValueError, RecursionError):
             raise _no_json() from None
-        return events
+        if any(len(one.record) > _MAX_RECORD_BYTES for one in decided):
+            raise ExchangeError("E_REQUEST", f"an event takes at most {_MAX_RECORD_BYTES} bytes")
+        return decided
 
     def _now(self) -> datetime:
         """The time, to the millisecond, never before the last event's: clocks of two leaders differ."""

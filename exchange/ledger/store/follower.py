@@ -1,22 +1,40 @@
 """Reading the ledger: to its end, and on and on. Lines poll a follower between batches; so does the broker service."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from exchange.avro.lock import SchemaRepository
-from exchange.clock import Deadline
+from exchange.clock import Every
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
-from exchange.kafka.client.reader import PartitionTail, read_to_end
+from exchange.kafka.client.message import Place
+from exchange.kafka.client.reader import PartitionTail
 from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.events.wire import EventCodec
 from exchange.ledger.fold.apply import apply
 from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.store.patience import Patience
 from exchange.names import LEDGER_TOPIC
 
 _log = structlog.get_logger("exchange.ledger")
 _WAIT_SECONDS = 0.2
+_ASK_SECONDS = 5.0
+_TELL_SECONDS = 10.0
+"""Between two words on how far a replay is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the reading of a ledger is."""
+
+    events: int
+    """Sequence number of the last event in the state."""
+    offset: int
+    """Behind the last record that was read."""
+    end: int | None
+    """Where the ledger ended when the reading began; None while that is not known."""
 
 
 class LedgerFollower:
@@ -28,22 +46,36 @@ class LedgerFollower:
     def __init__(self, connection: Connection, schemas: SchemaRepository, topic: str = LEDGER_TOPIC) -> None:
         self.state = LedgerState()
         """The state after everything read so far. It changes in place with every poll."""
+        self.progress = Progress(0, 0, None)
+        self._place: Place = (topic, 0)
         self._codec = EventCodec(schemas)
-        self._tail = PartitionTail(connection, [(topic, 0)])
+        self._tail = PartitionTail(connection, [self._place])
+        self._tell = Every(_TELL_SECONDS)
+        self._tell.done()
 
     @property
     def at_end(self) -> bool:
         """Whether everything that stood in the ledger has been read."""
         return self._tail.at_end
 
-    def catch_up(self, deadline: Deadline) -> None:
-        """Read to the end. Raises ExchangeError(E_KAFKA_UNREACHABLE) when that takes longer."""
-        while True:
-            self.poll(min(_WAIT_SECONDS, deadline.remaining()))
-            if self.at_end:
-                return
-            if deadline.passed:
-                raise ExchangeError("E_KAFKA_UNREACHABLE", "the end of the ledger was not reached in time")
+    def ends(self) -> dict[Place, int]:
+        """Where the ledger ends now."""
+        return self._tail.ends(_ASK_SECONDS)
+
+    def short_of(self, ends: Mapping[Place, int]) -> bool:
+        """Whether it has not been read as far as that."""
+        return self._tail.short_of(ends)
+
+    def catch_up(self) -> None:
+        """Read to the end, however long that takes.
+
+        Raises ExchangeError(E_KAFKA_UNREACHABLE) when nothing came for a minute.
+        """
+        patience = Patience()
+        while not self.at_end:
+            self.poll(_WAIT_SECONDS)
+            if patience.ended(self.progress.offset):
+                raise ExchangeError("E_KAFKA_UNREACHABLE", "reading the ledger does not move on")
 
     def poll(self, seconds: float = 0.0) -> bool:
         """Take what is new, waiting at most `seconds` for the first of it; true when the state changed."""
@@ -53,7 +85,10 @@ class LedgerFollower:
 
     def fetch(self, seconds: float) -> list[LedgerEvent]:
         """The next events, not yet part of the state: every one of them must be taken, in this order."""
-        return [self._codec.decode(message) for message in self._tail.poll(seconds)]
+        events = [self._codec.decode(message) for message in self._tail.poll(seconds)]
+        if not self.at_end:
+            self._note_progress()
+        return events
 
     def take(self, events: Iterable[LedgerEvent]) -> None:
         """Fold fetched events into the state."""
@@ -67,10 +102,34 @@ class LedgerFollower:
         """Let go of the client."""
         self._tail.close()
 
+    def _note_progress(self) -> None:
+        """Note how far the reading is, and tell it now and then while there is far to go."""
+        end = self.progress.end
+        if end is None:
+            try:
+                end = self.ends()[self._place]
+            except ExchangeError:
+                end = None  # who waits for the end hears of it by what is read
+        self.progress = Progress(self.state.seq, self._tail.reached(self._place), end)
+        if self._tell.due:
+            self._tell.done()
+            _log.info("ledger.replaying", seq=self.state.seq, offset=self.progress.offset, end=end)
 
-def read_ledger(
-    connection: Connection, schemas: SchemaRepository, deadline: Deadline, topic: str = LEDGER_TOPIC
-) -> Iterator[LedgerEvent]:
-    """Every event that stands in the ledger now, in its order; the chain is not checked here."""
-    codec = EventCodec(schemas)
-    return (codec.decode(message) for message in read_to_end(connection, [(topic, 0)], deadline))
+
+def read_ledger(connection: Connection, schemas: SchemaRepository, topic: str = LEDGER_TOPIC) -> Iterator[LedgerEvent]:
+    """Every event that stands in the ledger now, in its order; the chain is not checked here.
+
+    However long it takes; raises ExchangeError(E_KAFKA_UNREACHABLE) when nothing came for a minute.
+    """
+    codec, patience = EventCodec(schemas), Patience()
+    tail = PartitionTail(connection, [(topic, 0)])
+    try:
+        while not tail.at_end:
+            messages = tail.poll(_WAIT_SECONDS)
+            yield from map(codec.decode, messages)
+            if messages:
+                patience = Patience()  # whoever takes the events may be slow himself
+            if patience.ended(None):
+                raise ExchangeError("E_KAFKA_UNREACHABLE", "reading the ledger does not move on")
+    finally:
+        tail.close()

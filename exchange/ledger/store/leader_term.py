@@ -5,52 +5,47 @@ from exchange.clock import Clock, Deadline
 from exchange.kafka.client.appender import Appender
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.events.wire import EventCodec
-from exchange.ledger.fold.apply import apply
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Decisions, Result
-from exchange.ledger.store.follower import read_ledger
 from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerTopic
 
 
 class Term:
-    """Decides commands against its own state, which is ahead of what is durable by the events not yet committed.
+    """Decides commands against what has been read back from the ledger, which is what every follower knows.
 
-    When a commit fails that state is worthless and the term is over: the next one replays the ledger.
+    Between `decide` and `rewind` the state is ahead of that by the events decided: hold others off meanwhile. Whoever
+    decides again has first read back what was committed.
     """
 
     def __init__(
-        self, connection: Connection, schemas: SchemaRepository, clock: Clock, topic: LedgerTopic = THE_LEDGER
+        self,
+        connection: Connection,
+        schemas: SchemaRepository,
+        clock: Clock,
+        state: LedgerState,
+        topic: LedgerTopic = THE_LEDGER,
     ) -> None:
-        self._connection = connection
-        self._schemas = schemas
-        self._topic = topic.name
-        self._codec = EventCodec(schemas)
         self._appender = Appender(connection, topic.transactional_id, topic.name)
-        self._decisions = Decisions(clock)
+        self._decisions = Decisions(clock, state, EventCodec(schemas).encode)
+        self.written = 0
+        """Sequence number of the last event that this term has committed."""
 
     def start(self, deadline: Deadline) -> None:
-        """Fence the predecessor, then replay to the end: nothing can be added in between. Raises ExchangeError."""
+        """Fence the predecessor: from then on nothing is added but by us. Raises ExchangeError."""
         self._appender.start(deadline)
-        for event in read_ledger(self._connection, self._schemas, deadline, self._topic):
-            apply(self._decisions.state, event)
-
-    @property
-    def seq(self) -> int:
-        """Sequence number of the last decided event."""
-        return self._decisions.state.seq
 
     def hash_of(self, seq: int) -> str | None:
         """Hash of a decided event that is not durable yet; None when it is."""
-        return next((event.hash for event in self._decisions.pending if event.seq == seq), None)
-
-    @property
-    def damaged(self) -> bool:
-        """Whether nothing of this term may be committed any more."""
-        return self._decisions.damaged
+        return next((one.event.hash for one in self._decisions.pending if one.event.seq == seq), None)
 
     def decide(self, command: Command, actor: str, command_id: str | None) -> Result:
         """As Decisions.decide: the events wait for the next commit."""
         return self._decisions.decide(command, actor, command_id)
+
+    def rewind(self) -> None:
+        """As Decisions.rewind: the state is what has been read back. What was decided still waits for the commit."""
+        self._decisions.rewind()
 
     def commit(self, deadline: Deadline) -> None:
         """Append everything decided and what goes beside it, in one transaction.
@@ -59,8 +54,9 @@ class Term:
         """
         pending = self._decisions.pending
         if pending:
-            events = [(event.entity.encode(), self._codec.encode(event)) for event in pending]
+            events = [(one.event.entity.encode(), one.record) for one in pending]
             self._appender.append(events, deadline, self._decisions.beside)
+            self.written = pending[-1].event.seq
             pending.clear()
             self._decisions.beside.clear()
 

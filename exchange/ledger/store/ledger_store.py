@@ -1,13 +1,14 @@
 """The ledger's store: the topic is the database.
 
-The owner of the ledger's partition in the broker's group leads: it fences its predecessor, replays to the end, and only
-then takes commands, one after another; those that wait share one transaction. A command is answered when its events
-have been read back. Every instance reads along and serves reads.
+The owner of the ledger's partition in the broker's group leads, when it has read the ledger: it fences its predecessor,
+reads to the end, and only then takes commands, one after another; those that wait share one transaction. A command is
+answered when its events have been read back. Every instance reads along, once for its reads and its commands.
 """
 
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -21,12 +22,15 @@ from exchange.clock import Clock, Deadline, SystemClock
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.leadership import Leadership
+from exchange.kafka.client.message import Place
+from exchange.ledger.fold.trial import StateLostError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Result
 from exchange.ledger.store.follower import LedgerFollower
 from exchange.ledger.store.leader_term import Term
 from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerTopic
+from exchange.ledger.store.patience import Patience
 
 T = TypeVar("T")
 _log = structlog.get_logger("exchange.ledger")
@@ -34,14 +38,16 @@ _IDLE_SECONDS = 0.05
 _READ_SECONDS = 0.2
 _PAUSE_SECONDS = 1.0
 """Before trying again what Kafka refused."""
-_START_SECONDS = 60.0
-"""A new leader fences and replays within this time, or tries again."""
+_FENCE_SECONDS = 60.0
+"""A new leader fences its predecessor within this time, or tries again."""
 _COMMIT_SECONDS = 30.0
 _UNDECIDED_SECONDS = 5.0
 """After a failed commit the events are read back within this time, or were not written."""
 _GATHER_SECONDS = 0.004
 """While commands of others are on their way, those that come within this time share a transaction."""
 _COMMANDS_PER_TRANSACTION = 200
+_DECIDE_SECONDS = 0.05
+"""After this no further command is decided before others have had the state."""
 _FATAL = ("E_LEDGER_BROKEN", "E_WORKER_TWIN", "E_INTERNAL")
 
 
@@ -67,6 +73,17 @@ class _Awaited:
     """Monotonic time at which it is given up, after its commit failed."""
 
 
+@dataclass(slots=True)
+class _Aim:
+    """The end of the ledger, as it is when a new leader has fenced its predecessor. The reader finds it and gets there.
+
+    Only the reader's thread asks its client: asked by two threads at once, a client has been seen to answer neither.
+    """
+
+    ends: dict[Place, int] | None = None
+    reached: threading.Event = field(default_factory=threading.Event)
+
+
 class LedgerStore:
     """One instance of the broker service at the ledger. Safe for any number of threads.
 
@@ -90,7 +107,10 @@ class LedgerStore:
         self._changed = threading.Condition(threading.RLock())
         self._awaited: list[_Awaited] = []
         self._tickets: queue.SimpleQueue[_Ticket] = queue.SimpleQueue()
+        self._left: deque[_Ticket] = deque()
+        """Commands that were taken up and are decided next."""
         self._term: Term | None = None
+        self._aim: _Aim | None = None
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._failure: ExchangeError | None = None
@@ -171,7 +191,8 @@ class LedgerStore:
                 owned = leadership.poll()
                 if self._term is not None and (not owned or leadership.term != number):
                     self._end_term("the partition has moved")
-                if owned and self._term is None:
+                # A replay that takes long is in the reader's hands; meanwhile the group hears of us here.
+                if owned and self._term is None and self._ready.is_set():
                     number = leadership.term
                     self._begin_term(leadership)
                 self._serve()
@@ -183,13 +204,11 @@ class LedgerStore:
         if not leadership.confirm():
             self._stop.wait(_PAUSE_SECONDS)
             return
-        term = Term(self._connection, self._schemas, self._clock, self._topic)
-        deadline = Deadline.after(_START_SECONDS)
+        term = Term(self._connection, self._schemas, self._clock, self._follower.state, self._topic)
         try:
-            term.start(deadline)
+            term.start(Deadline.after(_FENCE_SECONDS))
             # Who acts as leader acts on what it reads: an old state would look like grants that nobody gave.
-            if self.wait(term.seq - 1, deadline.remaining()) < term.seq:
-                raise ExchangeError("E_KAFKA_UNREACHABLE", "the end of the ledger was not reached in time")
+            self._read_to_end(leadership)
         except ExchangeError as error:
             term.close()
             if error.code in _FATAL:
@@ -197,8 +216,25 @@ class LedgerStore:
             _log.warning("ledger.term-failed", code=error.code, detail=error.detail)
             self._stop.wait(_PAUSE_SECONDS)
             return
+        term.written = self.state.seq
         self._term = term
-        _log.info("ledger.leader", seq=term.seq, worker=self._worker_id)
+        _log.info("ledger.leader", seq=self.state.seq, worker=self._worker_id)
+
+    def _read_to_end(self, leadership: Leadership) -> None:
+        """Return when everything that stands in the ledger now has been folded, however long that takes.
+
+        Raises ExchangeError: E_NOT_LEADER when the partition moves away meanwhile, or when reading does not move on.
+        """
+        number, patience = leadership.term, Patience()
+        self._aim = aim = _Aim()
+        try:
+            while not aim.reached.wait(_IDLE_SECONDS):
+                if not leadership.poll() or leadership.term != number or self._stop.is_set():
+                    raise ExchangeError("E_NOT_LEADER")
+                if patience.ended(self.state.seq):
+                    raise ExchangeError("E_KAFKA_UNREACHABLE", "reading the ledger does not move on")
+        finally:
+            self._aim = None
 
     def _end_term(self, why: str) -> None:
         term, self._term = self._term, None
@@ -210,25 +246,37 @@ class LedgerStore:
     def _refuse_waiting(self) -> None:
         while True:
             try:
-                _refuse(self._tickets.get_nowait(), ExchangeError("E_NOT_LEADER"))
+                self._left.append(self._tickets.get_nowait())
             except queue.Empty:
-                return
+                break
+        while self._left:
+            _refuse(self._left.popleft(), ExchangeError("E_NOT_LEADER"))
 
     def _serve(self) -> None:
         """Decide the commands that wait, and commit them together."""
-        tickets = self._waiting()
         term = self._term
+        if term is not None and self.wait(term.written - 1, _IDLE_SECONDS) < term.written:
+            return  # commands are decided against what has been read back
+        tickets = self._waiting()
         if term is None:
-            for ticket in tickets:
-                _refuse(ticket, ExchangeError("E_NOT_LEADER"))
+            self._refuse_waiting()
             return
-        decided = [awaited for ticket in tickets if (awaited := self._decide(term, ticket)) is not None]
-        if term.damaged:
-            for awaited in decided:
-                awaited.ticket.answer.set_exception(ExchangeError("E_NOT_LEADER"))
-            self._end_term("an event could not be folded")
-        elif decided:
+        decided = self._decide_all(term, tickets)
+        if decided:
             self._commit(term, decided)
+
+    def _decide_all(self, term: Term, tickets: "deque[_Ticket]") -> list[_Awaited]:
+        """Decide until none is left or others want to read; they see the state as it was before."""
+        decided, until = [], Deadline.after(_DECIDE_SECONDS)
+        with self._changed:
+            try:
+                while tickets and not until.passed:
+                    awaited = self._decide(term, tickets.popleft())
+                    if awaited is not None:
+                        decided.append(awaited)
+            finally:
+                term.rewind()
+        return decided
 
     def _commit(self, term: Term, decided: list[_Awaited]) -> None:
         with self._changed:  # before the commit: the events may be read back before it returns
@@ -243,17 +291,19 @@ class LedgerStore:
             self._end_term(error.code)
         self._answer_known()
 
-    def _waiting(self) -> list[_Ticket]:
-        tickets = []
+    def _waiting(self) -> "deque[_Ticket]":
+        """The commands that wait: those that were left over, and new ones."""
+        waiting = self._left
         try:
-            tickets.append(self._tickets.get(timeout=_IDLE_SECONDS))
+            if not waiting:
+                waiting.append(self._tickets.get(timeout=_IDLE_SECONDS))
             if self._awaited:  # others are at work too
                 self._stop.wait(_GATHER_SECONDS)
-            while len(tickets) < _COMMANDS_PER_TRANSACTION:
-                tickets.append(self._tickets.get_nowait())
+            while len(waiting) < _COMMANDS_PER_TRANSACTION:
+                waiting.append(self._tickets.get_nowait())
         except queue.Empty:
             pass
-        return tickets
+        return waiting
 
     def _decide(self, term: Term, ticket: _Ticket) -> _Awaited | None:
         if not ticket.answer.set_running_or_notify_cancel():
@@ -263,6 +313,8 @@ class LedgerStore:
         except ExchangeError as error:
             ticket.answer.set_exception(error)
             return None
+        except StateLostError:
+            raise
         except Exception as error:
             # A fault in one command must not stop the ledger for all others.
             _log.exception("ledger.command-fault", command=type(ticket.command).__name__)
@@ -274,7 +326,10 @@ class LedgerStore:
 
     def _read(self) -> None:
         while not self._stop.is_set():
+            aim = self._aim
             try:
+                if aim is not None and aim.ends is None:
+                    aim.ends = self._follower.ends()
                 events = self._follower.fetch(_READ_SECONDS)
             except ExchangeError as error:
                 if error.code in _FATAL:
@@ -286,6 +341,8 @@ class LedgerStore:
                 for event in events:
                     self._follower.take((event,))
                     self._answer_written()
+                if aim is not None and aim.ends is not None and not self._follower.short_of(aim.ends):
+                    aim.reached.set()
                 self._changed.notify_all()
             if self._follower.at_end:
                 self._ready.set()

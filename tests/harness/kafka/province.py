@@ -148,7 +148,7 @@ class Province:
 
     def ledger(self) -> list[LedgerEvent]:
         """The ledger as it is now."""
-        return list(read_ledger(self.connection, self.schemas, Deadline.after(_READ_SECONDS)))
+        return list(read_ledger(self.connection, self.schemas))
 
     def books(self, record_type: str, share: str | None = None) -> dict[str, Any]:
         """The account of a record type at admission, or of a share, at the broker's last look."""

@@ -41,7 +41,7 @@ class MemoryLedger:
         self.events: list[LedgerEvent] = []
         self.beside: list[Beside] = []
         """What was written with the events."""
-        self._decisions = Decisions(self.clock)
+        self._decisions = Decisions(self.clock, LedgerState(), lambda event: event.text.encode())
 
     @property
     def state(self) -> LedgerState:
@@ -65,10 +65,11 @@ class MemoryLedger:
     ) -> Result:
         """Append what the command says. Raises ExchangeError as the store does."""
         result = self._decisions.decide(command, actor, command_id)
-        self.events += self._decisions.pending
+        self.events += [one.event for one in self._decisions.pending]
         self.beside += self._decisions.beside
         self._decisions.pending.clear()
         self._decisions.beside.clear()
+        self._decisions.settle()
         return result
 
 

@@ -136,7 +136,7 @@ class Exchange:
     def start(self, heartbeat: timedelta) -> None:
         admission, delivery = (LedgerFollower(self.connection, self.schemas) for _ in range(2))
         for follower in (admission, delivery):
-            follower.catch_up(Deadline.after(WAIT_SECONDS))
+            follower.catch_up()
         codes = load_code_sets(Settings().schemas / FOLDER)
         rules = Rules(self.schemas, codes, admission, SystemClock(), heartbeat_every=heartbeat)
         master = MasterSecret({1: b"m" * 32})

@@ -147,7 +147,7 @@ def test_a_correction_is_submitted_answered_and_closed_by_the_corrected_version(
     office.write(KEY)
     Corrections(office.ledger, office.store, SystemClock()).watch()  # another leader, which knows only Kafka
     assert office.state_of(name) == "closed"
-    events = list(read_ledger(office.connection, office.schemas, Deadline.after(20), office.place.name))
+    events = list(read_ledger(office.connection, office.schemas, office.place.name))
     assert events[-1].data["offset"] == corrected
     assert events[-1].data["partition"] == partition_of(KEY.encode(), PARTITIONS)
     text = "".join(write_line(event) for event in events)

@@ -20,6 +20,7 @@ from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.events.event import LedgerEvent
+from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.follower import LedgerFollower, read_ledger
 from exchange.ledger.store.leader_term import Term
 from exchange.ledger.store.ledger_store import LedgerStore
@@ -84,7 +85,7 @@ def soon() -> Deadline:
 
 
 def events(connection: Connection, schemas: SchemaRepository, place: LedgerTopic) -> list[LedgerEvent]:
-    found = list(read_ledger(connection, schemas, soon(), place.name))
+    found = list(read_ledger(connection, schemas, place.name))
     verify(found)
     return found
 
@@ -99,7 +100,7 @@ def test_answered_command_can_be_read_here_and_by_followers(
     assert result.entities == ("t-1",)
     assert store.read(lambda state: state.tokens["t-1"].digest) == "digest-1"
     follower = LedgerFollower(admin_connection, schemas, place.name)
-    follower.catch_up(soon())
+    follower.catch_up()
     assert follower.state.seq == 1
     assert follower.state.head == store.state.head
     follower.close()
@@ -229,7 +230,7 @@ def test_fenced_leader_writes_nothing_and_the_new_one_goes_on(
 ) -> None:
     store = led(start("one"))
     store.execute(token(1), OPERATOR, "one", soon())
-    usurper = Term(admin_connection, schemas, store._clock, place)
+    usurper = Term(admin_connection, schemas, store._clock, LedgerState(), place)
     usurper.start(soon())
 
     with pytest.raises(ExchangeError, match="E_NOT_LEADER"):

@@ -39,15 +39,15 @@ def test_a_ledger_damaged_in_kafka_is_found_and_where(admin_connection: Connecti
 
     head = Head(whole[-1].seq, whole[-1].hash)
     written("whole", whole)
-    assert verify(read_ledger(admin_connection, schemas, soon(), topics["whole"]), head) == head
+    assert verify(read_ledger(admin_connection, schemas, topics["whole"]), head) == head
     for name, damage in DAMAGES.items():
         written(name, damage.do(whole))
         with pytest.raises(ExchangeError, match=damage.where) as caught:
-            verify(read_ledger(admin_connection, schemas, soon(), topics[name]), head)
+            verify(read_ledger(admin_connection, schemas, topics[name]), head)
         assert caught.value.code == "E_LEDGER_BROKEN"
         if not damage.needs_head:  # nobody goes on with a ledger whose chain does not hold
             follower = LedgerFollower(admin_connection, schemas, topics[name])
             with pytest.raises(ExchangeError, match="E_LEDGER_BROKEN"):
-                follower.catch_up(soon())
+                follower.catch_up()
             follower.close()
     producer.close()

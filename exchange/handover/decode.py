@@ -40,11 +40,12 @@ class Decoder:
     def all(self, messages: Iterable[Message]) -> Decoded:
         """The changes that records mean; heartbeats mean none."""
         decoded = Decoded([], [])
+        took, decode = decoded.changes.append, self.decode
         for message in messages:
             if message.key() == HEARTBEAT_KEY:
                 continue
             try:
-                decoded.changes.append(self.decode(message))
+                took(decode(message))
             except ExchangeError as error:
                 if error.entry.action is not Action.QUARANTINE:
                     raise

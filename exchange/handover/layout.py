@@ -12,9 +12,9 @@ RECORD_KEY = "record_key"
 """The key column of a sink whose share does not hold the natural key in clear: the pseudonym."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """One version of a record, or its end. Its repr holds neither key nor value."""
+    """One version of a record, or its end; one of very many. Its repr holds neither key nor value."""
 
     offset: int
     key: bytes
@@ -40,15 +40,19 @@ class Layout:
 
     def key_values(self, key: bytes) -> dict[str, str]:
         """The key columns of the row with this Kafka key. Raises ExchangeError(E_APPLY) when the parts do not match."""
+        return dict(zip(self.key, self.key_parts(key), strict=True))
+
+    def key_parts(self, key: bytes) -> tuple[str, ...]:
+        """The values of the key columns alone. Raises ExchangeError(E_APPLY) when the parts do not match."""
         text = key.decode("utf-8", "replace")
         if self.key == (RECORD_KEY,):
-            return {RECORD_KEY: text}
+            return (text,)
         if len(self.key) == 1 and "/" not in text and "%" not in text:
-            return {self.key[0]: text}
+            return (text,)
         parts = text.split("/")
         if len(parts) != len(self.key):
             raise ExchangeError("E_APPLY", "the key has another number of parts than the table")
-        return {name: unquote(part) for name, part in zip(self.key, parts, strict=True)}
+        return tuple([unquote(part) for part in parts])
 
 
 def _is_text(avro: Any) -> bool:

@@ -40,15 +40,17 @@ class Mark:
     reading: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Made:
-    """A change as the table takes it. Its repr holds neither key nor value."""
+    """A change as the table takes it, one of very many. Its repr holds neither key nor value."""
 
     change: Change
     key: tuple[Any, ...]
     """The values of the key columns, as the driver takes them."""
-    row: dict[str, Any] | None = None
-    """Column to value, the key's columns included; None for a withdrawal."""
+    row: tuple[Any, ...] | None = None
+    """Values, the key's included; None for a withdrawal."""
+    columns: tuple[str, ...] = ()
+    """The columns of the row: one object for all rows that have the same."""
 
     def __repr__(self) -> str:
         return f"Made(offset={self.change.offset})"

@@ -1,5 +1,6 @@
 """Which records a grant has brought, and in which reading each was seen last: the table `exchange_rows`."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ class RowMarks:
         place = {"grant_id": mark.grant, "partition_number": mark.partition, "reading": mark.reading}
         texts = [_text(key) for key in keys]
         if texts and self._at_once:
-            connection.execute(self._put, {**place, "keys": texts})
+            connection.execute(self._put, {**place, "keys": json.dumps(texts, ensure_ascii=False)})
         elif texts:
             connection.execute(self._put, [{**place, "record_key": key} for key in texts])
 
@@ -66,10 +67,13 @@ def _text(key: bytes) -> str:
 
 
 def _postgresql(table: Table) -> Any:
-    """One statement for all: a row that bears its mark already is not written again."""
+    """One statement for all: a row that bears its mark already is not written again.
+
+    The keys come as JSON, which costs a fraction of what the driver takes to write an array.
+    """
     from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - whoever has another need not have it in memory
 
-    keys = func.unnest(cast(bindparam("keys"), postgresql.ARRAY(Text))).column_valued("key")
+    keys = func.json_array_elements_text(cast(bindparam("keys"), Text).cast(postgresql.JSON)).column_valued("key")
     place = [bindparam(name, type_=table.c[name].type) for name in _COLUMNS]
     source = select(place[0], keys, place[2], place[3])
     statement = postgresql.insert(table).from_select(_COLUMNS, source)

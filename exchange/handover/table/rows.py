@@ -1,7 +1,8 @@
 """A change of the share as a row of the department's table: names, key, and values that fit their columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -69,16 +70,22 @@ class RowMaker:
         self._dialect = dialect
         self._found = {column.name: column for column in found}
         self._kinds = {one["name"]: kind_of(one["type"]) for one in layout.schema["fields"]}
-        self._key = {part: self._converter_of_key(part, shape.column(part)) for part in layout.key}
+        self._key = [self._converter_of_key(part, shape.column(part)) for part in layout.key]
+        self._plain_key = not any(self._key)
         self._key_columns = tuple(shape.column(part) for part in layout.key)
         others = () if shape.map is not None else self._kinds.keys() - set(layout.key)
-        self._fields = [(name, shape.column(name)) for name in self._kinds if name in others]
+        fields = [(name, shape.column(name)) for name in self._kinds if name in others]
         scales = {one["name"]: scale_of(one["type"]) for one in layout.schema["fields"]}
         converters = [
-            (column, self._converter(column, self._kinds[name], scales[name])) for name, column in self._fields
+            (place, self._converter(column, self._kinds[name], scales[name]))
+            for place, (name, column) in enumerate(fields)
         ]
-        self._converters = [(column, convert) for column, convert in converters if convert is not None]
-        self._emptied = dict.fromkeys(emptied)
+        self._converters = [(place, convert) for place, convert in converters if convert is not None]
+        self._emptied = tuple(emptied)
+        self._nulls = (None,) * len(self._emptied)
+        self._values = _getter([name for name, _ in fields])
+        self._columns = (*self._key_columns, *(column for _, column in fields), *self._emptied)
+        self._mapped_columns: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._of_values: dict[tuple[str, Kind], Convert | None] = {}
 
     def all(self, changes: Iterable[Change]) -> tuple[list[Made], list[Refused]]:
@@ -96,24 +103,34 @@ class RowMaker:
 
     def make(self, change: Change) -> Made:
         """A change as a row. Raises ExchangeError(E_APPLY) that names the column."""
-        parts = self._layout.key_values(change.key)
-        key = tuple([parts[name] if convert is None else convert(parts[name]) for name, convert in self._key.items()])
+        parts = key = self._layout.key_parts(change.key)
+        if not self._plain_key:
+            converted = zip(parts, self._key, strict=True)
+            key = tuple([part if convert is None else convert(part) for part, convert in converted])
         if change.record is None:
             return Made(change, key)
-        row = self._values(change.record) if self._map is None else self._mapped(change.record, parts)
-        row.update(zip(self._key_columns, key, strict=True))
-        row.update(self._emptied)
-        return Made(change, key, row)
+        if self._map is not None:
+            return self._made_of(change, key, self._mapped(change.record, parts))
+        values = self._values(change.record)
+        if self._converters:
+            values = self._converted(values)
+        return Made(change, key, key + values + self._nulls, self._columns)
 
-    def _values(self, record: Record) -> dict[str, Any]:
-        row = {column: record[name] for name, column in self._fields}
-        for column, convert in self._converters:
-            value = row[column]
+    def _converted(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = list(values)
+        for place, convert in self._converters:
+            value = found[place]
             if value is not None:
-                row[column] = convert(value)
-        return row
+                found[place] = convert(value)
+        return tuple(found)
 
-    def _mapped(self, record: Record, parts: Mapping[str, str]) -> dict[str, Any]:
+    def _made_of(self, change: Change, key: tuple[Any, ...], given: Mapping[str, Any]) -> Made:
+        """A row of what the mapping gave."""
+        row = {**dict(zip(self._key_columns, key, strict=True)), **given, **dict.fromkeys(self._emptied)}
+        columns = tuple(row)
+        return Made(change, key, tuple(row.values()), self._mapped_columns.setdefault(columns, columns))
+
+    def _mapped(self, record: Record, parts: Sequence[str]) -> dict[str, Any]:
         assert self._map is not None
         try:
             given = dict(self._map(dict(record)))
@@ -121,7 +138,7 @@ class RowMaker:
             raise ExchangeError("E_APPLY", str(error)) from None
         except Exception as error:  # a department's function may raise anything
             raise ExchangeError("E_APPLY", f"the mapping raised {type(error).__name__}") from None
-        for column, part in zip(self._key_columns, parts.values(), strict=True):
+        for column, part in zip(self._key_columns, parts, strict=True):
             if column in given and str(given.pop(column)) != part:
                 raise ExchangeError("E_APPLY", f"{column}: the mapping gives another key than the share")
         return {column: self._fit(column, value) for column, value in sorted(given.items())}
@@ -162,6 +179,13 @@ def _uuid(column: str, text: str) -> UUID:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _getter(names: Sequence[str]) -> Callable[[Record], tuple[Any, ...]]:
+    """The values of fields, in this order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda record: tuple([record[name] for name in names])
 
 
 def _nullable(avro: Any) -> bool:

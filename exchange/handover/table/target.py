@@ -377,8 +377,8 @@ class SqlTarget:
 def _count(progress: Progress, batch: Batch, fresh: Sequence[Change], refused: Collection[int]) -> None:
     """Count what is new in this batch and was not counted by a former reading."""
     known = max(progress.next_offset, progress.counted_to)
-    for change in fresh:
-        if change.offset >= known and change.offset not in refused:
-            progress.upserted += change.record is not None
-            progress.deleted += change.record is None
+    counted = [change.record for change in fresh if change.offset >= known and change.offset not in refused]
+    deleted = counted.count(None)
+    progress.upserted += len(counted) - deleted
+    progress.deleted += deleted
     progress.faulty += sum(offset >= known for offset in (*refused, *batch.faulty))

@@ -91,21 +91,18 @@ class Writer:
         self._rows.remove(connection, [one.key for one in gone])
         self._marks.gone(connection, mark.grant, [one.change.key for one in gone])
         kept = [one for one in made if one.row is not None]
-        by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-        for one in kept:
-            assert one.row is not None
-            by_columns[tuple(one.row)].append(one.row)
+        by_columns = _by_columns(kept)
         put = self._rows.put_first if whole and len(by_columns) == 1 else self._rows.put
-        for rows in by_columns.values():
-            put(connection, rows)
+        for columns, rows in by_columns.items():
+            put(connection, columns, rows)
         self._marks.seen(connection, mark, [one.change.key for one in kept])
 
     def _probe(self, connection: Connection, made: Sequence[Made]) -> None:
         """Raises ExchangeError(E_CONNECTOR) when the statements fail without a record."""
-        columns = next((tuple(one.row) for one in made if one.row is not None), None)
+        columns = next((one.columns for one in made if one.row is not None), ())
         try:
             with connection.begin_nested():
-                self._rows.probe(connection, columns or ())
+                self._rows.probe(connection, columns)
         except SQLAlchemyError as error:
             _raise_if_away(error)
             raise ExchangeError("E_CONNECTOR", sort(error).detail) from None
@@ -124,6 +121,17 @@ class Writer:
                 made, _ = self._maker.all([change])
                 if made and not self._halved(connection, mark, made, False):
                     break
+
+
+def _by_columns(kept: Sequence[Made]) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    columns, rows = None, []
+    for one in kept:
+        if one.columns is not columns:
+            columns, rows = one.columns, found.setdefault(one.columns, [])
+        assert one.row is not None
+        rows.append(one.row)
+    return found
 
 
 def _refused(change: Change, error: Exception) -> Refused:

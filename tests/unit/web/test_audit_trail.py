@@ -17,6 +17,8 @@ from tests.harness.memory.web import WebHarness, web_harness
 from tests.unit.web.test_oidc import AUDIENCE, ISSUER, KEYS, bearer, public, token
 
 TAX, MARKET = "taxation", "market-regulation"
+ROTATED = "secret-rotated"
+"""An event whose fold changes nothing."""
 ASKED: dict[str, Any] = {
     "resource": "102001/0001", "fields": ["credit_code", "name"], "legal_basis": "税收征收管理法 art. 15",
     "scenario": "tax registration", "use_scope": "tax offices", "mode": "batch-exchange",
@@ -93,7 +95,7 @@ def test_what_the_exchange_does_by_itself_names_nobody(harness: WebHarness) -> N
 
 def test_every_event_of_a_command_names_who_gave_it() -> None:
     ledger = MemoryLedger()
-    ledger.execute(lambda _state, _now: (*said("x", "a", x=1), *said("y", "b", y=2)), Actor("taxation", "t-9"))
+    ledger.execute(lambda _state, _now: (*said(ROTATED, "a", x=1), *said(ROTATED, "b", y=2)), Actor("taxation", "t-9"))
     assert [one.data for one in ledger.events] == [{"x": 1, "caller": "t-9"}, {"y": 2, "caller": "t-9"}]
     assert {type(one.actor) for one in ledger.events} == {str}
 
@@ -117,5 +119,5 @@ def test_another_token_of_the_same_department_repeats_a_command_and_is_answered_
 
 def test_a_command_that_is_no_callers_keeps_its_plain_actor() -> None:
     ledger = MemoryLedger()
-    ledger.execute(lambda _state, _now: said("x", "a"), "taxation")
+    ledger.execute(lambda _state, _now: said(ROTATED, "a"), "taxation")
     assert dict(ledger.events[-1].data) == {}

@@ -1,6 +1,6 @@
 """How rows come in: pages of rows, each page with the cursor behind it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -19,22 +19,54 @@ _MICROSECOND = timedelta(microseconds=1)
 _MOST = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row with what the exchange needs beside its columns. Its repr holds no value."""
+    """A row with what the exchange needs beside its columns; nobody changes it. Its repr holds no value."""
 
-    values: Mapping[str, Any]
-    sequence: int | None
-    """Orders the versions of a row: its cursor or version column, or the time of the file. None: that is no number."""
-    withdrawn: bool = False
-    key: str | None = None
-    """The values of the key columns as one text, which identifies the row in its source for as long as it is there.
-    None: the source declares no key, and the natural key of the record stands in."""
-    place: str | None = None
-    """Where the row stands, in words (`line 7`), for a source whose rows have places."""
+    __slots__ = ("_values", "cells", "key", "names", "place", "sequence", "withdrawn")
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        sequence: int | None,
+        withdrawn: bool = False,
+        key: str | None = None,
+        place: str | None = None,
+    ) -> None:
+        self._values: Mapping[str, Any] | None = values
+        self.names: tuple[str, ...] = tuple(values)
+        """The columns."""
+        self.cells: Sequence[Any] = tuple(values.values())
+        """Their values."""
+        self.sequence = sequence
+        """Orders the versions of a row: its cursor or version column, or the time of the file. None: no number."""
+        self.withdrawn = withdrawn
+        self.key = key
+        """The values of the key columns as one text, which identifies the row in its source for as long as it is there.
+        None: the source declares no key, and the natural key of the record stands in."""
+        self.place = place
+        """Where the row stands, in words (`line 7`), for a source whose rows have places."""
+
+    @classmethod
+    def of_cells(
+        cls, names: tuple[str, ...], cells: Sequence[Any], sequence: int | None, withdrawn: bool, key: str | None
+    ) -> "SourceRow":
+        """A row of as many cells as names, without a place. Most rows are as they were: their columns nobody asks for
+        by name."""
+        row = cls.__new__(cls)
+        row._values = None
+        row.names, row.cells, row.sequence = names, cells, sequence
+        row.withdrawn, row.key, row.place = withdrawn, key, None
+        return row
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Column name to value."""
+        if self._values is None:
+            self._values = dict(zip(self.names, self.cells, strict=True))
+        return self._values
 
     def __repr__(self) -> str:
-        return f"SourceRow({len(self.values)} columns, withdrawn={self.withdrawn})"
+        return f"SourceRow({len(self.names)} columns, withdrawn={self.withdrawn})"
 
 
 @dataclass(frozen=True, slots=True)

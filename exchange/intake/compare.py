@@ -40,6 +40,8 @@ class Order:
     """Rows with this sequence and greater ones are sent again."""
     again: frozenset[str] = frozenset()
     """Row or natural keys that are sent again."""
+    afresh: bool = False
+    """Whether each row is mapped, also one that is as it was."""
     replayed: frozenset[str] = frozenset()
     """Items of the faults log that are announced again when they still wait, or `all`."""
 
@@ -84,6 +86,7 @@ class Comparer:
         number = memory.begin_reading()
         reading = Reading(Seen(most), once=reader.brings_all)
         reading.since, reading.again, reading.replayed = order.since, order.again, order.replayed
+        reading.afresh, reading.number = order.afresh, number
         cursor = self._read(reading, stop, alive)
         if cursor is None:
             return False

@@ -24,6 +24,8 @@ class Outgoing:
     value: bytes | None
     """Framed Avro, or None for a record that is withdrawn."""
     sequence: int
+    digest: bytes | None = None
+    """That of the row of which it was made, as `exchange.intake.unchanged.digests` says; None: it has none."""
 
     def __repr__(self) -> str:
         return f"Outgoing({'withdrawn' if self.value is None else len(self.value)})"

@@ -169,9 +169,11 @@ class IntakeLine:
         elif request.kind == "replay":
             order = replace(order, replayed=order.replayed | {request.argument})
         elif request.kind == "reread" and kind == "key":
-            order = replace(order, again=order.again | {argument})
+            order = replace(order, afresh=True, again=order.again | {argument})
         elif request.kind == "reread" and kind == "since":
-            order = replace(order, since=_earlier(order.since, _sequence(argument)))
+            order = replace(order, afresh=True, since=_earlier(order.since, _sequence(argument)))
+        elif request.kind == "reread":
+            order = replace(order, afresh=True)
         self._order = order
         self._broken, self._next_try = 0, Deadline.after(0)
         _log.info("intake.asked", kind=request.kind)

@@ -1,12 +1,9 @@
 """Step two: make a record of a row, with its identifiers in their clean form."""
 
-import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from exchange.avro.record_schema import RecordSchema
@@ -14,7 +11,6 @@ from exchange.connect.declare import Record, Source, Unmapped
 from exchange.connect.reading import SourceRow
 from exchange.errors import ExchangeError
 from exchange.identifiers import IDENTIFIERS
-from exchange.names import SchemaId
 
 _FILLINGS: tuple[tuple[Any, Any], ...] = (
     ("2000-01-01", "2001-02-02"),
@@ -25,7 +21,6 @@ _FILLINGS: tuple[tuple[Any, Any], ...] = (
 )
 """Pairs of values that stand in for emptied columns of a withdrawn row: what differs within a pair is no key."""
 _LONGEST_REASON = 200
-_HASH_BYTES = 16
 
 
 class MappingFault(ExchangeError):  # noqa: N818 - a fault of a mapping, as the faults log calls it
@@ -123,20 +118,6 @@ class RowMapper:
             if all(one.get(name) is not None and one.get(name) == other.get(name) for name in self._natural_key):
                 return {name: one[name] for name in self._natural_key}
         return None
-
-
-def version_of(source: Source, schema_id: SchemaId) -> str:
-    """A text that differs when the module of the mapping or the schema does.
-
-    A change of another module that the mapping uses is not noticed: what it changes counts as missed by the cursor.
-    """
-    digest = blake2b(b"%d" % schema_id, digest_size=_HASH_BYTES)
-    module = sys.modules.get(getattr(source.map, "__module__", ""))
-    try:
-        digest.update(Path(getattr(module, "__file__", None) or "").read_bytes())
-    except OSError:
-        digest.update(getattr(getattr(source.map, "__code__", None), "co_code", b""))
-    return digest.hexdigest()
 
 
 def _of_key_error(error: KeyError, values: Mapping[str, Any]) -> MappingFault:

@@ -39,6 +39,8 @@ class Reading:
     """What a whole reading has brought so far."""
 
     seen: Seen
+    number: int = 0
+    """Which of the source's whole readings it is."""
     pages: int = 0
     rows: int = 0
     equal: int = 0
@@ -54,6 +56,8 @@ class Reading:
     """Rows with this sequence and greater ones are sent again, equal or not."""
     again: frozenset[str] = frozenset()
     """Row or natural keys that are sent again, equal or not."""
+    afresh: bool = False
+    """Whether each row is mapped, also one that is as it was."""
     replayed: frozenset[str] = frozenset()
     """Items of the faults log that are announced again when they still wait, or `all`."""
 
@@ -165,10 +169,10 @@ class DecidedPage:
                 self._set_aside(key, _another(), row, hash_, natural)
                 return
             self._displace(holder)
-        self._send(key, row, known, natural, out.value, hash_)
+        self._send(key, out, known, natural, hash_)
 
-    def _send(self, key: str, row: SourceRow, known: Known | None, natural: str, value: bytes, hash_: bytes) -> None:
-        own = row.sequence or 0
+    def _send(self, key: str, out: Outgoing, known: Known | None, natural: str, hash_: bytes) -> None:
+        own = out.sequence
         if known is not None and known.natural_key != natural:
             self._leave(known)
         last = self._last(natural)
@@ -181,12 +185,12 @@ class DecidedPage:
             self._by_key[key] = known
         if known not in self._by_natural.setdefault(natural, []):
             self._by_natural[natural].append(known)
-        known.natural_key, known.hash, known.intended = natural, hash_, None
+        known.natural_key, known.hash, known.intended, known.digest = natural, hash_, None, out.digest
         known.sequence, known.row_sequence, known.withdrawn = sequence, own, 0
         self._touched[known.id] = known
         self._forget_keyless(natural)
         self._note_seen(known)
-        self._decisions.records.append(Outgoing(natural.encode("ascii"), value, sequence))
+        self._decisions.records.append(Outgoing(out.key, out.value, sequence))
         self._settle(key, Settled.SUBMITTED)
 
     def _take_withdrawn(self, key: str, row: SourceRow, known: Known | None, out: Outgoing | None) -> None:
@@ -210,7 +214,7 @@ class DecidedPage:
         natural = known.natural_key
         known.sequence = max(own, self._last(natural) + 1, self._memory.floor)
         known.row_sequence = max(known.row_sequence, own)
-        known.hash = known.intended = None
+        known.hash = known.intended = known.digest = None
         known.withdrawn = 1
         self._touched[known.id] = known
         self._decisions.records.append(Outgoing(natural.encode("ascii"), None, known.sequence))

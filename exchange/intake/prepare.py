@@ -54,13 +54,15 @@ class Preparer:
         """(rows that were mapped, of them failed) of the last pages, together at least WINDOW_ROWS when there are."""
         self._rows = self._failed = 0
 
-    def prepare(self, rows: Sequence[SourceRow | FaultyRow], withdrawn: frozenset[str], begins: bool) -> Prepared:
+    def prepare(
+        self, rows: Sequence[SourceRow | FaultyRow], withdrawn: frozenset[str], begins: bool, unchanged: int = 0
+    ) -> Prepared:
         """Records of the rows of a page, in their order.
 
         withdrawn: keys of withdrawn rows that the memory can name without a mapping; they are left out. begins: whether
-        a whole reading begins with the page. Raises ExchangeError(E_CONNECTOR) when the declaration is at fault: of the
-        page nothing maps (see the constants above; where a column or field is missing, one row says it), or of the last
-        1,000 rows less than half.
+        a whole reading begins with the page. unchanged: how many other rows of the page are known to map. Raises
+        ExchangeError(E_CONNECTOR) when the declaration is at fault: of the page nothing maps (see the constants above;
+        where a column or field is missing, one row says it), or of the last 1,000 rows less than half.
         """
         records: list[tuple[SourceRow, Outgoing]] = []
         failed: list[Failed] = []
@@ -79,7 +81,7 @@ class Preparer:
                     raise
                 failed.append(Failed(row, error, self._natural_key(row)))
                 wrong.append(error)
-        self._judge(len(records), wrong, begins)
+        self._judge(len(records) + unchanged, wrong, begins)
         return Prepared(records, failed)
 
     def _natural_key(self, row: SourceRow) -> str | None:

@@ -16,12 +16,14 @@ from exchange.intake.decide import Decider
 from exchange.intake.encode import Encoder
 from exchange.intake.health import Health, Of
 from exchange.intake.line import IntakeLine, Pace, Steps
-from exchange.intake.map import RowMapper, version_of
+from exchange.intake.map import RowMapper
 from exchange.intake.memory.memory import Memory
 from exchange.intake.prepare import Preparer
 from exchange.intake.schedule import Schedule
 from exchange.intake.submit import Envelope, ReportSender, Submitter, Topics
 from exchange.intake.take import Taker
+from exchange.intake.unchanged.digests import RowDigests
+from exchange.intake.unchanged.mapping_version import version_of
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
 from exchange.names import RecordType, faults_topic, inbox_topic, report_topic
@@ -69,7 +71,8 @@ def _line_of(connector: Connector, opened: _Opened, settings: Settings, record_t
     health = Health(Of(connector.name, record_type), memory, clock, reports)
     topics = Topics(inbox_topic(record_type, department), faults_topic(department))
     submitter = Submitter(lambda: IdempotentProducer(connection), topics, Envelope(record_type, clock), health)
-    decider = Decider(opened.preparer, memory, Faults(connector.name, record_type), clock)
+    digests = RowDigests(opened.mapping)
+    decider = Decider(opened.preparer, memory, Faults(connector.name, record_type), clock, digests)
     taker = Taker(decider, memory, submitter, record_type)
     collector = Collector(opened.reader, health)
     terms = Terms(own.withdrawn_part, own.withdrawn_rows, own.poll_seconds, record_type, opened.mapping)

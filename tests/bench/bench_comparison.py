@@ -1,10 +1,13 @@
-"""What a comparison costs when nothing has changed: CPU a row of this process, all in: map, encode, hash, look up.
+"""What a comparison costs when nothing has changed: CPU a row of this process, all in: read, driver, memory, look up.
 
-Run: `python -m tests.bench.bench_comparison [ROWS]` (200,000). Rows come from a generator, whose own time is left out,
-as the database's part would be. Prints µs a row of the first reading, which sends everything into nothing, and of the
-second, which sends nothing; and the memory that the second takes more.
+    python -m tests.bench.bench_comparison [ROWS] [--table]
+
+ROWS is 200,000. The rows come from a generator, whose own time is left out, or (`--table`) from a PostgreSQL beside
+this process, whose reading and driver count. Prints µs a row of the first reading, which sends everything into
+nothing, and of the second, which sends nothing; how much memory the second takes more than the first, and the most.
 """
 
+import contextlib
 import datetime
 import resource
 import sys
@@ -12,22 +15,36 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from connectors.market_regulation.registrations import registrations
 from exchange.avro.lock import SchemaRepository
-from exchange.connect.reading import Cursor, Page, SourceRow
+from exchange.connect.reading import Cursor, Page, Reader, SourceRow
+from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.intake.compare import Order
 from exchange.names import RecordType
 from exchange.observe import logs
-from exchange.settings import Settings
+from exchange.settings import ConnectorSettings, Settings
+from tests.harness import source_tables
 from tests.harness.memory.source import SourceAtWork
 
 BOUND_MICROS = 12.0
 """CPU a row that the second reading may take."""
+_FILL = """
+INSERT INTO registrations
+SELECT '91349900EX' || lpad(n::text, 8, '0'), '安徽省第' || n || '号农业科技发展有限责任公司',
+    '1130', DATE '2020-05-06', '张某', '1,200.5(万元)', NULL, 'CNY',
+    repeat('农作物种植、销售；农业机械租赁；农业技术咨询服务。', 1 + (n % 3)::int),
+    '340800', '安徽省安庆市某县某镇某村' || n || '号', '1',
+    '安徽省市场监督管理局', '11340000EXCH00018B', NULL, NULL, NULL, false,
+    TIMESTAMPTZ '2026-11-24 00:00:00+00' + n * INTERVAL '1 millisecond'
+FROM generate_series(0, :last) n
+"""
 _DAY = datetime.date(2020, 5, 6)
 _CHANGED = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
 
@@ -86,6 +103,16 @@ class GeneratedRows:
         """Nothing to let go of."""
 
 
+@dataclass(slots=True)
+class Measured:
+    """Of the first and of the second reading: µs of CPU a row, records sent, and the most memory until then, bytes."""
+
+    rows: int = 0
+    micros: list[float] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    most_memory: list[int] = field(default_factory=list)
+
+
 class Nowhere:
     """An inbox that keeps nothing but a count."""
 
@@ -103,37 +130,75 @@ class Nowhere:
         """As the producer."""
 
 
-def measure(folder: Path, rows: int) -> tuple[float, float, int, int]:
-    """µs a row of the first and of the second reading, records that the second sent, and bytes that it took more."""
+def sql_reader(address: str, rows: int) -> Reader:
+    """A reader of the register's own table, filled with so many rows; the table is made anew."""
+    source_tables.execute(address, "DROP TABLE IF EXISTS registrations")
+    source_tables.create(address, "market-regulation")
+    source_tables.execute(address, "ALTER TABLE registrations SET UNLOGGED")
+    source_tables.execute(address, _FILL, last=rows - 1)
+    declared = registrations.reads
+    return declared.reader(ConnectorSettings(database=SecretStr(address)))
+
+
+def measure(folder: Path, reader: Reader) -> Measured:
+    """The cost of two readings of what `reader` gives."""
     source = SourceAtWork(folder, registrations.map)
     source.schema = SchemaRepository.load(Settings().schemas).latest(RecordType("legal-entity.registration"))
-    reader, inbox = GeneratedRows(rows), Nowhere()
+    inbox = Nowhere()
     source.reader, source.inbox = reader, inbox  # type: ignore[assignment]
     line = source.open()
-    micros, sent, memory = [], [], []
+    found = Measured()
     try:
         for _ in range(2):
-            before, reader.spent, already = time.process_time(), 0.0, inbox.sent
-            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before, generated, already = time.process_time(), _spent(reader), inbox.sent
             line._steps.comparer.compare(Order(), True, threading.Event(), lambda: None)
-            micros.append((time.process_time() - before - reader.spent) / rows * 1e6)
-            sent.append(inbox.sent - already)
-            memory.append((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most) * 1024)
+            spent = time.process_time() - before - (_spent(reader) - generated)
+            found.rows = line._memory.compared.rows if line._memory.compared else 0
+            found.micros.append(spent / found.rows * 1e6)
+            found.sent.append(inbox.sent - already)
+            found.most_memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     finally:
         line.close()
-    return micros[0], micros[1], sent[1], memory[1]
+        reader.close()
+    return found
+
+
+def _spent(reader: Reader) -> float:
+    return reader.spent if isinstance(reader, GeneratedRows) else 0.0
 
 
 @pytest.mark.bench
 def test_a_comparison_of_unchanged_rows_stays_cheap(tmp_path: Path) -> None:
-    _, second, sent, _ = measure(tmp_path, 100_000)
-    assert sent == 0
-    assert second < BOUND_MICROS
+    found = measure(tmp_path, GeneratedRows(100_000))
+    assert found.sent[1] == 0
+    assert found.micros[1] < BOUND_MICROS
+
+
+@pytest.mark.bench
+def test_a_comparison_of_an_unchanged_table_costs_no_more_than_12_microseconds_a_row_with_driver_and_reading(
+    tmp_path: Path, postgres: EmbeddedPostgres, unique: str
+) -> None:
+    found = measure(tmp_path, sql_reader(postgres.database(unique), 100_000))
+    assert found.sent[1] == 0
+    assert found.micros[1] < BOUND_MICROS
+
+
+def main(rows: int, of_table: bool) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as open_:
+        reader: Reader = GeneratedRows(rows)
+        if of_table:
+            server = open_.enter_context(EmbeddedPostgres(Path(place) / "postgres").start())
+            reader = sql_reader(server.database("bench"), rows)
+        found = measure(Path(place) / "state", reader)
+    (first, second), (_, sent), (most, more) = found.micros, found.sent, found.most_memory
+    print(
+        f"{found.rows:,} rows: first reading {first:.2f} µs a row; second {second:.2f} µs, {sent} sent,"
+        f" {more - most:,} B more, at most {more >> 20} MiB"
+    )
 
 
 if __name__ == "__main__":
     logs.configure("warning")
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    with tempfile.TemporaryDirectory() as place:
-        first, second, sent, more = measure(Path(place), number)
-    print(f"{number:,} rows: first reading {first:.2f} µs a row; second {second:.2f} µs, {sent} sent, {more:,} B more")
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    main(numbers[0] if numbers else 200_000, "--table" in sys.argv)

@@ -39,7 +39,7 @@ class RowForm:
         Raises ExchangeError(E_CONNECTOR) when a declared column is missing, or of a type that cannot serve.
         """
         self._what = what
-        self._names = [str(described[0]) for described in description]
+        self._names = tuple(str(described[0]) for described in description)
         self._bare = not types_told(dialect)
         types = [type_of(dialect, described[1]) for described in description]
         self._check_names(columns)
@@ -78,7 +78,7 @@ class RowForm:
 
     def unread(self, key: Sequence[Any], why: str) -> FaultyRow:
         """A row of this key that the database itself cannot give. why: names no value."""
-        return self._faulty({}, self._text_of_key(key), why)
+        return self._faulty((), self._text_of_key(key), why)
 
     def highest(self, cursors: Sequence[Any], moment: int) -> Any:
         """The greatest of cursor values behind which others can be expected: one that is not ahead of the clock."""
@@ -135,27 +135,26 @@ class RowForm:
 
     def row(self, values: tuple[Any, ...], spoilt: bool, moment: int) -> SourceRow | FaultyRow:
         """A row as it came. moment: its sequence when no column has one, in microseconds since 1970."""
-        named = dict(zip(self._names, values, strict=True))
         if spoilt and any(value is UNREADABLE for value in values):
             return self._unreadable(values)
         key = self._key_text(values)
         if key is None:
-            return self._faulty(named, None, "a key column is null or no number")
+            return self._faulty(values, None, "a key column is null or no number")
         sequence: int | None = moment
         if self._cursor is not None:
             wrong = self._wrong_with(values[self._cursor])
             if wrong is not None:
-                return self._faulty(named, key, f"the cursor column {self._names[self._cursor]} {wrong}")
+                return self._faulty(values, key, f"the cursor column {self._names[self._cursor]} {wrong}")
         if self._version is not None:
             sequence = self._sequence(values[self._version])
         if self._withdrawn is None:
-            return SourceRow(named, sequence, False, key)
+            return SourceRow.of_cells(self._names, values, sequence, False, key)
         withdrawn = self._is_withdrawn(values[self._withdrawn])
         if withdrawn is None:
             if self._is_withdrawn is _by_bit or (self._bare and type(values[self._withdrawn]) is not int):
                 raise self._refused(self._withdrawn, "withdrawn", "a boolean, 0 or 1, or a time")
-            return self._faulty(named, key, f"the column {self._names[self._withdrawn]} is neither 0 nor 1")
-        return SourceRow(named, sequence, withdrawn, key)
+            return self._faulty(values, key, f"the column {self._names[self._withdrawn]} is neither 0 nor 1")
+        return SourceRow.of_cells(self._names, values, sequence, withdrawn, key)
 
     def _wrong_with(self, cursor: Any) -> str | None:
         """What is wrong with the cursor of one row. Raises ExchangeError(E_CONNECTOR) for what is wrong with all."""
@@ -181,8 +180,12 @@ class RowForm:
             return None
 
     def _key_text(self, values: tuple[Any, ...]) -> str | None:
-        if self._single is not None and type(value := values[self._single]) is int:
-            return f'[["n","{value}"]]'
+        if self._single is not None:
+            value = values[self._single]
+            if type(value) is int:
+                return f'[["n","{value}"]]'
+            if type(value) is str and not self._padded[0]:
+                return f"[{identifying(value)}]"
         return self._text_of_key([values[at] for at in self._key])
 
     def _text_of_key(self, key: Sequence[Any]) -> str | None:
@@ -196,11 +199,12 @@ class RowForm:
     def _unreadable(self, values: tuple[Any, ...]) -> FaultyRow:
         pairs = list(zip(self._names, values, strict=True))
         names = ", ".join(name for name, value in pairs if value is UNREADABLE)
-        readable = {name: value for name, value in pairs if value is not UNREADABLE}
-        return self._faulty(readable, self._key_text(values), f"no value of Python's for the column {names}")
+        return self._faulty(values, self._key_text(values), f"no value of Python's for the column {names}")
 
-    def _faulty(self, values: Mapping[str, Any], key: str | None, why: str) -> FaultyRow:
-        return FaultyRow(ExchangeError("E_ROW_UNREADABLE", f"{self._what}: {why}"), key, None, values)
+    def _faulty(self, values: Sequence[Any], key: str | None, why: str) -> FaultyRow:
+        """A row that cannot be read, with those of its values that can."""
+        readable = {name: value for name, value in zip(self._names, values, strict=False) if value is not UNREADABLE}
+        return FaultyRow(ExchangeError("E_ROW_UNREADABLE", f"{self._what}: {why}"), key, None, readable)
 
     def _check_names(self, columns: SourceColumns) -> None:
         declared = [*columns.key, columns.cursor, columns.version, columns.withdrawn]
@@ -225,7 +229,7 @@ class RowForm:
 
 def _by_value(value: Any) -> bool | None:
     """Whether 0 or 1, or nothing, withdraws a row; None: it is neither."""
-    if value is None:
+    if value is None or value is False:
         return False
     if isinstance(value, Decimal | int) and value in (0, 1):
         return bool(value)

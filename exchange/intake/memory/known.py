@@ -9,7 +9,9 @@ from exchange.intake.memory.store import Store
 
 _AT_ONCE = 5_000
 """Values in one IN list, and rows that are looked through at once."""
-_COLUMNS = "id, row_key, natural_key, hash, intended, sequence, row_sequence, withdrawn"
+_COLUMNS = "id, row_key, natural_key, hash, intended, sequence, row_sequence, withdrawn, row_digest"
+Hashes = tuple[str, int, bytes | None, bytes | None]
+"""Of a row: its key, its id, `hash` and `row_digest`."""
 _LIVE = "withdrawn = 0 AND row_key IS NOT NULL"
 
 
@@ -25,6 +27,7 @@ class Known:
     sequence: int
     row_sequence: int
     withdrawn: int
+    digest: bytes | None = None
     dropped: bool = False
     """Whether the memory lets go of it."""
 
@@ -56,6 +59,11 @@ class Seen:
         at = number >> 3
         return at < len(self._bits) and bool(self._bits[at] & 1 << (number & 7))
 
+    def lacking(self, ids: Sequence[tuple[int]]) -> list[int]:
+        """Those of the ids that were not brought."""
+        bits, room = self._bits, len(self._bits) << 3
+        return [number for (number,) in ids if number >= room or not bits[number >> 3] & 1 << (number & 7)]
+
 
 class KnownRows:
     """The table `rows`."""
@@ -71,9 +79,9 @@ class KnownRows:
         self.most += 1
         return self.most
 
-    def hashes(self, row_keys: Sequence[str]) -> dict[str, tuple[int, bytes | None]]:
-        """(id, hash) of those rows that are known."""
-        return {key: (number, hash_) for key, number, hash_ in self._in("row_key, id, hash", "row_key", row_keys)}
+    def hashes(self, row_keys: Sequence[str]) -> dict[str, Hashes]:
+        """Those of the rows that are known."""
+        return {one[0]: one for one in self._in("row_key, id, hash, row_digest", "row_key", row_keys)}
 
     def by_row_key(self, row_keys: Sequence[str]) -> list[Known]:
         """Those rows that are known."""
@@ -100,8 +108,10 @@ class KnownRows:
 
     def not_in(self, seen: Seen, most: int) -> "array[int]":
         """The ids of live rows up to `most` that are not among `seen`, in 8 bytes each."""
-        found = self._store.stream(f"SELECT id FROM rows WHERE {_LIVE} AND id <= ?", (most,))  # noqa: S608
-        return array("q", (number for (number,) in found if number not in seen))
+        missing = array("q")
+        for some in self._store.batches(f"SELECT id FROM rows WHERE {_LIVE} AND id <= ?", (most,)):  # noqa: S608
+            missing.extend(seen.lacking(some))
+        return missing
 
     def write(self, rows: Iterable[Known], batch: int) -> None:
         """Write rows as they are on their way in `batch`, inside a transaction.
@@ -114,7 +124,7 @@ class KnownRows:
             (gone if row.dropped else kept).append(row)
         self._store.change_many("DELETE FROM rows WHERE id = ?", [(row.id,) for row in gone])
         self._store.change_many(
-            f"INSERT OR REPLACE INTO rows ({_COLUMNS}, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT OR REPLACE INTO rows ({_COLUMNS}, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             [
                 (
                     row.id,
@@ -125,11 +135,16 @@ class KnownRows:
                     row.sequence,
                     row.row_sequence,
                     row.withdrawn,
+                    row.digest,
                     batch,
                 )
                 for row in kept
             ],
         )
+
+    def keep_digests(self, digests: Sequence[tuple[bytes | None, int]]) -> None:
+        """(digest, id) of rows whose records are those that Kafka has. Inside a transaction."""
+        self._store.change_many("UPDATE rows SET row_digest = ? WHERE id = ?", digests)
 
     def doubt(self, done: int) -> None:
         """Rows of batches behind `done` may not have reached Kafka: what was intended is kept, what Kafka has is open.

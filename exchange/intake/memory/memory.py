@@ -84,6 +84,8 @@ class Changes:
     waiting: list[Waiting] = field(default_factory=list)
     solved: list[str] = field(default_factory=list)
     """Identities that wait no longer."""
+    digests: list[tuple[bytes | None, int]] = field(default_factory=list)
+    """(digest, id) of rows that are other than before and whose records are not."""
     submitted: int = 0
     unmapped: int = 0
 
@@ -111,6 +113,8 @@ class Memory:
         """Whether a whole reading was ever finished: only then is what it lacks missing, and what it alone has gone."""
         self.reading: int = store.state("reading") or 0
         """The number of the last whole reading."""
+        self.unsteady: str | None = store.state("unsteady")
+        """The version of the mapping that gave two records for one row, so that no row is passed over."""
         self.compared = _compared(store.state("comparison"))
         self._begun: int = store.state("begun") or 0
         self._done: int = store.state("done") or 0
@@ -142,10 +146,11 @@ class Memory:
     def book(self, changes: Changes, cursor: Cursor | None = None) -> None:
         """Kafka has all of it: count it and move the cursor, in one step. Without changes nothing is written."""
         moved = cursor is not None and cursor != self.cursor
-        if not moved and self._begun == self._done and not (changes.waiting or changes.solved):
+        if not moved and self._begun == self._done and not (changes.waiting or changes.solved or changes.digests):
             return
         with self._store.transaction():
             self._end_batch()
+            self.known.keep_digests(changes.digests)
             self.waiting.write(changes.waiting, self.reading)
             self.waiting.remove(changes.solved)
             self.books.add(changes.submitted, changes.unmapped)
@@ -173,6 +178,12 @@ class Memory:
         with self._store.transaction():
             self._store.put("reading", self.reading)
         return self.reading
+
+    def note_unsteady(self, mapping: str) -> None:
+        """This version of the mapping gives two records for one row."""
+        self.unsteady = mapping
+        with self._store.transaction():
+            self._store.put("unsteady", mapping)
 
     def end_reading(self, compared: Compared, versions: Versions) -> None:
         """A whole reading has come to its end."""

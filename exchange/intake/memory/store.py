@@ -14,6 +14,7 @@ from exchange.errors import ExchangeError
 from exchange.intake.memory import tables
 
 _MICROSECONDS = 1_000_000
+_AT_ONCE = 5_000
 _BUSY_MS = 10_000
 """How long a request of a command may hold the file."""
 _WORDS = {
@@ -75,10 +76,11 @@ class Store:
         with self._guarded():
             return self._db.execute(statement, parameters).fetchall()
 
-    def stream(self, statement: str, parameters: Any = ()) -> Iterator[Any]:
-        """The rows of a SELECT statement one by one. To be read to its end, or closed, before anything is written."""
+    def batches(self, statement: str, parameters: Any = ()) -> Iterator[list[Any]]:
+        """The rows of a SELECT statement, some at a time. To be read to its end before anything is written."""
         with self._guarded(), contextlib.closing(self._db.execute(statement, parameters)) as found:
-            yield from found
+            while some := found.fetchmany(_AT_ONCE):
+                yield some
 
     def change(self, statement: str, parameters: Any = ()) -> int:
         """Run a statement inside a transaction; the number of rows that it changed."""
@@ -148,9 +150,12 @@ def _opened(path: Path) -> sqlite3.Connection:
         for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -16000", "foreign_keys = OFF"):
             database.execute(f"PRAGMA {setting}")
         ((form,),) = database.execute("PRAGMA user_version").fetchall()
-        if form not in (0, tables.FORM):
+        if not 0 <= form <= tables.FORM:
             raise ExchangeError("E_STATE", f"{path.name}: a newer version of the exchange has made it")
         database.execute("BEGIN IMMEDIATE")
+        for former in range(form or tables.FORM, tables.FORM):
+            for statement in tables.FROM_FORMER[former]:
+                database.execute(statement)
         for statement in tables.STATEMENTS:
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {tables.FORM}")

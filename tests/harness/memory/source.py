@@ -32,6 +32,7 @@ from exchange.intake.report import SourceReport, decode
 from exchange.intake.schedule import Schedule
 from exchange.intake.submit import Envelope, ReportSender, Submitter, Topics
 from exchange.intake.take import Taker
+from exchange.intake.unchanged.digests import RowDigests
 from exchange.names import HEARTBEAT_KEY, RecordType, TopicName
 from exchange.record import FRAME_BYTES, SEQUENCE, Headers, header
 from exchange.settings import Settings
@@ -244,9 +245,11 @@ class SourceAtWork:
         topics = Topics(TopicName("inbox"), TopicName("faults"))
         submitter = Submitter(lambda: inbox, topics, Envelope(TYPE, clock), health)  # type: ignore[arg-type, return-value]
         preparer = Preparer(RowMapper(source, schema.record), Encoder(schema))
-        taker = Taker(Decider(preparer, memory, Faults(CONNECTOR, TYPE), clock), memory, submitter, TYPE)
+        version = f"{schema.id} {id(self.mapping)}"
+        decider = Decider(preparer, memory, Faults(CONNECTOR, TYPE), clock, RowDigests(version))
+        taker = Taker(decider, memory, submitter, TYPE)
         collector = Collector(self.reader, health)
-        terms = Terms(self.part, self.rows, 0.01, TYPE, f"{schema.id} {id(self.mapping)}")
+        terms = Terms(self.part, self.rows, 0.01, TYPE, version)
         comparer = Comparer(CONNECTOR, collector, taker, memory, terms, clock)
         pace = Pace(0.01, 3600.0, Schedule.of(self.compare), self.follows, watches=not self.follows)
         self.line = IntakeLine(Steps(collector, taker, comparer, submitter, reports, health, clock), memory, pace)

@@ -52,6 +52,10 @@ WRONG = {
         "exchange.connect.delimited.quotes",
     ),
     "Intake: a line of steps": ("exchange/intake/map.py", "exchange.intake.submit"),
+    "Intake's unchanged rows": (
+        "exchange/intake/unchanged/digests.py",
+        "exchange.intake.unchanged.mapping_version",
+    ),
     "Intake's memory: all of it over its tables over the file": (
         "exchange/intake/memory/store.py",
         "exchange.intake.memory.known",

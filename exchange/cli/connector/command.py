@@ -23,7 +23,7 @@ _STANDARD_INPUT = "-"
 
 @app.command()
 def status(connector: _Name, as_json: _Json = False) -> None:
-    """How a connector is: what it said last, what waits, and when a source last compared itself with its table.
+    """How a connector is: what it said last, how far it has read, what waits, when it last compared itself.
 
     Run it where the connector runs, with its settings. Exit status 3 when a part of the answer cannot be had.
 

@@ -72,6 +72,8 @@ def compile_checks(
     lines.append(f" {''.join(name + ', ' for name in names.values())}= avro(value, {record.FRAME_BYTES})")
     lines += _key_lines(schema, names)
     for rule in probed:
+        if rule.name in schema.uuids:
+            continue  # there is no rule beyond that of Avro
         recurs = rule.identifier in _REPEATED and not rule.personal and schema.natural_key != (rule.name,)
         lines += _rule_lines(rule, names[rule.name], recurs, code_sets, scope)
     exec("\n".join(lines), scope)  # noqa: S102 - generated from our own reviewed schemas
@@ -106,8 +108,12 @@ def _is_blank(text: str) -> bool:
 
 def _key_lines(schema: RecordSchema, names: Mapping[str, str]) -> list[str]:
     parts = [
-        # no character of an identifier needs percent-encoding
-        names[field] if schema.field(field).identifier in IDENTIFIERS else f"quoted({names[field]})"
+        # no character of an identifier or a uuid needs percent-encoding
+        names[field]
+        if schema.field(field).identifier in IDENTIFIERS
+        else f"{names[field]}[1:]"  # behind its length
+        if field in schema.uuids
+        else f"quoted({names[field]})"
         for field in schema.natural_key
     ]
     own = parts[0] if len(parts) == 1 else f"b'/'.join(({', '.join(parts)}))"

@@ -24,6 +24,8 @@ EXPIRES_AT = "expires_at"
 """The field that says when admission withdraws a record: a date, its last day; or a timestamp, the moment; or null."""
 MOMENTS = ("date", "timestamp-millis", "timestamp-micros")
 """Logical types of a day or a moment that is the same everywhere."""
+UUID_TYPE = "uuid"
+"""The logical type of a uuid."""
 _TEXTS = ("doc", "meaningZh", "standard", "codeSet", "identifier", "form", "sharing")
 _OF_TEXTS = ("codeSet", "identifier", "form")
 """Rules of a text, of which a field has one at most."""
@@ -73,6 +75,11 @@ class RecordSchema:
         raise ExchangeError("E_UNKNOWN_FIELD", f"{self.record_type} has no field {name}")
 
     @property
+    def uuids(self) -> frozenset[str]:
+        """The fields of the natural key that are uuids: in the key 36 characters in lower case, with hyphens."""
+        return frozenset(rule.name for rule in self.fields if rule.name in self.natural_key and _is_uuid(rule.type))
+
+    @property
     def expires(self) -> bool:
         """Whether records of the type may end by themselves."""
         return any(rule.name == EXPIRES_AT for rule in self.fields)
@@ -86,6 +93,10 @@ class RecordSchema:
         if len(values) == 1 and values[0].isalnum() and values[0].isascii():
             return values[0].encode()
         return b"/".join(quoted(value.encode()) for value in values)
+
+
+def _is_uuid(type_: Any) -> bool:
+    return isinstance(type_, dict) and type_.get("logicalType") == UUID_TYPE
 
 
 def quoted(part: bytes) -> bytes:
@@ -175,7 +186,7 @@ def _lint(record: RecordSchema, root: Record) -> None:
     fields = {item.name: item.type for item in root.fields}
     for part in record.natural_key:
         node = fields.get(part)
-        if not isinstance(node, Primitive) or node.kind != "string" or node.logical:
+        if not _is_key_part(node):
             raise ExchangeError("E_SCHEMA", f"{record.record_type}: key field {part} is a string that is never null")
     if EXPIRES_AT in fields and not _is_moment(fields[EXPIRES_AT]):
         raise ExchangeError("E_SCHEMA", f"{record.record_type}: {EXPIRES_AT} is a date or a timestamp, or null")
@@ -193,7 +204,14 @@ def _is_nullable(node: Node) -> bool:
 def _is_text(node: Node) -> bool:
     if isinstance(node, Union):
         return node.nullable is not None and _is_text(node.nullable[1])
-    return isinstance(node, Primitive) and node.kind == "string"
+    return isinstance(node, Primitive) and node.kind == "string" and node.logical is None
+
+
+def _is_key_part(node: Node | None) -> bool:
+    """A text that is never null, or a uuid, which a key holds as its text."""
+    if not isinstance(node, Primitive) or node.kind != "string":
+        return False
+    return node.logical is None or node.logical.name == UUID_TYPE
 
 
 def _is_form(text: str) -> bool:

@@ -15,13 +15,14 @@ from exchange.broker.rate import satisfaction
 from exchange.broker.rate.figures import read_figures
 from exchange.broker.rate.periods import Period, year
 from exchange.cli import output
-from exchange.clock import format_time, parse_time
+from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.events.event import LedgerEvent, read_lines, write_line
 from exchange.ledger.store.follower import read_ledger
 from exchange.ledger.store.garbage_collection import collect_rarely
 from exchange.ledger.verify import Head, verify
+from exchange.moments import given
 
 app = typer.Typer(help="The ledger: export, verify, recompute the rate.", no_args_is_help=True)
 
@@ -62,10 +63,12 @@ def verify_command(
 @app.command("rate")
 def rate(
     from_: Annotated[Path, typer.Option("--from", help="an export of the ledger")],
-    at: Annotated[str | None, typer.Option(help="moment, RFC 3339; of a period: as known then; else now")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="moment, or a day's beginning; of a period: as known then; else now")
+    ] = None,
     of_year: Annotated[int | None, typer.Option("--year", help="also time-weighted over this year")] = None,
-    since: Annotated[str | None, typer.Option(help="also time-weighted from this moment on, RFC 3339")] = None,
-    until: Annotated[str | None, typer.Option(help="to before this moment, RFC 3339")] = None,
+    since: Annotated[str | None, typer.Option(help="also time-weighted from this moment or day on")] = None,
+    until: Annotated[str | None, typer.Option(help="to before this moment, or to the end of this day")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Recompute the shared-demand satisfaction rate from an export alone: at a moment, or over a period.
@@ -76,7 +79,7 @@ def rate(
     """
     period = _period(of_year, since, until)
     if period is None:
-        moment = moment_of(at, "--at")
+        moment = as_of(at)
         with reading(from_) as events:
             state = satisfaction.state_at(events, moment)
         groups = {name: _as_json(satisfaction.rates(state, moment, by)) for name, by in satisfaction.BY.items()}
@@ -84,7 +87,7 @@ def rate(
         found: dict[str, Any] = {**head, **satisfaction.rate(state, moment).as_json(), "by": groups}
     else:
         with reading(from_) as events:
-            found = read_figures(events, [period], moment_of(at, "--at")).as_json()
+            found = read_figures(events, [period], as_of(at)).as_json()
     _show(found, as_json)
 
 
@@ -114,15 +117,12 @@ def _period(of_year: int | None, since: str | None, until: str | None) -> Period
         return None
     if since is None or until is None:
         raise ExchangeError("E_REQUEST", "a period has --since and --until")
-    return Period(moment_of(since, "--since"), moment_of(until, "--until"))
+    return Period(given(since, "--since"), given(until, "--until", last=True))
 
 
-def moment_of(text: str | None, option: str) -> datetime:
-    """The moment of an option; now when it is left out. Raises ExchangeError(E_REQUEST)."""
-    try:
-        return datetime.now(UTC) if text is None else parse_time(text)
-    except ValueError:
-        raise ExchangeError("E_REQUEST", f"{option} takes an RFC 3339 time with its zone") from None
+def as_of(at: str | None) -> datetime:
+    """The moment of `--at`; now when it is left out. Raises ExchangeError(E_REQUEST)."""
+    return datetime.now(UTC) if at is None else given(at, "--at")
 
 
 def _from_kafka() -> Iterator[LedgerEvent]:

@@ -2,7 +2,7 @@
 
 `validate` normalises what a person may have typed (separators, lower case, full-width forms) and returns the clean
 text. `error_code` takes the text as it is and refuses everything but the clean form: admission uses it, so that one
-thing has one key.
+thing has one key. Each module says on which records its form was tried.
 """
 
 from collections.abc import Mapping

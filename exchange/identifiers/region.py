@@ -2,6 +2,8 @@
 
 Only the province is checked. Counties come and go, but their codes stay for life in resident ids and credit codes:
 1,238 of 24,918 registrations of Anhui carry a county that is in no table of today.
+
+Tried on the 136 regions of Anhui that are in use, and on those inside the 24,918 registrations.
 """
 
 from typing import Final

@@ -3,6 +3,8 @@
 The region is the one of the day of first registration and stays for life, so neither today's counties nor those of the
 birth year decide: only the province is checked. Residence permits of people from Hong Kong, Macao and Taiwan (81-83)
 have the same form. Permanent residence cards of foreigners begin with 9 and are no resident ids.
+
+Tried on generated numbers alone, against python-stdnum: no real person's number may be used.
 """
 
 from collections.abc import Iterable

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from uuid import UUID
 
 from exchange.avro import Codec
 from exchange.avro.lock import LockedSchema
@@ -44,6 +45,7 @@ class Encoder:
             raise ExchangeError("E_SCHEMA", f"{schema.subject} is no record type")
         self._natural_key = schema.record.natural_key
         self._key_of = schema.record.key_of
+        self._uuids = schema.record.uuids
         self._codec = Codec(schema.schema)
         self._frame = frame(schema.id)
 
@@ -72,8 +74,16 @@ class Encoder:
             part = record.get(name)
             if part is None or part == "":
                 raise ExchangeError("E_ROW_UNMAPPED", f"{name}: a part of the key is empty")
-            parts.append(str(part))
+            parts.append(_uuid_text(name, part) if name in self._uuids else str(part))
         try:
             return self._key_of(parts)
         except UnicodeEncodeError:
             raise ExchangeError("E_ENCODE", "a part of the key is no Unicode text") from None
+
+
+def _uuid_text(name: str, part: object) -> str:
+    """A uuid as the key and the record hold it, however a database writes it."""
+    try:
+        return str(part if isinstance(part, UUID) else UUID(str(part)))
+    except ValueError:
+        raise ExchangeError("E_ENCODE", f"{name}: a part of the key is no uuid") from None

@@ -16,9 +16,9 @@ _Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
 
 class Body(BaseModel):
-    """The form that all bodies share."""
+    """The form that all bodies share. A truth value is no number, and a text is neither."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class ConditionBody(Body):
@@ -169,6 +169,8 @@ class TokenBody(Body):
 
 class SchemaBody(BaseModel):
     """A schema as registry clients send it; what else they send is not needed."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
     schema_: Annotated[str, Field(alias="schema", max_length=200_000)]
     schema_type: Annotated[str | None, Field(alias="schemaType", max_length=40)] = None

@@ -1,12 +1,14 @@
 """A source's memory as its process leaves it, made by hand: what commands see without a process that runs."""
 
 import fcntl
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from exchange.connect.reading import Cursor
 from exchange.intake.memory.tables import STATEMENTS
 from exchange.intake.report import SourceReport, SourceState, encode
 
@@ -38,6 +40,11 @@ class MadeMemory:
         told = SourceReport(self.connector, "population.death", state, code, AT, AT, **counts)  # type: ignore[arg-type]
         with self._open() as made:
             made.execute("INSERT OR REPLACE INTO state VALUES ('report', ?)", (encode(told)[1].decode(),))
+
+    def reads_to(self, cursor: Cursor) -> None:
+        """The source has read up to a cursor."""
+        with self._open() as made:
+            made.execute("INSERT OR REPLACE INTO state VALUES ('cursor', ?)", (json.dumps(cursor),))
 
     def requests(self) -> list[tuple[str, str]]:
         """Kind and argument of what was asked for."""

@@ -5,11 +5,11 @@ from datetime import date, datetime, timedelta
 
 from exchange.calendar import ZONE, day_in_shanghai
 from exchange.errors import ExchangeError
+from exchange.moments import FIRST_YEAR, LAST_YEAR
 
 _TICK = timedelta(milliseconds=1)
 """The ledger's times have milliseconds: this far before its end is a period's last moment."""
 _MONTHS = 12
-_FIRST_YEAR, _LAST_YEAR = 2000, 2999
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Period:
 
 def year(number: int) -> Period:
     """A calendar year of Asia/Shanghai. Raises ExchangeError(E_REQUEST) for one before 2000 or after 2999."""
-    if not _FIRST_YEAR <= number <= _LAST_YEAR:
-        raise ExchangeError("E_REQUEST", f"a year between {_FIRST_YEAR} and {_LAST_YEAR}")
+    if not FIRST_YEAR <= number <= LAST_YEAR:
+        raise ExchangeError("E_REQUEST", f"a year between {FIRST_YEAR} and {LAST_YEAR}")
     return Period(datetime(number, 1, 1, tzinfo=ZONE), datetime(number + 1, 1, 1, tzinfo=ZONE))
 
 

@@ -8,6 +8,7 @@ import typer
 
 from exchange.cli.output import DOES_NOT_HOLD, age, detail, say, show_json, table
 from exchange.clock import parse_time
+from exchange.moments import given
 from exchange.quarantine.quarantine_id import quarantine_id
 from exchange.quarantine.redrive import MEANINGS, Left
 from exchange.web.client import connect
@@ -17,7 +18,7 @@ _Department = Annotated[str | None, typer.Option(help="whose records, e.g. marke
 _Code = Annotated[str | None, typer.Option(help="with this error, e.g. E_CODE_UNKNOWN")]
 _Stage = Annotated[str | None, typer.Option(help="put aside at this stage, e.g. admission.check")]
 _Type = Annotated[str | None, typer.Option(help="of this record type")]
-_Since = Annotated[str | None, typer.Option(help="put aside since then, RFC 3339 with zone")]
+_Since = Annotated[str | None, typer.Option(help="put aside since this moment or day")]
 _Limit = Annotated[int, typer.Option(min=1, max=100_000, help="at most so many records")]
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="ids as `list` shows them; else filters")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what would be done")]
@@ -41,7 +42,8 @@ def list_(  # noqa: PLR0913, PLR0917 - an option each
 
     Example: `exchange quarantine list --department market-regulation --code E_CODE_UNKNOWN`
     """
-    filters = {"department": department, "code": code, "stage": stage, "record_type": record_type, "since": since}
+    filters = {"department": department, "code": code, "stage": stage, "record_type": record_type}
+    filters["since"] = None if since is None else given(since, "--since").isoformat()
     with connect() as api:
         pages = api.pages("/v1/quarantine", **filters, status=status, limit=min(limit, _PAGE))
         first = next(pages)
@@ -139,11 +141,10 @@ def _asked(ids: list[str] | None, department: str | None, **filters: str | None)
         department = owners.pop()
     if department is None:
         raise typer.BadParameter("name ids, or --department and a filter")
-    return {
-        "department": department,
-        "ids": ids or [],
-        **{name: one for name, one in filters.items() if one is not None},
-    }
+    asked = {name: one for name, one in filters.items() if one is not None}
+    if "since" in asked:
+        asked["since"] = given(asked["since"], "--since").isoformat()
+    return {"department": department, "ids": ids or [], **asked}
 
 
 def _settle(verb: str, done: str, body: dict[str, Any], limit: int, as_json: bool) -> None:

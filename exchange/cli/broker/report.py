@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,7 +10,7 @@ import typer
 from exchange.broker.rate.report import Report
 from exchange.broker.rate.report import report as report_of
 from exchange.cli import output
-from exchange.cli.ledger import moment_of, reading
+from exchange.cli.ledger import as_of, reading
 from exchange.errors import ExchangeError
 from exchange.web.client import connect
 from exchange.web.report.page import page
@@ -29,7 +28,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="write the page, in Chinese and English, to this file")] = None,
     csv: Annotated[Path | None, typer.Option(help="write one table to this file")] = None,
     from_: Annotated[Path | None, typer.Option("--from", help="an export; else the broker service is asked")] = None,
-    at: Annotated[str | None, typer.Option(help="as known at this moment, RFC 3339; only with --from")] = None,
+    at: Annotated[str | None, typer.Option(help="as known at this moment or day's beginning; only with --from")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Report on a year: the rate, month by month and by department, clocks kept and missed, refusals, and the method.
@@ -63,9 +62,8 @@ def _asked(year: int, forms: list[str]) -> dict[str, str]:
 
 def _computed(path: Path, year: int, at: str | None, forms: list[str]) -> dict[str, str]:
     """The report in each form, from an export."""
-    now = datetime.now(UTC) if at is None else moment_of(at, "--at")
     with reading(path) as events:
-        found = report_of(events, year, now)
+        found = report_of(events, year, as_of(at))
     return {form: _FORMS[form](found) for form in forms}
 
 

@@ -1,7 +1,6 @@
 """`exchange connector`: how a connector is, and asking a source to read again."""
 
 import sys
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,10 +10,10 @@ from exchange.cli.connector.own import Own
 from exchange.cli.connector.sink_status import sink_status
 from exchange.cli.connector.source_status import source_status
 from exchange.cli.output import UNREACHABLE, detail, say, show_json
-from exchange.clock import format_time, parse_time
+from exchange.clock import format_time
 from exchange.connect.declare import Source
-from exchange.errors import ExchangeError
 from exchange.intake.memory.requests import ALL, RequestKind
+from exchange.moments import given
 
 app = typer.Typer(no_args_is_help=True, help="Your own connectors: their state, reading again.")
 _Name = Annotated[str, typer.Argument(metavar="CONNECTOR", help="<department>.<connector>, e.g. health.deaths")]
@@ -24,7 +23,7 @@ _STANDARD_INPUT = "-"
 
 @app.command()
 def status(connector: _Name, as_json: _Json = False) -> None:
-    """How a connector is: what it said last, what waits, and when a source last compared itself with its table.
+    """How a connector is: what it said last, how far it has read, what waits, when it last compared itself.
 
     Run it where the connector runs, with its settings. Exit status 3 when a part of the answer cannot be had.
 
@@ -47,7 +46,7 @@ def reread(
         str | None,
         typer.Option(help="one row, by its key or its record's natural key; `-` reads it from standard input"),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="rows changed since then, RFC 3339 with zone")] = None,
+    since: Annotated[str | None, typer.Option(help="rows changed since this moment or day")] = None,
     all_: Annotated[bool, typer.Option("--all", help="compare with the whole table or file")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -64,7 +63,7 @@ def reread(
     if key is not None:
         argument, what = f"key {_key(key)}", "that row is sent again"
     elif since is not None:
-        moment = format_time(_moment(since))
+        moment = format_time(given(since, "--since"))
         argument, what = f"since {moment}", f"what changed since {moment} is sent again"
     else:
         argument, what = ALL, "it compares itself with its whole table or file"
@@ -96,10 +95,3 @@ def _key(given: str) -> str:
     if not key:
         raise typer.BadParameter("the key is empty")
     return key
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return parse_time(text)
-    except ValueError:
-        raise ExchangeError("E_REQUEST", "--since is a moment with its zone: 2026-11-24T08:00:00+08:00") from None

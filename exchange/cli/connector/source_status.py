@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.cli.connector.own import Own
+from exchange.cli.connector.position import Position
 from exchange.cli.connector.told import Told
 from exchange.cli.output import age
 from exchange.clock import format_time
@@ -17,25 +18,31 @@ _MOST_REQUESTS = 20
 
 
 def source_status(own: Own) -> Told:
-    """What the source said last, and what it was asked for. Raises ExchangeError as `SourceMemoryView` does."""
+    """What the source said last, how far it has read, what it was asked for.
+
+    Raises ExchangeError as `SourceMemoryView` does.
+    """
     memory = own.memory()
     running, kept, pending = memory.running, memory.report(), memory.pending()
     report = None if kept is None else decode(kept)
     waiting, since = memory.set_aside()
+    position = Position.of(own.declared, memory.cursor())
     plain: dict[str, Any] = {
         "connector": own.name,
         "kind": "source",
         "record_type": own.declared.record_type,
         "running": running,
         "report": None if report is None else _plain(report),
+        "cursor": position.plain(),
         "set_aside": waiting,
         "set_aside_since": _moment(since),
         "requests": [{"kind": one.kind, "what": _what(one), "at": one.at} for one in pending],
     }
     words = {
         "connector": f"{own.name}, a source of {own.declared.record_type}",
-        "state": _state(report, running),
+        "state": _state(report, running, own.name),
         "rows": _rows(report),
+        "cursor": position.words(),
         "comparison": "none yet" if report is None else _comparison(report, own.name),
         "set aside": _set_aside(waiting, since, own.name),
         "requests": _requests(pending),
@@ -43,17 +50,18 @@ def source_status(own: Own) -> Told:
     return Told(plain, words)
 
 
-def _state(report: SourceReport | None, running: bool) -> str:
+def _state(report: SourceReport | None, running: bool, name: str) -> str:
     process = "runs on this machine" if running else "does not run on this machine"
+    start = "" if running else f"; start it with `exchange run {name}`"
     if report is None:
-        return f"{process}; it has not said anything of itself yet"
+        return f"{process}; it has not said anything of itself yet{start}"
     said = f"{report.state.value} since {format_time(report.since)}"
     if report.code is not None:
         advice = f": {TABLE[report.code].advice}" if report.code in TABLE else ""
         said += f" ({report.code}{advice})"
     if report.state is SourceState.WORKING and not running:
-        return f"{process}; what it said last, {age(report.at)} ago: {said}"
-    return f"{process}; {said}, said {age(report.at)} ago"
+        return f"{process}; what it said last, {age(report.at)} ago: {said}{start}"
+    return f"{process}; {said}, said {age(report.at)} ago{start}"
 
 
 def _rows(report: SourceReport | None) -> str:

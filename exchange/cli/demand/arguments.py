@@ -6,6 +6,7 @@ import typer
 
 from exchange.cli.output import say, show_json
 from exchange.errors import ExchangeError
+from exchange.moments import given
 from exchange.web.client import connect
 
 DemandId = Annotated[str, typer.Argument(metavar="DEMAND", help="id of the demand, e.g. d-12")]
@@ -18,6 +19,16 @@ Where = Annotated[
     list[str] | None,
     typer.Option("--where", help="row scope: FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE…; all hold; repeatable"),
 ]
+
+
+def first(text: str | None, option: str) -> str | None:
+    """The beginning of a period as the API takes it: a moment, or the first day. Raises ExchangeError(E_REQUEST)."""
+    return None if text is None else given(text, option).isoformat()
+
+
+def last(text: str | None, option: str) -> str | None:
+    """The end of a period as the API takes it: a moment, or the last day. Raises ExchangeError(E_REQUEST)."""
+    return None if text is None else given(text, option, last=True).isoformat()
 
 
 def masks_of(texts: list[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import typer
 
 from exchange.broker.demands.life import DEMAND_STEPS, GRANT_STEPS, described
 from exchange.cli.demand import dispute, reply
-from exchange.cli.demand.arguments import DemandId, Json, Key, Mask, Where, act, condition_of, masks_of
+from exchange.cli.demand.arguments import DemandId, Json, Key, Mask, Where, act, condition_of, first, last, masks_of
 from exchange.cli.demand.shown import in_shanghai, late, tell
 from exchange.cli.output import entry, heading, say, show_json, table
 from exchange.ledger.state.ledger_state import DemandState
@@ -28,8 +28,8 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
     scenario: Annotated[str, typer.Option(help="使用场景: what it is for")] = "",
     use_scope: Annotated[str, typer.Option(help="使用范围: who uses it")] = "",
     mode: Annotated[str, typer.Option(help="共享方式")] = "batch-exchange",
-    use_from: Annotated[str | None, typer.Option(help="RFC 3339, with zone")] = None,
-    use_until: Annotated[str | None, typer.Option(help="RFC 3339, with zone")] = None,
+    use_from: Annotated[str | None, typer.Option(help="moment, RFC 3339 with zone, or first day")] = None,
+    use_until: Annotated[str | None, typer.Option(help="moment, RFC 3339 with zone, or last day")] = None,
     freshness_seconds: Annotated[int | None, typer.Option(help="wanted freshness; else the update cycle")] = None,
     replaces: Annotated[str | None, typer.Option(help="your open demand that is withdrawn once this is served")] = None,
     key: Annotated[str | None, typer.Option(help="idempotency key: the same twice submits once")] = None,
@@ -53,8 +53,8 @@ def submit(  # noqa: PLR0913 - what Order 809, art. 20 asks a demand to state
         "scenario": scenario,
         "use_scope": use_scope,
         "mode": mode,
-        "use_from": use_from,
-        "use_until": use_until,
+        "use_from": first(use_from, "--use-from"),
+        "use_until": last(use_until, "--use-until"),
         "freshness_seconds": freshness_seconds,
         "replaces": replaces,
     }
@@ -159,16 +159,18 @@ def withdraw(
 @app.command()
 def renew(
     demand: DemandId,
-    use_until: Annotated[str | None, typer.Option(help="RFC 3339, with zone; open when left out")] = None,
+    use_until: Annotated[
+        str | None, typer.Option(help="moment, RFC 3339 with zone, or last day; open when left out")
+    ] = None,
     legal_basis: Annotated[str, typer.Option(help="使用依据, when it is another one than before")] = "",
     key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Ask for the time after the use period, as the demander: a demand for the same, which begins when that ends.
 
-    Example: `exchange demand renew d-12 --use-until 2028-01-01T00:00:00+08:00`
+    Example: `exchange demand renew d-12 --use-until 2027-12-31`
     """
-    act(demand, "renew", {"use_until": use_until, "legal_basis": legal_basis}, key, as_json)
+    act(demand, "renew", {"use_until": last(use_until, "--use-until"), "legal_basis": legal_basis}, key, as_json)
 
 
 @app.command()

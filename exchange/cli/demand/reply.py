@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.demand.arguments import DemandId, Json, Key, Mask, Where, act, condition_of, masks_of
+from exchange.cli.demand.arguments import DemandId, Json, Key, Mask, Where, act, condition_of, last, masks_of
 
 app = typer.Typer()
 _Missing = Annotated[list[str] | None, typer.Option("--missing", help="what is missing, an item each; repeatable")]
@@ -58,7 +58,7 @@ def consent(  # noqa: PLR0913 - the parts of a consent
     where: Where = None,
     freshness_seconds: Annotated[int | None, typer.Option(help="agreed freshness; else as wanted")] = None,
     conditions: Annotated[str, typer.Option(help="使用条件: in words, under which the data may be used")] = "",
-    until: Annotated[str | None, typer.Option(help="RFC 3339: an end before that of the use period")] = None,
+    until: Annotated[str | None, typer.Option(help="moment or last day: an end before that of the use period")] = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +72,7 @@ def consent(  # noqa: PLR0913 - the parts of a consent
         "scope": [condition_of(text) for text in where or []],
         "freshness_seconds": freshness_seconds,
         "conditions": conditions,
-        "until": until,
+        "until": last(until, "--until"),
     }
     act(demand, "consent", body, key, as_json)
 

@@ -164,6 +164,12 @@ def load(cursor: Cursor) -> Positions | None:
         return None
 
 
+def newest(cursor: Cursor) -> Any:
+    """The greatest cursor value that was read, of a row that is not ahead of the database's clock; None: none was."""
+    found = load(cursor)
+    return None if found is None else found.high
+
+
 def _loaded(cursor: Cursor) -> Positions:
     going = cursor["pass"]
     return Positions(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from exchange.clock import format_time, parse_time
@@ -103,6 +104,16 @@ class SourceMemoryView:
         with self._open() as memory:
             found = memory.execute("SELECT value FROM state WHERE name = 'report'").fetchone()
         return None if found is None else _plain(str(found[0]))
+
+    def cursor(self) -> dict[str, Any] | None:
+        """Where the source's reader stands; None before it has read anything, or when what is kept is no cursor."""
+        with self._open() as memory:
+            found = memory.execute("SELECT value FROM state WHERE name = 'cursor'").fetchone()
+        try:
+            kept = None if found is None else json.loads(found[0])
+        except (ValueError, TypeError):
+            return None
+        return kept if isinstance(kept, dict) else None
 
     def set_aside(self) -> tuple[int, datetime | None]:
         """How many rows wait, and since when the oldest does."""

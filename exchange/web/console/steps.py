@@ -6,7 +6,7 @@ command would be refused anyway. A form sends what the command of the API takes,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from exchange.broker.demands.dispute import LEVELS, OUTCOMES
@@ -15,6 +15,7 @@ from exchange.broker.demands.state import acts_for
 from exchange.errors import ExchangeError
 from exchange.ledger.state.correction import ANSWERS
 from exchange.ledger.state.ledger_state import LedgerState
+from exchange.moments import day
 from exchange.names import Department
 from exchange.web.access import OPERATOR, SUPERVISOR, Caller
 
@@ -142,7 +143,7 @@ def _midnight(posted: Posted, one: Input, later: timedelta) -> str | None:
     if not text:
         return None
     try:
-        return f"{date.fromisoformat(text) + later}{_BEIJING}"
+        return f"{day(text) + later}{_BEIJING}"
     except (ValueError, OverflowError):
         raise ExchangeError("E_REQUEST", f"{one.name}: a date, as 2026-12-31") from None
 

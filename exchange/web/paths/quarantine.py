@@ -46,7 +46,7 @@ class SettleBody(Body):
     """Which records are redriven or discarded: those with these ids, or those that fit the filters and wait."""
 
     department: _Word
-    ids: Annotated[tuple[_Word, ...], Field(max_length=_MOST_IDS)] = ()
+    ids: Annotated[list[_Word], Field(max_length=_MOST_IDS, default_factory=list)]
     code: _Word | None = None
     stage: _Word | None = None
     record_type: _Word | None = None

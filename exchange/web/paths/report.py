@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response
 
 from exchange.broker.rate.report import Report
 from exchange.broker.rate.report import report as report_of
+from exchange.moments import FIRST_YEAR, LAST_YEAR
 from exchange.web.access import Overseer
 from exchange.web.past import Replays
 from exchange.web.report.page import page
@@ -33,7 +34,7 @@ def router(service: Service) -> APIRouter:
     )
     def report(
         _caller: Overseer,
-        year: Annotated[int, Query(description="a calendar year of Asia/Shanghai", ge=2000, le=2999)],
+        year: Annotated[int, Query(description="a calendar year of Asia/Shanghai", ge=FIRST_YEAR, le=LAST_YEAR)],
         form: Annotated[Form, Query(description="the report's form")] = "json",
     ) -> Any:
         """The yearly report on the satisfaction rate, computed from the whole ledger; for those who oversee all."""

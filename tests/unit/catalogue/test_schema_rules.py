@@ -177,16 +177,32 @@ _OLD_CASE_NUMBERS = [
     "（2015）惠中法执字第325号", "（2010）执监字第12号", "（2012）东执字第0123号",
     "（2015）二中执异字第4号之一",
 ]  # fmt: skip
+_MIXED_CASE_NUMBERS = [
+    "（2003）皖3499执字第00012号",
+    "（2016）示法皖3499执字第00034号",
+    "（2016）皖3499执恢字第5号之一",
+    "（2015）皖示北区法民执字第06789号",
+]
+"""Made up, in shapes of published lists: the court's code of 2016 beside the words of before."""
 
 
-@pytest.mark.parametrize("number", [*_OLD_CASE_NUMBERS, "（2024）皖01执恢5号", "（2016）最高法执监12号之二"])
+@pytest.mark.parametrize(
+    "number", [*_OLD_CASE_NUMBERS, *_MIXED_CASE_NUMBERS, "（2024）皖01执恢5号", "（2016）最高法执监12号之二"]
+)
 def test_case_numbers_of_before_and_after_2016_have_the_form_of_an_execution_case(number: str) -> None:
     assert re.fullmatch(RECORD_SCHEMAS["credit.dishonest-debtor"].field("case_number").form, number)
 
 
 @pytest.mark.parametrize(
     "number",
-    ["（2015）中-法执字第08491号", "（2015）丰法民初字第1号", "(2014)丰法民执字第00326号", "（2014）丰执字第号"],
+    [
+        "（2016）皖34990执字第1号",
+        "（2016）皖3499初字第1号",
+        "（2015）中-法执字第08491号",
+        "（2015）丰法民初字第1号",
+        "(2014)丰法民执字第00326号",
+        "（2014）丰执字第号",
+    ],
 )
 def test_what_is_no_execution_case_has_not_its_form(number: str) -> None:
     assert not re.fullmatch(RECORD_SCHEMAS["credit.dishonest-debtor"].field("case_number").form, number)

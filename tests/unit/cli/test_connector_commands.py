@@ -3,8 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -14,6 +15,8 @@ from exchange.cli.connector import faults as faults_command
 from exchange.cli.connector.shapes import shape_of
 from exchange.cli.main import app
 from exchange.cli.output import DOES_NOT_HOLD, UNREACHABLE, USAGE
+from exchange.connect.reading import CHINA
+from exchange.connect.sql.positions import Positions
 from exchange.errors import ExchangeError
 from exchange.faults.log import Faults, Settled, item_of
 from exchange.intake.report import SourceState
@@ -193,6 +196,43 @@ def test_the_first_reading_of_a_source_is_no_comparison(run: Run, memory: MadeMe
 
 def test_a_memory_without_a_report_yet_has_a_status_too(run: Run, memory: MadeMemory) -> None:
     assert "has not said anything of itself yet" in done(run("connector", "status", DEATHS))
+
+
+@pytest.mark.parametrize(
+    ("newest", "moment"),
+    [
+        (datetime.now(UTC) - timedelta(hours=3, minutes=1), True),
+        ((datetime.now(CHINA) - timedelta(hours=3, minutes=1)).replace(tzinfo=None), True),
+        ((datetime.now(CHINA) - timedelta(hours=3, minutes=1)).strftime("%Y-%m-%d %H:%M:%S"), True),
+        (340100198001011234, False),
+        ("A-17", False),
+    ],
+)
+def test_the_status_of_a_source_tells_how_old_the_newest_row_is(
+    run: Run, memory: MadeMemory, newest: object, moment: bool
+) -> None:
+    memory.reads_to(Positions(high=newest).dump())
+    told = done(run("connector", "status", DEATHS))
+    (plain,) = [json.loads(done(run("connector", "status", DEATHS, "--json")))["cursor"]]
+    assert plain["column"] == "updated_at"
+    assert ("changed 3h ago" in told) is moment
+    assert (plain["age_seconds"] is not None and 10_800 < plain["age_seconds"] < 14_400) is moment
+    assert str(newest) not in told if not moment else plain["newest"].endswith("Z")
+
+
+@pytest.mark.parametrize("cursor", [None, {}, {"form": 99}, {"form": 1}, {"form": 1, "pass": 3}, [], "x"])
+def test_a_cursor_that_tells_nothing_does_not_spoil_the_status(run: Run, memory: MadeMemory, cursor: Any) -> None:
+    if cursor is not None:
+        memory.reads_to(cursor)
+    assert "updated_at: nothing was read along it yet" in done(run("connector", "status", DEATHS))
+    plain = json.loads(done(run("connector", "status", DEATHS, "--json")))["cursor"]
+    assert plain == {"column": "updated_at", "newest": None, "age_seconds": None}
+
+
+def test_a_source_that_does_not_run_says_how_to_start_it(run: Run, memory: MadeMemory) -> None:
+    assert "; start it with `exchange run health.deaths`" in done(run("connector", "status", DEATHS))
+    with memory.held():
+        assert "start it" not in done(run("connector", "status", DEATHS))
 
 
 def test_the_status_of_a_sink_tells_grant_progress_and_what_waits(

@@ -26,11 +26,21 @@ ODD = [
     "1999-12-31T23:59:59Z",
     "3000-01-01T00:00:00Z",
     "9999-12-31T23:59:59-12:00",
+    "9999-12-31T23:59:59-14:00",
+    "2027-01-01T24:00:00Z",
+    "2027-01-01T00:00:00,5Z",
+    "2027-01-01 00:00:00Z",
     "٢٠٢٧-01-01T00:00:00Z",
     "now",
     "",
 ]
-GOOD = ["2026-01-01T00:00:00+08:00", "2000-01-01T00:00:00Z", "2026-01-01t00:00:00.123456z", "2026-01-01T00:00:00-12:00"]
+GOOD = [
+    "2026-01-01T00:00:00.123456789Z",
+    "2026-01-01T00:00:00+08:00",
+    "2000-01-01T00:00:00Z",
+    "2026-01-01t00:00:00.123456z",
+    "2026-01-01T00:00:00-12:00",
+]
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +95,43 @@ def test_the_document_says_what_a_moment_is(harness: WebHarness) -> None:
     (said, _null) = schemas["DemandBody"]["properties"]["use_from"]["anyOf"]
     assert (said["type"], said["format"]) == ("string", "date-time")
     assert "RFC 3339" in said["description"]
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "body", "member"),
+    [
+        ("taxation", "/v1/demands", {"resource": "102001/0001"}, "freshness_seconds"),
+        ("market-regulation", "/v1/demands/d-1/extend", {"reason": "x"}, "days"),
+        ("market-regulation", "/v1/demands/d-1/consent", {}, "freshness_seconds"),
+        ("market-regulation", "/v1/grants/g-1/amend", {"reason": "x"}, "overlap_seconds"),
+        ("operator", "/v1/quarantine/redrive", {"department": "market-regulation"}, "limit"),
+        ("operator", "/v1/tokens", {"role": "auditor"}, "days"),
+    ],
+)
+@pytest.mark.parametrize("value", [True, "5", 5.0, "5.0", [5]])
+def test_nothing_but_a_whole_number_is_a_number(
+    harness: WebHarness, who: str, path: str, body: dict[str, Any], member: str, value: Any
+) -> None:
+    document = refused(harness.post(who, path, {**body, member: value}), 422, "E_REQUEST")
+    assert member in document["detail"]
+
+
+@pytest.mark.parametrize("value", [0, 1, "false", "no", "0", "off", None])
+@pytest.mark.parametrize(
+    ("who", "path", "body", "member"),
+    [
+        ("operator", "/v1/quarantine/discard", {"department": "market-regulation", "reason": "x"}, "dry_run"),
+        ("supervisor", "/v1/demands/d-1/review", {}, "passed"),
+    ],
+)
+def test_nothing_but_a_truth_value_is_one(
+    harness: WebHarness, who: str, path: str, body: dict[str, Any], member: str, value: Any
+) -> None:
+    document = refused(harness.post(who, path, {**body, member: value}), 422, "E_REQUEST")
+    assert member in document["detail"]
+
+
+@pytest.mark.parametrize("value", ["true", "2026.5", "9999", "1999", "", "0x7ea", "-1"])
+def test_a_year_is_one_of_ours(harness: WebHarness, value: str) -> None:
+    refused(harness.get("operator", "/v1/satisfaction", year=value), 422, "E_REQUEST")
+    refused(harness.get("operator", "/v1/report", year=value), 422, "E_REQUEST")

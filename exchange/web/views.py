@@ -197,6 +197,7 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
         ],
         "suspended": entry.suspended,
         "suspension_reason": entry.suspension_reason,
+        "suspended_by": sorted(entry.suspensions),
         "automatic": entry.automatic,
         "conditions": entry.conditions,
         "ends": _time(end_of(state, entry)),

@@ -15,7 +15,7 @@ from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.state import acts_for
 from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
-from exchange.broker.departments.succession import AWAITED, SettleSuccession, SucceedDepartment, awaited, has_ended
+from exchange.broker.departments.succession import SettleSuccession, SucceedDepartment, awaited, has_ended
 from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
@@ -23,6 +23,7 @@ from exchange.calendar import day_in_shanghai
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
+from exchange.ledger.fold.grants import AWAITED
 from exchange.names import DemandId, Department
 from exchange.settings import Settings
 from tests.harness.memory.ledger import MemoryLedger

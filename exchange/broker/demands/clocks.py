@@ -93,7 +93,8 @@ def _reply(state: LedgerState, demand: DemandEntry, now: datetime) -> StatutoryC
         return None
     if demand.review and demand.reviewed is None:
         return None
-    days = demand.reply_days or reply_days(state.resources.get(demand.resource or ""), demand.fields)
+    told = [*demand.fields, *(part.field for part in demand.scope)]
+    days = demand.reply_days or reply_days(state.resources.get(demand.resource or ""), told)
     if demand.extension is not None and demand.extension.given is not None:
         days += demand.extension.days
     start = max(demand.complete, demand.matched, demand.reviewed or demand.complete)

@@ -229,8 +229,8 @@ class GrantEntry:
     """Whether the catalogue's sharing attribute gave it, without a person."""
     share: ShareName | None = None
     activated: datetime | None = None
-    suspended: bool = False
-    suspension_reason: str | None = None
+    suspensions: dict[str, str] = field(default_factory=dict)
+    """By whom it is suspended (`provider`, `overseer` or `exchange`), and why."""
     ended: datetime | None = None
     end_reason: str | None = None
     announced: tuple[int, ...] = ()
@@ -256,6 +256,16 @@ class GrantEntry:
         coming = self.next.share if self.next is not None else None
         named = (self.share, coming, *(one.share for one in self.former))
         return tuple(dict.fromkeys(share for share in named if share is not None))
+
+    @property
+    def suspended(self) -> bool:
+        """Whether anybody has suspended it."""
+        return bool(self.suspensions)
+
+    @property
+    def suspension_reason(self) -> str | None:
+        """Why it was suspended last, of those who have suspended it."""
+        return next(reversed(self.suspensions.values()), None)
 
     @property
     def active(self) -> bool:

@@ -9,7 +9,7 @@ from exchange.errors import ExchangeError
 from exchange.ledger.events.event import Beside, LedgerEvent, NewEvent
 from exchange.ledger.fold.apply import COMMAND_DIGEST, apply
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.ledger.store.command import Command, digest_of
+from exchange.ledger.store.command import Command, digest_of, stands_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Decisions:
             digest = _digest(command)
             done = self.state.commands.get((actor, command_id))
             if done is not None:
-                if done.digest != digest:
+                if done.digest != digest and not stands_for(done.digest, command):
                     raise ExchangeError("E_IDEMPOTENCY")
                 return Result(done.entities, done.first, done.last, repeated=True)
         now = self._now()

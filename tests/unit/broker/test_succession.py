@@ -13,7 +13,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
-from exchange.broker.departments.succession import AWAITED, ENDED, MERGED, SettleSuccession, SucceedDepartment, awaited
+from exchange.broker.departments.succession import ENDED, MERGED, SettleSuccession, SucceedDepartment, awaited
 from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.first_delivery import MarkFirstDelivered
@@ -23,6 +23,7 @@ from exchange.broker.rate.satisfaction import BY, rates
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
+from exchange.ledger.fold.grants import AWAITED
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.names import DemandId, Department, RecordType, grant_group, inbox_topic
 from exchange.settings import Settings

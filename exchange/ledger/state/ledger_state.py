@@ -263,11 +263,6 @@ class GrantEntry:
         return bool(self.suspensions)
 
     @property
-    def suspension_reason(self) -> str | None:
-        """Why it was suspended last, of those who have suspended it."""
-        return next(reversed(self.suspensions.values()), None)
-
-    @property
     def active(self) -> bool:
         """Activated, not suspended, not ended."""
         return self.activated is not None and not self.suspended and self.ended is None

@@ -276,6 +276,8 @@ class SupplementRequest:
     pauses: bool
     """Whether the reply's clock stands still until the answer: a policy of the time of the request."""
     answered: datetime | None = None
+    in_review: bool = False
+    """Whether the competent department asked, in its review: then its clock stands still, and not the provider's."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ compute it again after the announcement. Days are those of Asia/Shanghai.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -87,6 +87,12 @@ def day_in_shanghai(moment: datetime) -> date:
     if moment.tzinfo is None:
         raise ValueError("a moment without time zone")
     return moment.astimezone(ZONE).date()
+
+
+def last_day(until: datetime) -> date | None:
+    """The last day, in Asia/Shanghai, of a period that ends at `until`; None when it ends within a day."""
+    end = until.astimezone(ZONE)
+    return None if end.time() != time() else end.date() - timedelta(days=1)
 
 
 def add_working_days(start: date, days: int) -> Deadline:

@@ -244,6 +244,9 @@ _DELIVERED: Final[Mapping[str, str]] = {
     **_SUBMITTED,
     record.SOURCE: "/departments/<provider>, set by admission",
     record.ID: "A hash of key and sequence; in pseudonymous shares a keyed one",
+    record.TIME: "When the version came about (RFC 3339); in pseudonymous shares the beginning of that day in China",
+    record.SEQUENCE: "Decimal digits, growing for each key: orders the versions of a record; pseudonymous shares count"
+    " their own records in each partition",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from exchange.avro.compiled.slices import Slices
 from exchange.avro.compiled.source import Module
+from exchange.delivery.cutting.order import Order
 from exchange.delivery.cutting.scopes import emit_scope
 from exchange.ledger.state.ledger_state import Terms
 from exchange.ledger.state.ownership import Owns
@@ -42,6 +43,8 @@ class Share:
     """For pseudonyms and the hash of the last cut; only shares of personal types and pseudonymous ones have one."""
     followed: bool = False
     """Whether it has never joined the live flow: until then its holdings alone tell what it has."""
+    order: Order = field(default_factory=Order, repr=False, compare=False)
+    """Of a pseudonymous share: goes on where its books are when the share is made."""
     inherited: Inherited | None = None
     """What comes from others than the provider; None while that exists."""
 

@@ -14,6 +14,7 @@ import structlog
 from exchange.delivery.backfill import Cursor, Pass
 from exchange.delivery.cut import Holdings
 from exchange.delivery.cutter import Cutter
+from exchange.delivery.cutting.order import Order
 from exchange.delivery.cutting.pseudonym import MasterSecret
 from exchange.delivery.ledger_shares import Shares
 from exchange.delivery.permit import Inherited, Share
@@ -207,7 +208,9 @@ class UnitShares:
         keyed = personal or terms.pseudonymous or "pseudonym" in dict(terms.masks).values()
         secret = self._master.of_share(entry.share, entry.master_version) if keyed else None
         followed = isinstance(place, Backfilling) and not place.again
-        cut = (entry.schema_id, entry.schema, personal, secret, followed)
+        written = self._state.counts[entry.share]
+        order = Order(written.forwarded + written.retracted, secret or b"")
+        cut = (entry.schema_id, entry.schema, personal, secret, followed, order)
         return Share(entry.share, place.number, terms, *cut, self._inherited(entry))
 
     def _inherited(self, entry: ShareEntry) -> Inherited | None:

@@ -61,12 +61,15 @@ class ConsentBody(Body):
 
 
 class AmendmentBody(Body):
-    """What a grant is to give from now on, as in a consent; its present freshness when that is left out."""
+    """What a grant is to give from now on. What is left out stays as it is.
+
+    A mask of `null` shows the field as it was asked for; an empty `scope` gives all rows that were asked for.
+    """
 
     reason: _Text
     fields: Annotated[list[_Name], Field(max_length=200)] | None = None
-    masks: dict[_Name, _Name] = {}
-    scope: Annotated[list[ConditionBody], Field(max_length=20)] = []
+    masks: dict[_Name, _Name | None] | None = None
+    scope: Annotated[list[ConditionBody], Field(max_length=20)] | None = None
     freshness_seconds: _Seconds | None = None
     overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = OVERLAP_SECONDS
 

@@ -196,7 +196,8 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
             for breach in entry.breaches.values()
         ],
         "suspended": entry.suspended,
-        "suspension_reason": entry.suspension_reason,
+        "suspension_reason": next(reversed(entry.suspensions.values()), None),
+        "suspended_by": sorted(entry.suspensions),
         "automatic": entry.automatic,
         "conditions": entry.conditions,
         "ends": _time(end_of(state, entry)),

@@ -22,6 +22,7 @@ SHARES: dict[str, dict[str, Any]] = {
     "sss": {"fields": ("code",), "scope": SCOPE},
     "ssss": {"fields": ("name",), "pseudonymous": True},
 }
+HIDDEN = "share.ssss"
 WRITE = st.tuples(st.just("write"), st.sampled_from(KEYS), st.sampled_from(["same", "new", "leave", "withdraw"]))
 LIVE = st.tuples(st.just("live"), st.integers(1, 3))
 IDLE = st.tuples(st.just("idle"))
@@ -166,3 +167,7 @@ def test_share_ends_as_the_cut_of_the_registry_and_shows_nothing_else(personal: 
         known = personal or "scope" in SHARES[name] or name not in scene.refused
         faults = [found for found in scene.faults(name) if found]
         assert [found for found in faults if known or found != fault([None], [])] == []
+    sequences = [
+        int(dict(headers)["ce_sequence"]) for topic, *_, headers in scene.bus.records if topic == HIDDEN and headers
+    ]
+    assert all(one < two for one, two in pairwise(sequences)), "the order of a share's own goes on over everything"

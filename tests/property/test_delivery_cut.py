@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from exchange.avro.subset import subset_schema
 from exchange.delivery.cut import Holdings, compile_cut
 from exchange.delivery.cutting import masks
+from exchange.delivery.cutting.order import Order
 from exchange.delivery.cutting.pseudonym import MasterSecret, pseudonym, pseudonymous_id
 from exchange.delivery.cutting.scopes import matches
 from exchange.delivery.permit import Share
@@ -145,7 +146,8 @@ def test_cut_equals_decode_test_project_mask_encode(case: Any, own: bool, person
         return
     key, told = b"k", headers
     if terms.pseudonymous:
-        key, told = pseudonym(SECRET, b"k"), [("ce_id", pseudonymous_id(SECRET, b"id-1")), *headers[1:]]
+        key, told = pseudonym(SECRET, b"k"), [("ce_id", pseudonymous_id(SECRET, b"id-1")), source]
+        told.append(("ce_sequence", Order().next()))
     assert produced == [("share.s", frame(SHARE) + encode(shown, expected), key, 5, told)]
 
 

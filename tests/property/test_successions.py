@@ -15,7 +15,7 @@ from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.state import acts_for
 from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
-from exchange.broker.departments.succession import AWAITED, SettleSuccession, SucceedDepartment, awaited, has_ended
+from exchange.broker.departments.succession import SettleSuccession, SucceedDepartment, awaited, has_ended
 from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
@@ -23,6 +23,7 @@ from exchange.calendar import day_in_shanghai
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
+from exchange.ledger.fold.grants import AWAITED, EXCHANGE
 from exchange.names import DemandId, Department
 from exchange.settings import Settings
 from tests.harness.memory.ledger import MemoryLedger
@@ -116,9 +117,9 @@ def check(ledger: MemoryLedger) -> None:
         demand = state.demands[grant.demand]
         gone = has_ended(state, demand.demander, now)
         assert gone == (demand.demand in waiting)
-        assert not gone or (grant.suspended and grant.suspension_reason == AWAITED)
+        assert not gone or grant.suspensions.get(EXCHANGE) == AWAITED
         if not gone:
-            assert grant.suspension_reason != AWAITED or not grant.suspended
+            assert EXCHANGE not in grant.suspensions
             held.setdefault((demand.demander, grant.terms.record_type), set()).add(grant.terms.pseudonymous)
     assert all(len(kinds) == 1 for kinds in held.values())
     rights = wanted(state, now, None).acls

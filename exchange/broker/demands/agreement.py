@@ -10,6 +10,9 @@ from exchange.broker.demands.terms import (
     build_terms,
     check_masks,
     check_scope,
+    check_shared,
+    check_shown,
+    disclosed,
     merged_masks,
     narrowed,
     record_schema,
@@ -48,7 +51,7 @@ def agree(
     """The agreement that an offer makes of a demand.
 
     provider: in whose inbox the records come. Raises ExchangeError: E_UNKNOWN_RESOURCE, E_CONSENT, E_MASK, E_SCOPE,
-    E_UNKNOWN_FIELD, E_REQUEST.
+    E_SCOPE_PERSONAL, E_SCOPE_HIDDEN, E_UNKNOWN_FIELD, E_REQUEST.
     """
     resource = resource_of(state, demand)
     terms = _terms(demand, provider, resource, offer, schemas)
@@ -123,13 +126,19 @@ def _terms(
     fields = demand.fields if offer.fields is None else tuple(dict.fromkeys(offer.fields))
     if not fields or not set(fields) <= set(demand.fields):
         raise ExchangeError("E_CONSENT")
-    closed = [name for name in fields if NOT_SHARED in (resource.sharing, resource.fields.get(name, NOT_SHARED))]
-    if closed:
-        raise ExchangeError("E_CONSENT", f"the catalogue does not share {', '.join(closed)}")
     asked = {name: mask for name, mask in demand.masks if name in fields}
     masks = merged_masks(asked, offer.masks)
     check_masks(record, fields, masks)
-    scope = narrowed(demand.scope, check_scope(record, offer.scope))
+    scope = narrowed(check_scope(record, demand.scope), check_scope(record, offer.scope))
+    check_shared(resource.fields, scope)
+    withheld = [part.field for part in demand.scope if part.field in demand.fields and part.field not in fields]
+    if withheld:  # its own conditions a provider names knowingly; by the asked ones it would tell what it keeps back
+        raise ExchangeError("E_SCOPE_HIDDEN", f"{withheld[0]} was asked for and would not be given")
+    check_shown(record, fields, masks, scope)
+    told = disclosed(record, fields, ())
+    closed = [name for name in told if NOT_SHARED in (resource.sharing, resource.fields.get(name, NOT_SHARED))]
+    if closed:
+        raise ExchangeError("E_CONSENT", f"the catalogue does not share {', '.join(closed)}")
     return build_terms(record, provider, fields, masks, scope)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.agreement import Offer, agree, agreement_data, check_joinable
 from exchange.broker.demands.state import demand_state, is_unconditional
+from exchange.broker.demands.terms import disclosed, record_schema
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
@@ -39,6 +40,10 @@ class ConsentUnconditional:
 
     def _consent(self, draft: Draft, demand: DemandEntry) -> None:
         assert demand.provider is not None
+        record = record_schema(self.schemas, demand.record_type)
+        told = () if record is None else disclosed(record, demand.fields, demand.scope)
+        if not is_unconditional(draft.state.resources.get(demand.resource or ""), told):
+            return
         try:
             agreement = agree(draft.state, demand, demand.provider, Offer(), self.schemas)
             check_joinable(draft.state, demand.demander, agreement.terms)
@@ -60,7 +65,7 @@ def grants_itself(state: LedgerState, demand: DemandEntry, now: datetime) -> boo
     if resource is None or resource.details.get("consent") == CONSENT_BY_PERSON or demand.replied is not None:
         return False
     waits = demand_state(state, demand, now) is DemandState.SUBMITTED
-    return waits and is_unconditional(resource, demand.fields)
+    return waits and is_unconditional(resource, [*demand.fields, *(part.field for part in demand.scope)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ def _review(demand: DemandEntry, now: datetime) -> StatutoryClock | None:
         return None
     if demand.reviewed is None and demand.withdrawn is not None:
         return None
-    return clock(max(demand.complete, demand.matched), REVIEW_DAYS, demand.reviewed, now)
+    days = REVIEW_DAYS + _paused(demand, demand.reviewed or now, in_review=True)
+    return clock(max(demand.complete, demand.matched), days, demand.reviewed, now)
 
 
 def _reply(state: LedgerState, demand: DemandEntry, now: datetime) -> StatutoryClock | None:
@@ -93,20 +94,24 @@ def _reply(state: LedgerState, demand: DemandEntry, now: datetime) -> StatutoryC
         return None
     if demand.review and demand.reviewed is None:
         return None
-    days = demand.reply_days or reply_days(state.resources.get(demand.resource or ""), demand.fields)
+    told = [*demand.fields, *(part.field for part in demand.scope)]
+    days = demand.reply_days or reply_days(state.resources.get(demand.resource or ""), told)
     if demand.extension is not None and demand.extension.given is not None:
         days += demand.extension.days
     start = max(demand.complete, demand.matched, demand.reviewed or demand.complete)
-    return clock(start, days + _paused(demand, now), demand.replied, now)
+    days += _paused(demand, demand.replied or now, in_review=False)
+    return clock(start, days, demand.replied, now)
 
 
-def _paused(demand: DemandEntry, now: datetime) -> int:
-    """Working days on which the provider waited for more material, where that stops the clock."""
-    until = min(now, demand.replied or now)
+def _paused(demand: DemandEntry, until: datetime, *, in_review: bool) -> int:
+    """Working days before `until` on which who has to act waited for what it had asked for, where that stops its clock.
+
+    in_review: of the competent department, else of the provider. What one has asked for lengthens no other's clock.
+    """
     return sum(
         working_days_between(day_in_shanghai(one.at), day_in_shanghai(min(one.answered or until, until)))
         for one in demand.supplements
-        if one.pauses
+        if one.pauses and one.in_review is in_review
     )
 
 

@@ -3,13 +3,14 @@
 `exchange demand life` prints it, and deploy/demand-life.md holds what it prints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.broker.demands.state import demand_of, demand_state, grant_of, grant_state
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, GrantEntry, LedgerState
+from exchange.ledger.store.command import Draft
 
 INCOMPLETE, SUBMITTED, UNMATCHED, IN_REVIEW = (
     DemandState.INCOMPLETE,
@@ -84,8 +85,18 @@ DEMAND_STEPS: Mapping[str, Step] = {
 
 GRANT_STEPS: Mapping[str, Step] = {
     "suspend": _step("provider, supervisor or operator", GRANTED, "grant-suspended", "stop it for a while"),
-    "resume": _step("provider, supervisor or operator", GRANTED, "grant-resumed", "let it go on"),
-    "amend": _step("provider, supervisor or operator", GRANTED, "grant-amended", "give other fields, masks or rows"),
+    "resume": _step(
+        "provider, supervisor or operator",
+        GRANTED,
+        "grant-resumed",
+        "end the own suspension; its provider an overseer's too",
+    ),
+    "amend": _step(
+        "provider, supervisor or operator",
+        GRANTED,
+        "grant-amended",
+        "give other fields, masks or rows; an overseer only less",
+    ),
     "revoke": _step("provider, supervisor or operator", GRANTED, "grant-ended", "end it for good"),
     "end-purpose": _step("grantee", GRANTED, "grant-ended", "say that its purpose is met or gone"),
     "record-use": _step(
@@ -112,6 +123,18 @@ def grant_for(step: str, state: LedgerState, grant: str) -> GrantEntry:
     if current not in GRANT_STEPS[step].states:
         raise ExchangeError("E_GRANT_STATE", f"{step}: the grant is {current.value}")
     return found
+
+
+def say_goes_on(draft: Draft, grant: GrantEntry, by: str, ended: Collection[str]) -> None:
+    """Say that `by` ends the suspensions of a grant by the parties `ended`: whoever else has suspended it still does.
+
+    `grant-resumed` says that nobody does any more.
+    """
+    if grant.suspensions.keys() <= set(ended):
+        draft.say("grant-resumed", grant.grant, grant=grant.grant, by=by)
+        return
+    for party in (one for one in grant.suspensions if one in ended):
+        draft.say("suspension-lifted", grant.grant, grant=grant.grant, by=by, of=party)
 
 
 def described() -> str:

@@ -55,7 +55,7 @@ class RenewDemand:
             request=before.request,
             demander=before.demander,
             provider=before.provider,
-            **asked_data(asked),
+            **asked_data(asked, self.schemas),
             complete=True,
             missing=[],
             use_from=format_time(begin),

@@ -83,10 +83,10 @@ def is_open(state: LedgerState, demand: DemandEntry, now: datetime) -> bool:
 
 
 def is_unconditional(resource: ResourceEntry | None, fields: Iterable[str]) -> bool:
-    """Whether all these fields of a resource are shared without conditions."""
+    """Whether all these fields of a resource are shared without conditions; what it does not offer is not shared."""
     if resource is None or resource.sharing != UNCONDITIONAL:
         return False
-    return all(resource.fields.get(name, resource.sharing) == UNCONDITIONAL for name in fields)
+    return all(resource.fields.get(name) == UNCONDITIONAL for name in fields)
 
 
 def acts_for(state: LedgerState, by: Department, owner: Department) -> bool:

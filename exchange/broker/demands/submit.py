@@ -109,7 +109,7 @@ class SubmitDemand:
             request=self.request or f"r-{draft.state.seq + 1}",
             demander=self.demander,
             provider=None if resource is None else resource.provider,
-            **asked_data(asked),
+            **asked_data(asked, self.schemas),
             complete=not missing,
             missing=missing,
             use_from=None if self.use_from is None else format_time(self.use_from),

@@ -78,7 +78,7 @@ class SupplementDemand:
         if self.fields is not None or "scenario" in details:
             check_single(state, need, now, in_line(state, demand.demand))
         missing = missing_of({**demand.details, **details}, need.asked.fields)
-        data = {} if self.fields is None else asked_data(need.asked)
+        data = {} if self.fields is None else asked_data(need.asked, self.schemas)
         return said(
             "demand-supplemented",
             demand.demand,

@@ -104,7 +104,7 @@ def _match(draft: Draft, offered: list[ResourceEntry]) -> None:
                 demand=demand.demand,
                 resource=found.resource,
                 provider=found.provider,
-                **duties(found, demand.fields),
+                **duties(found, [*demand.fields, *(part.field for part in demand.scope)]),
             )
 
 

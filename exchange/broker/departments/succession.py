@@ -18,12 +18,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exchange.broker.demands.agreement import unjoinable
+from exchange.broker.demands.life import say_goes_on
 from exchange.broker.demands.state import acts_for
 from exchange.broker.departments.commands import department_entry
 from exchange.calendar import day_in_shanghai
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.fold.departments import SUCCEEDED
+from exchange.ledger.fold.grants import AWAITED, EXCHANGE
 from exchange.ledger.state.ledger_state import DemandEntry, DepartmentEntry, GrantEntry, LedgerState
 from exchange.ledger.store.command import Draft
 from exchange.names import Department
@@ -32,8 +34,6 @@ ENDED = "department-ended"
 """Why a grant ends whose department has no successor."""
 MERGED = "department-merged"
 """Why a grant ends that the successor may not hold: its own records, or pseudonyms beside clear keys."""
-AWAITED = "succession-awaited"
-"""Why the grants of a department are suspended of which nobody has said who goes on with them."""
 VALIDITY = "validity-ended"
 """The reason of a succession that the catalogue's dates bring about."""
 
@@ -227,8 +227,8 @@ class _Settling:
         for name, why in ended.items():  # for whoever recounts with the events of grants alone
             self.draft.say("grant-ended", name, grant=name, reason=why)
         for grant in (one for demand in demands for one in self._running(demand)):
-            if grant.suspension_reason == AWAITED and grant.suspended and grant.grant not in ended:
-                self.draft.say("grant-resumed", grant.grant, grant=grant.grant)
+            if EXCHANGE in grant.suspensions and grant.grant not in ended:
+                say_goes_on(self.draft, grant, EXCHANGE, (EXCHANGE,))
 
     def wait(self, entry: DepartmentEntry, demands: list[DemandEntry]) -> None:
         """Say once that people have to decide, and suspend what nobody goes on with yet."""
@@ -236,8 +236,8 @@ class _Settling:
             held_now = [one.demand for one in demands]
             about = {"department": entry.department, "successors": list(entry.successors), "demands": held_now}
             self.draft.say("succession-awaited", entry.department, **about)
-        for grant in (one for demand in demands for one in self._running(demand) if not one.suspended):
-            self.draft.say("grant-suspended", grant.grant, grant=grant.grant, reason=AWAITED)
+        for grant in (one for demand in demands for one in self._running(demand) if EXCHANGE not in one.suspensions):
+            self.draft.say("grant-suspended", grant.grant, grant=grant.grant, reason=AWAITED, by=EXCHANGE)
 
     def end(self, demands: list[DemandEntry]) -> None:
         """End what nobody goes on with any more."""

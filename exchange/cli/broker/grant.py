@@ -112,9 +112,13 @@ def amend(  # noqa: PLR0913 - the parts of an amendment
     grant: _Id,
     *,
     reason: _Reason,
-    field: Annotated[list[str] | None, typer.Option(help="field to grant; all asked ones when left out")] = None,
-    mask: _Mask = None,
+    field: Annotated[list[str] | None, typer.Option(help="field to grant; the present ones when left out")] = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option("--mask", help="FIELD=MASK as in a consent, FIELD=none as asked; others stay; repeatable"),
+    ] = None,
     where: _Where = None,
+    all_rows: Annotated[bool, typer.Option("--all-rows", help="all rows that were asked for")] = False,
     freshness_seconds: Annotated[int | None, typer.Option(help="agreed freshness; else the present one")] = None,
     overlap_seconds: Annotated[
         int, typer.Option(help="how long the present share stays readable after the switch")
@@ -122,17 +126,18 @@ def amend(  # noqa: PLR0913 - the parts of an amendment
     key: _Key = None,
     as_json: _Json = False,
 ) -> None:
-    """Change what a grant gives, as its provider or an overseer, within what was asked; say all of it, as in a consent.
+    """Change what a grant gives, as its provider, within what was asked; what you leave out stays as it is.
 
-    A new share is made and filled; then it is the one to read, and the one before stays readable for the overlap.
+    An overseer only takes away fields and rows or hides more. A new share is made and filled; then it is the one to
+    read, and the one before stays readable for the overlap.
 
     Example: `exchange grant amend g-13 --reason "the law changed" --field name --field status --overlap-seconds 86400`
     """
     body = {
         "reason": reason,
         "fields": field,
-        "masks": masks_of(mask or []),
-        "scope": [condition_of(text) for text in where or []],
+        "masks": {name: None if one == "none" else one for name, one in masks_of(mask or []).items()},
+        "scope": [condition_of(text) for text in where or []] if where or all_rows else None,
         "freshness_seconds": freshness_seconds,
         "overlap_seconds": overlap_seconds,
     }
@@ -159,7 +164,7 @@ def suspend(grant: _Id, reason: _Reason, key: _Key = None, as_json: _Json = Fals
 
 @app.command()
 def resume(grant: _Id, key: _Key = None, as_json: _Json = False) -> None:
-    """Let a suspended grant go on.
+    """End your suspension of a grant, as its provider an overseer's too; it goes on when nobody else has suspended it.
 
     Example: `exchange grant resume g-13`
     """

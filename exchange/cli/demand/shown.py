@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from exchange.calendar import ZONE
+from exchange.calendar import ZONE, last_day
 from exchange.cli.output import entry, say
 from exchange.clock import parse_time
 
@@ -33,6 +33,12 @@ def in_shanghai(moment: str) -> str:
     return parse_time(moment).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def until_in_shanghai(moment: str) -> str:
+    """The end of a period as people there read it: its last day, or the moment when it ends within one."""
+    day = last_day(parse_time(moment))
+    return in_shanghai(moment) if day is None else f"the end of {day}"
+
+
 def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
     masks = demand["masks"]
     yield "fields", ", ".join(f"{one} ({masks[one]})" if one in masks else one for one in demand["fields"]) or "–"
@@ -41,8 +47,9 @@ def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, words in (("legal_basis", "legal basis"), ("scenario", "scenario"), ("use_scope", "use scope")):
         yield words, demand.get(name) or "–"
     yield "mode", demand.get("mode") or "–"
-    begin, end = (None if one is None else in_shanghai(one) for one in (demand["use_from"], demand["use_until"]))
-    yield "use period", f"{begin or 'at once'} … {end or 'open'}"
+    begin, end = demand["use_from"], demand["use_until"]
+    shown = "open" if end is None else until_in_shanghai(end)
+    yield "use period", f"{'at once' if begin is None else in_shanghai(begin)} … {shown}"
     if demand["missing"]:
         yield "missing", ", ".join(demand["missing"])
     for name in ("renews", "replaces", "replaced_by"):

@@ -101,7 +101,8 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
 def _supplement_requested(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     if all(request.answered is not None for request in demand.supplements):
-        demand.supplements.append(SupplementRequest(at, bool(data.get("pauses"))))
+        in_review = demand.review and demand.reviewed is None
+        demand.supplements.append(SupplementRequest(at, bool(data.get("pauses")), in_review=in_review))
 
 
 def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:

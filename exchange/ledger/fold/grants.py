@@ -23,6 +23,10 @@ from exchange.names import GrantId, SchemaId, ShareName
 SHARE_REPLACED = "share-replaced"
 """The event that changes every grant of a share."""
 
+PROVIDER, OVERSEER, EXCHANGE = "provider", "overseer", "exchange"
+"""Who suspends a grant: whose records it gives, an operator or supervisor, or the exchange while a succession waits."""
+AWAITED = "succession-awaited"
+"""Why the exchange suspends the grants of a department of which nobody has said who goes on with them."""
 NEXT = "next"
 """The role, in a `share-assigned`, of a share that a grant reads after an amendment."""
 
@@ -148,13 +152,21 @@ def _freshness_restored(state: LedgerState, data: _Data, _at: datetime) -> None:
 
 
 def _grant_suspended(state: LedgerState, data: _Data, _at: datetime) -> None:
-    grant = _grant(state, data)
-    grant.suspended, grant.suspension_reason = True, data.get("reason")
+    """An event that does not say who suspends is taken as the provider's: no overseer lets such a grant go on."""
+    suspensions, reason = _grant(state, data).suspensions, str(data.get("reason") or "")
+    by = str(data.get("by", EXCHANGE if reason == AWAITED else PROVIDER))
+    suspensions.pop(by, None)
+    suspensions[by] = reason
 
 
 def _grant_resumed(state: LedgerState, data: _Data, _at: datetime) -> None:
-    grant = _grant(state, data)
-    grant.suspended, grant.suspension_reason = False, None
+    """It goes on: every suspension has ended."""
+    _grant(state, data).suspensions.clear()
+
+
+def _suspension_lifted(state: LedgerState, data: _Data, _at: datetime) -> None:
+    """One of several has ended it; the others still suspend it."""
+    _grant(state, data).suspensions.pop(str(data["of"]), None)
 
 
 def _grant_amended(state: LedgerState, data: _Data, _at: datetime) -> None:
@@ -223,6 +235,7 @@ GRANT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {
     "freshness-restored": _freshness_restored,
     "grant-suspended": _grant_suspended,
     "grant-resumed": _grant_resumed,
+    "suspension-lifted": _suspension_lifted,
     "grant-amended": _grant_amended,
     "share-switched": _share_switched,
     "share-left": _share_left,

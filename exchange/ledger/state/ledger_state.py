@@ -230,8 +230,8 @@ class GrantEntry:
     """Whether the catalogue's sharing attribute gave it, without a person."""
     share: ShareName | None = None
     activated: datetime | None = None
-    suspended: bool = False
-    suspension_reason: str | None = None
+    suspensions: dict[str, str] = field(default_factory=dict)
+    """By whom it is suspended (`provider`, `overseer` or `exchange`), and why."""
     ended: datetime | None = None
     end_reason: str | None = None
     announced: tuple[int, ...] = ()
@@ -259,6 +259,11 @@ class GrantEntry:
         return tuple(dict.fromkeys(share for share in named if share is not None))
 
     @property
+    def suspended(self) -> bool:
+        """Whether anybody has suspended it."""
+        return bool(self.suspensions)
+
+    @property
     def active(self) -> bool:
         """Activated, not suspended, not ended."""
         return self.activated is not None and not self.suspended and self.ended is None
@@ -272,6 +277,8 @@ class SupplementRequest:
     pauses: bool
     """Whether the reply's clock stands still until the answer: a policy of the time of the request."""
     answered: datetime | None = None
+    in_review: bool = False
+    """Whether the competent department asked, in its review: then its clock stands still, and not the provider's."""
 
 
 @dataclass(slots=True)

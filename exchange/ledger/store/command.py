@@ -1,15 +1,21 @@
 """What a command is: a frozen dataclass, called with the state and the time, that says new events; and who gives it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from itertools import combinations
+from typing import Any, Final, Protocol
 
 from exchange.clock import format_time
 from exchange.ledger.events.canonical import canonical
 from exchange.ledger.events.event import NewEvent
 from exchange.ledger.state.ledger_state import LedgerState
+
+FIRST_FORM: Final = "exchange.first-form"
+"""In the metadata of an argument: its default in the first form of digests, where that was another one."""
+_LEARNT: Final = 2
+"""How many arguments a command may have learnt within the days for which keys of the first form are kept."""
 
 
 class Actor(str):
@@ -62,12 +68,53 @@ def said(event: str, entity: str, **data: Any) -> Sequence[NewEvent]:
 
 
 def digest_of(command: Command) -> str:
-    """SHA-256 of the command's name and arguments: what an idempotency key stands for.
+    """SHA-256 of the command's name and of its arguments but those with defaults: what an idempotency key stands for.
 
+    What is left out has no part in it, so a command that learns a new optional argument has the digest that it had.
     Dataclass fields that take no part in comparison (schemas, secrets made on the way) take no part here.
     """
-    asked = {"command": type(command).__name__, "arguments": _plain(command)}
+    return _digest(command, {name: value for name, value, given in _arguments(command) if given})
+
+
+def stands_for(digest: str, command: Command) -> bool:
+    """Whether the ledger's digest of a command is that of this one.
+
+    Digests of ledgers written before defaults were left out are of every argument that the command had then. Those that
+    it has learnt since have their defaults in a repetition: up to two of them are left out by trial.
+    """
+    if digest == digest_of(command):
+        return True
+    arguments = _arguments(command)
+    whole = {name: value for name, value, _ in arguments}
+    whole |= _first_forms(command, {name for name, _, given in arguments if not given})
+    spare = [name for name, _, given in arguments if not given]
+    tries = (left_out for count in range(_LEARNT + 1) for left_out in combinations(spare, count))
+    return any(
+        digest == _digest(command, {name: value for name, value in whole.items() if name not in left_out})
+        for left_out in tries
+    )
+
+
+def _digest(command: Command, arguments: Mapping[str, Any]) -> str:
+    asked = {"command": type(command).__name__, "arguments": arguments}
     return hashlib.sha256(canonical(asked)).hexdigest()
+
+
+def _arguments(command: Any) -> list[tuple[str, Any, bool]]:
+    """Each argument: its name, its value as JSON has it, and whether that is another than its default."""
+    found = []
+    for part in fields(command):
+        if part.compare:
+            value = getattr(command, part.name)
+            default = part.default if part.default_factory is MISSING else part.default_factory()
+            found.append((part.name, _plain(value), default is MISSING or value != default))
+    return found
+
+
+def _first_forms(command: Any, left_out: Collection[str]) -> dict[str, Any]:
+    """What stood in the first form of a digest for arguments that are left out, where that was another default."""
+    forms = {part.name: part.metadata for part in fields(command) if part.name in left_out}
+    return {name: _plain(form[FIRST_FORM]) for name, form in forms.items() if FIRST_FORM in form}
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from exchange.ledger.events.event import Beside, LedgerEvent, NewEvent, as_read
 from exchange.ledger.fold.apply import CALLER, COMMAND_DIGEST
 from exchange.ledger.fold.trial import Kept, apply_new
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.ledger.store.command import Actor, Command, digest_of
+from exchange.ledger.store.command import Actor, Command, digest_of, stands_for
 
 _MAX_RECORD_BYTES = 900_000
 """Below what Kafka takes at once: a larger event would end the term of the leader that tries to write it."""
@@ -64,7 +64,7 @@ class Decisions:
             digest = _digest(command)
             done = self.state.commands.get((actor, command_id))
             if done is not None:
-                if done.digest != digest:
+                if done.digest != digest and not stands_for(done.digest, command):
                     raise ExchangeError("E_IDEMPOTENCY")
                 return Result(done.entities, done.first, done.last, repeated=True)
         now = self._now()

@@ -64,7 +64,9 @@ async def show_grant(request: Request, look: Look, grant: str, failure: Failure 
     rows = _rows(request, look, one["record_type"])
     given = shared(some(rows, one["fields"]), {}, one["masks"])
     offer = await _offer(request, one["resource"])
-    amendable = picked(shared(some(rows, asked["fields"]), offer, asked["masks"]), one["fields"])
+    agreed = one["amendment"] or one
+    may_give = asked["fields"] if look.caller and look.caller.department else agreed["fields"]
+    amendable = picked(shared(some(rows, may_give), offer, asked["masks"]), agreed["fields"])
     return _page(
         request,
         look,

@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from exchange.calendar import ZONE
+from exchange.calendar import ZONE, last_day
 from exchange.catalogue.words import REGISTRIES, Text, source
 from exchange.clock import format_time, parse_time
 from exchange.ledger.state.ledger_state import LedgerState
@@ -239,6 +239,12 @@ def _moment(text: str | datetime) -> str:
     return moment.astimezone(ZONE).strftime("%Y-%m-%d %H:%M")
 
 
+def _until(text: str) -> str:
+    """The end of a period as people say it: its last day; when it ends within a day, the moment."""
+    day = last_day(parse_time(text))
+    return _moment(text) if day is None else str(day)
+
+
 def _number(value: float) -> str:
     return f"{value:,}"
 
@@ -270,7 +276,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, moment=_moment, number=_number, span=_span, law=_law)
+    environment.filters.update(percent=percent, moment=_moment, until=_until, number=_number, span=_span, law=_law)
     environment.globals.update(
         t=_t,
         has=WORDS.__contains__,

@@ -28,6 +28,8 @@ FIRST, PLAIN, GRAVE = "first", "plain", "grave"
 _HOUR_SECONDS: Final = 3600
 _BEIJING: Final = "T00:00:00+08:00"
 _MOST_CONDITIONS: Final = 2
+AS_ASKED: Final = "as-asked"
+"""In the place of a mask, in an amendment: the field is to be given as it was asked for."""
 _COMMAS: Final = str.maketrans(dict.fromkeys("，、;；\n", ","))
 
 
@@ -153,7 +155,7 @@ def _fields(posted: Posted, one: Input) -> list[str] | None:
     return found if found or one.required else None
 
 
-def _scope(posted: Posted, one: Input) -> list[dict[str, Any]]:
+def _scope(posted: Posted, one: Input) -> list[dict[str, Any]] | None:
     found = []
     for place in range(_MOST_CONDITIONS):
         name, operator, text = (
@@ -163,12 +165,12 @@ def _scope(posted: Posted, one: Input) -> list[dict[str, Any]]:
             values = [text or ""] if operator != "in" else (text or "").translate(_COMMAS).split(",")
             kept = [value.strip() for value in values if value.strip()]
             found.append({"field": name, "operator": operator or "equals", "values": kept})
-    return found
+    return found or None
 
 
-def _masks(posted: Posted, fields: Sequence[str]) -> dict[str, str]:
+def _masks(posted: Posted, fields: Sequence[str]) -> dict[str, str | None]:
     found = {name: _text(posted, Input(f"mask.{name}", "line")) for name in fields}
-    return {name: mask for name, mask in found.items() if mask}
+    return {name: None if mask == AS_ASKED else mask for name, mask in found.items() if mask}
 
 
 _READ: Final[Mapping[str, Callable[[Posted, Input], Any]]] = {
@@ -215,6 +217,15 @@ def _open_dispute(view: View) -> Mapping[str, Any] | None:
 def _may_escalate(view: View, _standing: frozenset[str]) -> bool:
     dispute = _open_dispute(view)
     return dispute is not None and dispute["level"] != LEVELS[-1]
+
+
+def _may_suspend(view: View, standing: frozenset[str]) -> bool:
+    return ("provider" if "provider" in standing else "overseer") not in view["suspended_by"]
+
+
+def _may_resume(view: View, standing: frozenset[str]) -> bool:
+    """An overseer ends only what overseers began."""
+    return "overseer" in view["suspended_by"] or ("provider" in standing and "provider" in view["suspended_by"])
 
 
 _REASON: Final = Input("reason", "long", required=True)
@@ -288,7 +299,7 @@ GRANT: Final[Mapping[str, Form]] = _named(
         weight=FIRST,
         fits=lambda view, _: bool(view["must_dispose"]),
     ),
-    _grant("resume", weight=FIRST, fits=lambda view, _: bool(view["suspended"])),
+    _grant("resume", weight=FIRST, fits=_may_resume),
     _grant(
         "record-use",
         Input("scenario", "long", required=True),
@@ -306,7 +317,7 @@ GRANT: Final[Mapping[str, Form]] = _named(
         ),
         fits=lambda view, standing: "grantee" in standing and view["ended"] is None and not view["pseudonymous"],
     ),
-    _grant("suspend", _REASON, fits=lambda view, _: not view["suspended"]),
+    _grant("suspend", _REASON, fits=_may_suspend),
     _grant("amend", _MASKED, _SCOPE, Input("freshness_hours", "hours", sent_as="freshness_seconds"), _REASON),
     Form(
         "recover",

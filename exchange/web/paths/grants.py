@@ -82,7 +82,8 @@ def _acts(api: APIRouter, service: Service) -> None:
     def amend(grant: str, body: AmendmentBody, caller: Granter, key: Key) -> dict[str, Any]:
         """Change what a grant gives, within what was asked: a new share is made and filled, then it is the one to read.
 
-        The share before stays readable for the agreed overlap.
+        The share before stays readable for the agreed overlap. What is left out stays as it is. An operator or a
+        supervisor only takes away fields and rows or hides more: the provider alone gives.
         """
         command = AmendGrant(
             grant=grant,
@@ -90,7 +91,7 @@ def _acts(api: APIRouter, service: Service) -> None:
             reason=body.reason,
             fields=None if body.fields is None else tuple(body.fields),
             masks=body.masks,
-            scope=conditions(body.scope),
+            scope=None if body.scope is None else conditions(body.scope),
             freshness_seconds=body.freshness_seconds,
             overlap_seconds=body.overlap_seconds,
             schemas=service.schemas,
@@ -109,7 +110,7 @@ def _acts(api: APIRouter, service: Service) -> None:
 
     @api.post("/{grant}/resume")
     def resume(grant: str, caller: Granter, key: Key) -> dict[str, Any]:
-        """Let a suspended grant go on."""
+        """End the own suspension of a grant, as its provider an overseer's too; it goes on when no other is left."""
         return act(service, ResumeGrant(grant, caller.department), grant, (caller, key))
 
     @api.post("/{grant}/revoke")

@@ -323,7 +323,7 @@ class Lives(Pieces):
         if grant is None:
             return
         yield self._days(5, 30)
-        self._grant(resource.provider, grant, "amend", reason="补充信息项")
+        self._grant(resource.provider, grant, "amend", reason="补充信息项", fields=asked)
         yield self._days(0.1, 2)
         self.year.switch(grant)
         yield self._days(0.1, 2)

@@ -90,7 +90,7 @@ def test_an_amended_grant_goes_over_to_its_next_share_and_keeps_both_for_the_ove
 ) -> None:
     one = grant()
     old = one.share or ShareName("")
-    ledger.execute(amend(one, fields=None, overlap_seconds=3600), MARKET)
+    ledger.execute(amend(one, fields=ASKED, overlap_seconds=3600), MARKET)
     assert (one.share, one.terms.fields) == (old, ("credit_code", "name"))
     ledger.execute(PlaceGrant(one.grant, schemas))
     new = one.next.share if one.next is not None else None
@@ -200,7 +200,7 @@ def test_the_rate_counts_what_the_present_share_gives_once_it_is_delivered(
         return total.strict, total.weighted
 
     assert now() == (0.0, 0.5)
-    ledger.execute(amend(one))
+    ledger.execute(amend(one, fields=ASKED))
     ledger.execute(PlaceGrant(one.grant, schemas))
     assert now() == (0.0, 0.5)
     ledger.execute(SwitchShare(one.grant))
@@ -236,7 +236,7 @@ def test_an_ended_grant_is_neither_amended_nor_switched(
     ledger: MemoryLedger, schemas: SchemaRepository, grant: Grant, amend: Amend
 ) -> None:
     one = grant()
-    ledger.execute(amend(one))
+    ledger.execute(amend(one, fields=ASKED))
     ledger.execute(PlaceGrant(one.grant, schemas))
     ledger.execute(RevokeGrant(one.grant, MARKET, "a reason"))
     for command in (amend(one), SwitchShare(one.grant)):

@@ -178,6 +178,41 @@ def test_only_who_has_the_demand_before_it_asks_for_more(ledger: MemoryLedger, s
     ledger.execute(RequestSupplement(demand=demand.demand, by=None, missing=("x",)))
 
 
+def test_a_pause_of_the_review_lengthens_the_review_and_not_the_reply(
+    ledger: MemoryLedger, submit: Submit, schemas: SchemaRepository
+) -> None:
+    def due() -> tuple[date | None, date | None]:
+        found = clocks(ledger.state, demand, ledger.clock.now())
+        return (found.review and found.review.due), (found.reply and found.reply.due)
+
+    demand = submit(resource=MARRIAGES, fields=("certificate_number", "event"))
+    assert due() == (date(2026, 11, 26), None)
+    ledger.execute(RequestSupplement(demand=demand.demand, by=None, missing=("x",), pauses=True))
+    ledger.clock.forward(days=6)  # 4 working days
+    ledger.execute(SupplementDemand(demand=demand.demand, by=TAX, answer="x", schemas=schemas))
+    assert due() == (date(2026, 12, 2), None), "who waits for an answer is not late meanwhile"
+    ledger.execute(ReviewDemand(demand=demand.demand))
+    assert due() == (date(2026, 12, 2), date(2026, 12, 14)), "ten working days from the review on"
+    ledger.execute(RequestSupplement(demand=demand.demand, by=CIVIL, missing=("y",), pauses=True))
+    ledger.clock.forward(days=2)
+    ledger.execute(SupplementDemand(demand=demand.demand, by=TAX, answer="y", schemas=schemas))
+    assert due() == (date(2026, 12, 2), date(2026, 12, 16)), "the provider's pause is its own"
+
+
+def test_a_request_of_the_review_that_nobody_answered_stops_nothing_after_the_review(
+    ledger: MemoryLedger, submit: Submit
+) -> None:
+    demand = submit(resource=MARRIAGES, fields=("certificate_number", "event"))
+    ledger.execute(ReviewDemand(demand=demand.demand, passed=False, missing=("x",), pauses=True))
+    ledger.clock.forward(days=1)
+    ledger.execute(ReviewDemand(demand=demand.demand))
+    ledger.clock.forward(days=30)
+    found = clocks(ledger.state, demand, ledger.clock.now())
+    assert found.review is not None and found.reply is not None
+    assert (found.review.due, found.review.overdue) == (date(2026, 11, 27), False)
+    assert (found.reply.due, found.reply.late) == (date(2026, 12, 9), True)
+
+
 # review and extension
 
 

@@ -13,7 +13,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue
-from exchange.broker.departments.succession import AWAITED, ENDED, MERGED, SettleSuccession, SucceedDepartment, awaited
+from exchange.broker.departments.succession import ENDED, MERGED, SettleSuccession, SucceedDepartment, awaited
 from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.first_delivery import MarkFirstDelivered
@@ -23,6 +23,7 @@ from exchange.broker.rate.satisfaction import BY, rates
 from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
+from exchange.ledger.fold.grants import AWAITED, EXCHANGE, PROVIDER
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.names import DemandId, Department, RecordType, grant_group, inbox_topic
 from exchange.settings import Settings
@@ -208,7 +209,7 @@ def test_what_a_split_department_held_waits_suspended_until_people_say_who_goes_
     over(ledger, TAX, HR, HEALTH)
     ledger.execute(SettleSuccession())
     assert ledger.execute(SettleSuccession()).entities == ()
-    assert (one.suspended, one.suspension_reason, one.ended) == (True, AWAITED, None)
+    assert (one.suspensions, one.ended) == ({EXCHANGE: AWAITED}, None)
     assert readers(ledger, one) == set()
     assert [one.demand for one in awaited(ledger.state, ledger.clock.now())[TAX]] == [one.demand, two.demand]
     (said,) = [event.data for event in ledger.events if event.event == "succession-awaited"]
@@ -227,7 +228,7 @@ def test_a_grant_that_its_provider_had_suspended_stays_suspended(ledger: MemoryL
     over(ledger, TAX, HR, HEALTH)
     ledger.execute(SettleSuccession())
     split(ledger, default=HR)
-    assert (one.suspended, one.suspension_reason) == (True, "misuse")
+    assert one.suspensions == {PROVIDER: "misuse"}
 
 
 def test_a_department_is_split_by_command_and_ends_that_day(ledger: MemoryLedger, grant: Grant) -> None:

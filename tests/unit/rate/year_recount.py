@@ -54,10 +54,10 @@ class Demand:
         group = tuple(self.facts[name] or "" for name in BY)
         if event == "demand-supplemented":
             self.facts |= {name: data[name] for name in ("fields", "reply_days") if "fields" in data and name in data}
-            self.asked_more = [(begin, end or at, pauses) for begin, end, pauses in self.asked_more]
+            self.asked_more = [(begin, end or at, *more) for begin, end, *more in self.asked_more]
             self.complete = self.complete or (at if data["complete"] else None)
-        elif event == "supplement-requested" and all(end for _, end, _ in self.asked_more):
-            self.asked_more.append((at, None, data["pauses"]))
+        elif event == "supplement-requested" and all(end for _, end, *_ in self.asked_more):
+            self.asked_more.append((at, None, data["pauses"], self.facts["review"] and not self.reviewed))
         elif event == "demand-matched":
             self.facts |= {name: data[name] for name in ("provider", "review", "reply_days")}
             self.matched = at
@@ -127,17 +127,18 @@ class Demand:
             if what["counts"] and stop > start:
                 yield what, (stop - start) // timedelta(microseconds=1)
 
+    def paused(self, in_review, until):
+        return sum(working_between(a, min(b or until, until)) for a, b, *of in self.asked_more if of == [1, in_review])
+
     def duties(self, at):
         """(clock, due, done, seen): what was owed, seen when nobody could do it any more, else at `at`."""
         seen = self.withdrawn or at
         if self.complete and self.matched:
             begin = max(self.complete, self.matched)
             if self.facts["review"]:
-                yield "review", due(begin, 2), self.reviewed, seen
+                yield "review", due(begin, 2 + self.paused(True, self.reviewed or seen)), self.reviewed, seen
             if self.reviewed or not self.facts["review"]:
-                until = self.replied or seen
-                paused = sum(working_between(a, min(b or until, until)) for a, b, pauses in self.asked_more if pauses)
-                days = self.facts["reply_days"] + (self.extended or 0) + paused
+                days = self.facts["reply_days"] + (self.extended or 0) + self.paused(False, self.replied or seen)
                 yield "reply", due(max(begin, self.reviewed or begin), days), self.replied, seen
         for one in self.grants.values():
             last = due(max(one["consented"], self.use_from or one["consented"]), 20)

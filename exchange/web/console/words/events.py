@@ -27,6 +27,7 @@ EVENTS: Final[Mapping[str, Text]] = {
     "event.freshness-restored": Text("不达标消除", "Breach ended"),
     "event.grant-suspended": Text("暂停授权", "Grant suspended"),
     "event.grant-resumed": Text("恢复授权", "Grant resumed"),
+    "event.suspension-lifted": Text("解除一方的暂停", "One suspension lifted"),
     "event.grant-amended": Text("变更授权", "Grant amended"),
     "event.share-switched": Text("切换到新的共享通道", "Changed over to the next share"),
     "event.share-left": Text("原共享通道停止读取", "Former share left"),

@@ -139,6 +139,7 @@ _THINGS: Final[Mapping[str, Text]] = {
     "mask.year": Text("只留年份", "year only"),
     "mask_of": Text("{field}的脱敏方式", "Mask of {field}"),
     "in_clear": Text("明文", "in clear"),
+    "mask_stays": Text("不变", "as it is"),
     "no_more_mask": Text("按所需形式", "as asked"),
     "granted": Text("授权", "Granted"),
     "granted.whole": Text("按所需", "as asked"),

@@ -1,5 +1,7 @@
 """The handover line into a table: receive ▸ decode ▸ apply, batch by batch, and the word to the group and the exchange.
 
+While one batch is applied the next one is decoded (`ahead`).
+
 1. A record that does not decode or apply is reported in the department's faults before anything moves on.
 2. A batch and its progress are one transaction of the department's database.
 3. Only then the group learns the offset and the exchange the counts, both in passing: nothing waits for the answer.
@@ -18,6 +20,7 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.errors import ExchangeError
+from exchange.handover.ahead import Ahead, Portion, Received
 from exchange.handover.decode import Decoded, Decoder, Faulty
 from exchange.handover.granted import Begin, Owner
 from exchange.handover.health import SinkHealth
@@ -31,7 +34,6 @@ from exchange.handover.table.batch import Batch, Refusal
 from exchange.handover.table.progress import Progress
 from exchange.handover.table.set_aside import SetAsideRecord
 from exchange.handover.table.target import SqlTarget
-from exchange.kafka.client.message import Message
 from exchange.kafka.client.share_reader import ShareReader, passes
 from exchange.observe import metrics
 from exchange.stages import Stage
@@ -97,36 +99,35 @@ class HandoverLine:
                     reader.close()
 
     def _read(self, reader: ShareReader, patience: Patience, once: bool) -> None:
+        ahead = Ahead(self._steps.decoder)
         while not patience.stop.is_set():
-            received = receive(reader)
+            messages = receive(reader, wait=not ahead.waiting)
             readings, begun = self._readings.numbers(), self._readings.begun()
             self._note(begun)
             reader.took({partition: one.next_offset for partition, one in begun.items() if one.next_offset > 0})
             self._readings.refuse_lost(reader)
-            taken = {
-                partition: messages[-1].offset() + 1
-                for partition, messages in received.items()
-                if self._hand_over(patience, readings[partition], messages)
-            }
+            portions, ended = ahead.take(begun)
+            received = Received(messages, readings, frozenset(reader.ended()))
+            if messages:
+                ahead.begin(received)
+            else:
+                ended |= {partition: readings[partition] for partition in received.ended}
+            taken = {one.partition: one.end for one in portions if self._hand_over(patience, one)}
             reader.took(taken)  # 3
             if patience.stop.is_set():
                 return
-            for partition in reader.ended():  # 4
-                resynced = self._readings.complete(partition, patience)
-                if resynced is not None:
-                    self._note({partition: resynced})
-            at_end = not received and reader.caught_up
+            self._complete(ended, patience)  # 4
+            at_end = not messages and reader.caught_up
             self._look_at_what_waits(patience, at_end, whole=once and at_end)
             self._steps.health.reading(reader)
             if self._steps.moved() or (once and at_end):
                 return
 
-    def _hand_over(self, patience: Patience, reading: int, messages: list[Message]) -> bool:
-        """What was received of one partition: decode ▸ apply; False when it was told to stop meanwhile."""
-        partition, end = messages[0].partition(), messages[-1].offset() + 1
-        decoded = self._steps.decoder.all(messages)
+    def _hand_over(self, patience: Patience, portion: Portion) -> bool:
+        """Apply what was received of one partition and decoded; False when it was told to stop meanwhile."""
+        partition, decoded = portion.partition, portion.decoded
         self._steps.reporter.faults(decoded.faulty, self._steps.clock.now())  # 1
-        batch = self._batch(partition, reading, decoded, end)
+        batch = self._batch(portion)
         refused: list[Faulty] = []
 
         def report(refusals: Sequence[Refusal]) -> None:
@@ -143,10 +144,17 @@ class HandoverLine:
         self._count(decoded, len(refused))
         return True
 
-    def _batch(self, partition: int, reading: int, decoded: Decoded, end: int) -> Batch:
-        faulty = {one.offset: one.key for one in decoded.faulty}
-        now = self._steps.clock.now()
-        return Batch(self._owner.grant.grant, partition, decoded.changes, end, now, faulty, reading)
+    def _batch(self, portion: Portion) -> Batch:
+        faulty = {one.offset: one.key for one in portion.decoded.faulty}
+        changes, now = portion.decoded.changes, self._steps.clock.now()
+        return Batch(self._owner.grant.grant, portion.partition, changes, portion.end, now, faulty, portion.reading)
+
+    def _complete(self, ended: Mapping[int, int], patience: Patience) -> None:
+        """4. Partitions whose end was reached, with the number of the reading that reached it."""
+        for partition, reading in ended.items():
+            resynced = self._readings.complete(partition, reading, patience)
+            if resynced is not None:
+                self._note({partition: resynced})
 
     def _note(self, progress: Mapping[int, Progress]) -> None:
         """What the receipts of partitions are to say. A partition of which nothing was taken has none."""

@@ -40,7 +40,7 @@ class Readings:
     def begin(self, partitions: list[int]) -> dict[int, int]:
         """Where to read each partition from; called when the group gives it to us."""
         found = self._target.begin(self._grant.grant, self._grant.topic, partitions, self._clock.now())
-        self._begun = dict(found)
+        self._begun |= found
         for partition, progress in found.items():
             self._numbers[partition] = progress.reading
             self._current.pop(partition, None)
@@ -66,15 +66,18 @@ class Readings:
         if lost:
             raise ExchangeError("E_SHARE_POSITION", f"{self._grant.topic}: partitions {sorted(lost)}")
 
-    def complete(self, partition: int, patience: Patience) -> Progress | None:
+    def complete(self, partition: int, reading: int, patience: Patience) -> Progress | None:
         """The end of a partition: note it now and then, and after a resync once the rows not seen are swept.
 
-        Gives the progress behind a resync, which is to have a receipt; None otherwise.
+        reading: the one that has reached the end. Gives the progress behind a resync, which is to have a receipt; None
+        otherwise.
         """
+        if reading != self._numbers[partition]:
+            return None
         now = self._clock.now()
         if partition in self._current and now - self._current[partition] < _CURRENT_EVERY:
             return None
-        place = (self._grant.grant, partition, self._numbers[partition], now)
+        place = (self._grant.grant, partition, reading, now)
         progress = patience.until(lambda: self._target.complete(*place))
         if progress is None:
             return None

@@ -7,16 +7,16 @@ from exchange.handover.grants import ActiveGrant, GrantFinder
 from exchange.kafka.client.message import Message
 from exchange.kafka.client.share_reader import ShareReader, is_refusal
 
-BATCH_RECORDS = 5_000
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_RECORDS = 3_000
+BATCH_BYTES = 1024 * 1024
 """Taken at once, of all partitions together: few transactions, and little memory."""
 _WAIT_SECONDS = 0.5
 
 
-def receive(reader: ShareReader) -> dict[int, list[Message]]:
-    """The next records by partition, each in offset order; empty when nothing came for a moment."""
+def receive(reader: ShareReader, wait: bool = True) -> dict[int, list[Message]]:
+    """The next records by partition, each in offset order; empty when nothing came for a moment, or is here."""
     by_partition: dict[int, list[Message]] = defaultdict(list)
-    for message in reader.poll(BATCH_RECORDS, BATCH_BYTES, _WAIT_SECONDS):
+    for message in reader.poll(BATCH_RECORDS, BATCH_BYTES, _WAIT_SECONDS if wait else 0.0):
         by_partition[message.partition()].append(message)
     return by_partition
 

@@ -69,6 +69,10 @@ WRONG = {
         "exchange/handover/table/exact/kinds.py",
         "exchange.handover.table.exact.convert",
     ),
+    "Handover into a table: how rows are put into each database": (
+        "exchange/handover/table/put/copy_text.py",
+        "exchange.handover.table.put.postgresql",
+    ),
     "Handover into files": ("exchange/handover/files/folder.py", "exchange.handover.files.chain"),
     "Reconcile: the halves over both sides over what is equal": (
         "exchange/reconcile/canonical.py",

@@ -12,31 +12,38 @@ from uuid import UUID
 
 _NULL = "\\N"
 _BETWEEN = "\t"
+_MARKS = "\\\n\r\t"
+"""What means something to COPY."""
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _WRITTEN = frozenset({type(None), str, bool, int, float, Decimal, date, datetime, time, UUID})
 """Types whose `str` PostgreSQL reads back exactly, whatever the session's settings are."""
+_TEXT, _TEXT_OR_NULL = {str}, {str, type(None)}
 
 
 def lines_of(rows: Sequence[tuple[Any, ...]]) -> str | None:
     """The lines of some rows, each with its end; None when only the driver knows how to write one of their values."""
-    types = set(map(type, rows[0])).union(*[map(type, row) for row in rows[1:]])
-    if not types <= _WRITTEN:
-        return None
-    lines = [
-        _BETWEEN.join([one if type(one) is str else _NULL if one is None else str(one) for one in row]) for row in rows
-    ]
-    text = "\n".join(lines)
-    if not _as_it_is(text, rows):
-        lines = [_BETWEEN.join([_NULL if one is None else str(one).translate(_ESCAPES) for one in row]) for row in rows]
-        text = "\n".join(lines)
-    return f"{text}\n"
+    columns: list[Sequence[str]] = []
+    for values in zip(*rows, strict=True):
+        types = set(map(type, values))
+        if not types <= _WRITTEN:
+            return None
+        columns.append(_texts(values, types))
+    lines = map(_BETWEEN.join, zip(*columns, strict=True))
+    return "".join([f"{line}\n" for line in lines])
 
 
-def _as_it_is(text: str, rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether nothing in the text but what was put there between values and for nulls means something to COPY."""
-    return (
-        "\r" not in text
-        and text.count("\n") == len(rows) - 1
-        and text.count(_BETWEEN) == len(rows) * (len(rows[0]) - 1)
-        and text.count("\\") == sum([row.count(None) for row in rows])
-    )
+def _texts(values: tuple[Any, ...], types: set[type]) -> Sequence[str]:
+    """The values of one column as they stand in their lines."""
+    if str not in types:
+        return [_NULL if one is None else str(one) for one in values]
+    if types == _TEXT:
+        written: Sequence[str] = values
+        together = "".join(values)
+    elif types == _TEXT_OR_NULL:
+        written = [_NULL if one is None else one for one in values]
+        together = "".join(filter(None, values))
+    else:
+        return [_NULL if one is None else str(one).translate(_ESCAPES) for one in values]
+    if any(mark in together for mark in _MARKS):
+        return [_NULL if one is None else one.translate(_ESCAPES) for one in values]
+    return written

@@ -107,6 +107,10 @@ class Offsets(Protocol):
         """The last stable offset of each partition."""
         ...
 
+    def beginnings(self, partitions: Places) -> dict[tuple[str, int], int]:
+        """The first offset that still stands in each partition; where nothing does, its end."""
+        ...
+
     def offsets_for_time(self, partitions: Places, time_ms: int) -> dict[tuple[str, int], int | None]:
         """The first offset at or after a time; None when there is none."""
         ...

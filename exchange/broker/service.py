@@ -311,7 +311,7 @@ class BrokerService:
                 self._attempt("corrections", self.corrections.watch)
                 listener.reconciliations.publish(self._store.read(_providers))
                 self._reconciliations = listener.reconciliations
-                self._accounts = books(self._lines, listener.receipts, self._store.read(_readers))
+                self._accounts = books(self._lines, listener.receipts, self._store.read(_readers), evidence.unread)
                 publish(self._accounts, self.quarantine.waiting())
                 self._stop.wait(self._settings.evidence_seconds)
         finally:

@@ -170,7 +170,8 @@ def _broker() -> Iterable[Acl]:
     It sees offsets everywhere, records only of line state, receipts, reports, quarantine, corrections, shares and
     registries. A share is read one record at a time, for its timestamp alone: whether records or only transaction
     markers stand between a grantee's offset and the end can be told in no other way. A registry is read for keys alone,
-    from the moment of a correction on: whether the corrected version has come.
+    from the moment of a correction on: whether the corrected version has come; and where delivery is behind, one record
+    for its timestamp alone.
     """
     yield from _follower(names.BROKER)
     yield Acl(names.BROKER, "topic", names.LEDGER_TOPIC, "write")

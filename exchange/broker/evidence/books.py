@@ -3,12 +3,14 @@
 Per record type, at admission: taken = admitted + unchanged + superseded + quarantined.
 Per share: taken = forwarded + retracted + out of scope + unchanged + quarantined; in flight = admitted + expired −
 taken: what admission withdraws because its period is over comes from no inbox, but is delivered like all else.
+What admission has not read yet is in flight too, as it stands in the inboxes; a heartbeat counts until it is read.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from exchange.broker.evidence.lag import Unread
 from exchange.broker.evidence.line_states import LineStates, Unit
 from exchange.broker.evidence.receipts import HandedOver, Receipts
 from exchange.names import GrantId, RecordType, ShareName
@@ -42,7 +44,7 @@ class Account:
     entries: Mapping[str, int]
     """`taken` and what became of it; `in_flight` is what admission has written and delivery has not taken.
 
-    Of admission also `expired`, which is no part of its sum.
+    Of admission also what waits in inboxes, which is in `in_flight`; and `expired`, which is no part of its sum.
     """
     difference: int
     """0 when the sum closes."""
@@ -54,12 +56,17 @@ class Account:
     """Of a share that has not joined on all partitions: stands in the place of what is in flight."""
 
 
-def books(lines: LineStates, receipts: Receipts, readers: Mapping[ShareName, Sequence[GrantId]]) -> list[Account]:
-    """All books, admission before the shares of its record type. readers: the grants of each share."""
+def books(
+    lines: LineStates, receipts: Receipts, readers: Mapping[ShareName, Sequence[GrantId]], inboxes: Unread
+) -> list[Account]:
+    """All books, admission before the shares of its record type.
+
+    readers: the grants of each share; inboxes: what waits there, seen before the state of the lines was read.
+    """
     accounts = []
     for name in lines.record_types():
         units = lines.units(name)
-        accounts.append(_admission(name, units))
+        accounts.append(_admission(name, units, inboxes.of(name)))
         for share in sorted({share for unit in units for share in _shares(unit)}):
             handed_over = [receipts.of(grant) for grant in readers.get(share, ())]
             accounts.append(_share(name, share, units, handed_over))
@@ -91,14 +98,16 @@ def publish(accounts: Iterable[Account], put_aside: Mapping[tuple[str, ...], flo
     metrics.QUARANTINE.replace(put_aside)
 
 
-def _admission(name: RecordType, units: list[Unit]) -> Account:
+def _admission(name: RecordType, units: list[Unit], unread: int) -> Account:
     entries = {entry: sum(getattr(unit.admission, entry) for unit in units) for entry in ("taken", *_ADMISSION)}
     entries["expired"] = sum(unit.admission.expired for unit in units)
     entries["in_flight"] = sum(unit.in_flight for unit in units)
+    difference = _difference(entries, _ADMISSION)
+    entries["in_flight"] += unread
     codes: Counter[str] = Counter()
     for unit in units:
         codes.update(unit.admission.by_code)
-    return Account(name, None, entries, _difference(entries, _ADMISSION), dict(codes))
+    return Account(name, None, entries, difference, dict(codes))
 
 
 def _share(name: RecordType, share: ShareName, units: list[Unit], handed_over: list[HandedOver]) -> Account:

@@ -11,16 +11,16 @@ from datetime import UTC, datetime, timedelta
 from exchange import names
 from exchange.broker.evidence.absence import absent
 from exchange.broker.evidence.judge import Agreed, Sight, Untaken, Verdict, judge
-from exchange.broker.evidence.lag import admission_age, delivery_ages
+from exchange.broker.evidence.lag import Unread, delivery_ages, unread
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.said import Listener, Said, publish
 from exchange.broker.evidence.share_states import delivery_of, transitions
 from exchange.broker.evidence.untaken import FirstRecords, Peek
 from exchange.broker.grants.first_delivery import MarkFilled, MarkFirstDelivered
-from exchange.broker.grants.freshness import EXCHANGE_CAUSE, SET_ASIDE, BreakFreshness, RestoreFreshness
+from exchange.broker.grants.freshness import EXCHANGE_CAUSE, PROVIDER, SET_ASIDE, BreakFreshness, RestoreFreshness
 from exchange.broker.seams import EXCHANGE, Ledger, Offsets
 from exchange.clock import Clock, Deadline
-from exchange.kafka.admin.topics import TOMBSTONES_KEPT
+from exchange.kafka.admin.topics import INBOX_KEPT, TOMBSTONES_KEPT
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState, ShareEntry
 from exchange.ledger.state.ownership import heirs
 from exchange.ledger.store.command import Command
@@ -71,8 +71,22 @@ class Sources:
 
     seen: Mapping[tuple[RecordType, Department], datetime]
     """The last sign of life; absent before the first."""
+    dropped: frozenset[tuple[RecordType, Department]]
+    """Those of which the inbox has dropped it before it was seen: what stands in `seen` is the latest it can have been.
+    """
     behind: Mapping[tuple[RecordType, Department], timedelta]
     """Age of the oldest record of a provider that the lines have not passed on."""
+
+    def seen_of(self, grant: Watched) -> datetime:
+        """The last sign of life of the sources of a grant, or when it became active, before there was one.
+
+        Where that is not known exactly, a breach that is open still says it.
+        """
+        known = [line for line in grant.lines if line in self.seen]
+        breach = grant.entry.breaches.get(PROVIDER)
+        if breach is not None and breach.reason != SET_ASIDE and self.dropped.issuperset(known):
+            return breach.since - grant.agreed.update_cycle
+        return max((self.seen[line] for line in known), default=grant.activated)
 
 
 class Evidence:
@@ -85,9 +99,15 @@ class Evidence:
         """The grants whose grantees were away for longer than tombstones are kept, at the last look."""
         self.said = Said()
         """What connectors said of themselves at the last look."""
+        self.unread = Unread()
+        """What waited in inboxes at the last look, as of before the lines' state was read."""
         self._kafka = kafka
         self._listener = listener
         self._firsts = FirstRecords(peek)
+        self._registries = FirstRecords(peek)
+        self._seen: dict[tuple[RecordType, Department], datetime] = {}
+        """The last sign of life of each source: its inbox may have dropped it."""
+        self._dropped: frozenset[tuple[RecordType, Department]] = frozenset()
         self._lines = lines
         self._ledger = ledger
         self._clock = clock
@@ -96,10 +116,13 @@ class Evidence:
         """One look: refresh the lines' state, set the metrics, tell transitions."""
         deadline = Deadline.after(_LOOK_SECONDS)
         counts = self._kafka.topics()
+        inboxes = [inbox for inbox in self._ledger.read(_inboxes) if inbox in counts]
+        # Before the lines' state: what is taken in between is seen twice, and never not at all.
+        self.unread = self._unread(_partitions(inboxes, counts))
         self._lines.refresh(self._ledger.read(lambda state: _layout(state, counts)), deadline)
         for command in self._ledger.read(lambda state: transitions(state, self._lines.units)):
             self._say(command)
-        sources = self._sources(counts)
+        sources = self._sources(_partitions(inboxes, counts), deadline)
         self._listen(counts, deadline)
         everyone = self._ledger.read(_watched)
         for grant in [grant for grant in everyone if grant.topic not in counts]:
@@ -184,9 +207,7 @@ class Evidence:
             began_empty=bool(began_empty),
             exchange_behind=max(sources.behind.get(line, timedelta()) for line in grant.lines),
             suspended_since=delivery.missing_since,
-            source_seen=max(
-                (sources.seen[line] for line in grant.lines if line in sources.seen), default=grant.activated
-            ),
+            source_seen=sources.seen_of(grant),
             source_sets_aside=self.said.source_sets_aside(grant.entry.terms.record_type, grant.providers),
             sink_sets_aside=self.said.sink_sets_aside(grant.entry.grant),
         )
@@ -236,35 +257,49 @@ class Evidence:
         found = self._kafka.committed(names.grant_group(grant.entry.grant))
         return {number: offset for (topic, number), offset in found.items() if topic == grant.topic}
 
-    def _sources(self, counts: Mapping[str, int]) -> Sources:
-        inboxes = [inbox for inbox in self._ledger.read(_inboxes) if inbox in counts]
-        newest = self._kafka.newest(_partitions(inboxes, counts))
-        seen: dict[tuple[RecordType, Department], datetime] = {}
+    def _unread(self, places: list[tuple[str, int]]) -> Unread:
+        committed = self._kafka.committed(names.ADMISSION_GROUP)  # before the ends
+        return unread(self._kafka, places, committed)
+
+    def _sources(self, places: list[tuple[str, int]], deadline: Deadline) -> Sources:
+        """places: every partition of every inbox."""
+        now = self._clock.now()
+        self._see(places, now)
+        metrics.SOURCE_SILENCE.replace(
+            {labels: max(0.0, (now - at).total_seconds()) for labels, at in self._seen.items()}
+        )
+        behind = self._behind({names.split_inbox(topic) for topic, _ in places}, now, deadline)
+        return Sources(self._seen, self._dropped, behind)
+
+    def _see(self, places: list[tuple[str, int]], now: datetime) -> None:
+        """Note signs of life. An inbox that holds nothing any more had some, when it was kept for the last time."""
+        lines = {names.split_inbox(topic) for topic, _ in places}
+        seen = {line: at for line, at in self._seen.items() if line in lines}
+        newest = self._kafka.newest(places)
         for (topic, _), at in newest.items():
             line = names.split_inbox(topic)
             moment = datetime.fromtimestamp(at.timestamp / 1000, UTC)
             seen[line] = max(moment, seen.get(line, moment))
-        now = self._clock.now()
-        metrics.SOURCE_SILENCE.replace({line: max(0.0, (now - at).total_seconds()) for line, at in seen.items()})
-        return Sources(seen, self._behind(inboxes, counts, now))
+        unknown = [place for place in places if names.split_inbox(place[0]) not in seen]
+        held = {names.split_inbox(topic) for (topic, _), end in self._kafka.end_offsets(unknown).items() if end > 0}
+        self._seen = seen | dict.fromkeys(held, now - INBOX_KEPT)
+        self._dropped = (self._dropped | held) & lines - {names.split_inbox(topic) for topic, _ in newest}
 
     def _behind(
-        self, inboxes: Iterable[str], counts: Mapping[str, int], now: datetime
+        self, lines: Iterable[tuple[RecordType, Department]], now: datetime, deadline: Deadline
     ) -> dict[tuple[RecordType, Department], timedelta]:
-        delivery = delivery_ages(self._kafka, self._lines, now)
-        committed = self._kafka.committed(names.ADMISSION_GROUP)
+        delivery = delivery_ages(self._kafka, self._registries, self._lines, now, deadline)
         seconds: dict[tuple[str, ...], float] = {("delivery", n): age.total_seconds() for n, age in delivery.items()}
         records: dict[tuple[str, ...], float] = {
             ("delivery", name): float(sum(unit.in_flight for unit in self._lines.units(name))) for name in delivery
         }
         behind = {}
-        for inbox in inboxes:
-            line = names.split_inbox(inbox)
-            age, waiting = admission_age(self._kafka, _partitions([inbox], counts), committed, now)
+        for line in lines:
+            age = self.unread.age(self._kafka, line, now)
             behind[line] = max(age, delivery.get(line[0], timedelta()))
             labels = ("admission", line[0])
             seconds[labels] = max(age.total_seconds(), seconds.get(labels, 0.0))
-            records[labels] = waiting + records.get(labels, 0.0)
+            records[labels] = self.unread.of(line[0])
         metrics.LINE_LAG_SECONDS.replace(seconds)
         metrics.LINE_LAG_RECORDS.replace(records)
         return behind

@@ -213,6 +213,11 @@ class Admin:
         found = self._offsets(dict.fromkeys(partitions, OffsetSpec.latest()), "reading end offsets")
         return {place: info.offset for place, info in found.items()}
 
+    def beginnings(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The first offset that still stands in each partition; where nothing does, its end."""
+        found = self._offsets(dict.fromkeys(partitions, OffsetSpec.earliest()), "reading first offsets")
+        return {place: info.offset for place, info in found.items()}
+
     def offsets_for_time(
         self, partitions: Iterable[tuple[str, int]], time_ms: int
     ) -> dict[tuple[str, int], int | None]:

@@ -66,6 +66,8 @@ ERASED_WITHIN: Mapping[TopicKind, timedelta] = {
     TopicKind.CORRECTION: timedelta(days=90),
 }
 """The erasure bound of each kind of topic that may hold records or keys. Receipts, reports and ledger hold neither."""
+INBOX_KEPT = ERASED_WITHIN[TopicKind.INBOX] - _SEGMENT - _BROKER_SLACK
+"""What is no more in an inbox was written longer ago (`retention.ms`)."""
 
 
 def _ms(time: timedelta) -> str:

@@ -13,7 +13,7 @@ _MEASURE_SECONDS = 2.0
 
 
 class Lag(NamedTuple):
-    """Records unread (markers count too), and the age in seconds of the last one read; 0 when the end was reached."""
+    """Records unread (markers count too), and how many seconds ago everything was read; 0 where the end is reached."""
 
     records: int
     seconds: float
@@ -40,7 +40,7 @@ class LagMeter:
         self.latest = found
 
     def _of(self, slot: Slot) -> Lag:
-        records = sum(max(1, distance) for distance in self._members.behind(slot.behind).values())
-        if not records or slot.newest_ms is None:
-            return Lag(records, 0.0)
-        return Lag(records, max(0.0, time.time() - slot.newest_ms / 1000))
+        distances = self._members.behind(slot.behind)
+        reached = [slot.reached[place] for place in distances if place in slot.reached]
+        seconds = max([0.0, *(time.time() - at_ms / 1000 for at_ms in reached)])
+        return Lag(sum(max(1, distance) for distance in distances.values()), seconds)

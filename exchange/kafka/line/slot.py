@@ -1,6 +1,7 @@
 """One unit's place in a worker, and the states on its way."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from enum import Enum
@@ -18,6 +19,7 @@ from exchange.kafka.line.builder import Builder
 from exchange.kafka.line.fenced_unit import FencedUnit
 from exchange.kafka.line.unit import UnitId
 
+_NS_OF_MS = 1_000_000
 _HELD_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
 _BACKOFF = Backoff(first=0.2, longest=30.0)
@@ -51,8 +53,8 @@ class Slot:
         self.state = SlotState.HELD
         self.topics: frozenset[str] = frozenset()
         """Inputs that the group gave us."""
-        self.newest_ms: int | None = None
-        """When the last record read was appended to its topic."""
+        self.reached: dict[Place, int] = {}
+        """Until when (ms) each input was read: the last record was appended then, or the end stood before us."""
         self._builder = builder
         self._due = Deadline.after(_HELD_SECONDS)
         """When it goes on. A held one at the latest; one that waits or is built not before."""
@@ -149,6 +151,8 @@ class Slot:
 
     def read(self) -> Mapping[Place, int]:
         """Where to read for it from now on: nowhere unless it is ready."""
+        for place in self._at_end:
+            self._reach(place, time.time_ns() // _NS_OF_MS)
         self._at_end.clear()
         self._read = self.state is SlotState.READY
         return self._positions if self._read else {}
@@ -163,7 +167,7 @@ class Slot:
         """Pass messages of one input to the unit. They are dropped when it is not ready: they will be read again."""
         if self.state is SlotState.READY and self.guarded(self._work.process, messages):
             self._at_end.discard(place)
-            self.newest_ms = messages[-1].timestamp()[1]
+            self._reach(place, messages[-1].timestamp()[1])
 
     def process_nothing(self) -> None:
         """Give the unit the transaction that it wants although no message came."""
@@ -172,6 +176,10 @@ class Slot:
     def note_end(self, place: Place) -> None:
         """An input was read to its end."""
         self._at_end.add(place)
+        self._reach(place, time.time_ns() // _NS_OF_MS)
+
+    def _reach(self, place: Place, at_ms: int) -> None:
+        self.reached[place] = max(at_ms, self.reached.get(place, at_ms))
 
     def seal(self) -> bool:
         """Let the unit write its state; whether it can be committed."""

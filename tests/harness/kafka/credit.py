@@ -22,6 +22,7 @@ from exchange.avro.subset import subset_schema
 from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.evidence.books import Account, books
+from exchange.broker.evidence.lag import Unread
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.receipts import Receipts
 from exchange.catalogue.code_sets import FOLDER, load_code_sets
@@ -280,7 +281,7 @@ class CreditHarness:
         self._states.refresh({TYPE: PARTITIONS}, deadline)
         self._receipts.refresh([names.receipt_topic(holder.grant) for holder in self.holders], deadline)
         readers = {holder.share: (holder.grant,) for holder in self.holders}
-        return {account.share: account for account in books(self._states, self._receipts, readers)}
+        return {account.share: account for account in books(self._states, self._receipts, readers, Unread())}
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds."""

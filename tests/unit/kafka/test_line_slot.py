@@ -1,7 +1,8 @@
-"""When a unit that failed is built again."""
+"""When a unit that failed is built again, and how far behind one is."""
 
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,7 +10,10 @@ from structlog.testing import capture_logs
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.message import Place
 from exchange.kafka.line.builder import Builder
+from exchange.kafka.line.lag import Lag, LagMeter
+from exchange.kafka.line.membership import Membership
 from exchange.kafka.line.slot import Slot, SlotState
 from exchange.kafka.line.unit import Unit, UnitId
 from exchange.names import RecordType, TopicName
@@ -92,3 +96,52 @@ def test_a_build_that_fails_is_told_and_tried_again_later(one: Slot) -> None:
         while not lines and not deadline.passed:
             one.advance(lambda _: set())
     assert (lines[0]["code"], one.state) == ("E_KAFKA_REFUSED", SlotState.WAITING)
+
+
+class Members:
+    """The group as the meter sees it: every input that has not been read to its end has something more."""
+
+    def behind(self, positions: Mapping[Place, int]) -> dict[Place, int]:
+        return dict.fromkeys(positions, 5_000)
+
+
+class Ready(Slot):
+    """A slot at work, without a Kafka."""
+
+    positions: ClassVar[dict[Place, int]] = {}
+
+    @property
+    def _positions(self) -> Mapping[Place, int]:
+        return self.positions
+
+
+@pytest.fixture
+def ready(one: Slot) -> Slot:
+    return Ready(OURS, one._builder)
+
+
+def lag_of(slot: Slot) -> Lag:
+    meter = LagMeter(cast(Membership, Members()))
+    meter.measure([slot])
+    return meter.latest[OURS.record_type]
+
+
+def test_a_line_that_was_at_the_end_until_a_rebalance_is_not_as_far_behind_as_its_last_record_is_old(
+    ready: Slot,
+) -> None:
+    inbox = ("inbox.population.resident.health", 0)
+    Ready.positions = {inbox: 7}
+    ready.reached[inbox] = int((time.time() - 7 * 3600) * 1000)
+    ready.note_end(inbox)
+    ready.read()  # a rebalance: the end is to be found again, and some thousand rows have come
+    lag = lag_of(ready)
+    assert lag.records == 5_000
+    assert lag.seconds < 60
+
+
+def test_an_input_that_is_read_on_hides_none_that_is_behind(ready: Slot) -> None:
+    read, left = ("inbox.population.resident.health", 0), ("inbox.population.resident.civil-affairs", 0)
+    Ready.positions = {read: 7, left: 7}
+    ready.reached[left] = int((time.time() - 3600) * 1000)
+    ready.reached[read] = int(time.time() * 1000)
+    assert 3600 <= lag_of(ready).seconds < 3700

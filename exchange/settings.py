@@ -1,15 +1,21 @@
 """Settings: environment variables with prefix EXCHANGE_, or a TOML file named by EXCHANGE_CONFIG. One model."""
 
 import os
+import re
 import socket
+import tomllib
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -17,6 +23,13 @@ from exchange.errors import ExchangeError
 
 _ROOT = Path(__file__).resolve().parent
 CONFIG_VARIABLE = "EXCHANGE_CONFIG"
+_PREFIX = "EXCHANGE_"
+_ALIKE = 0.85
+_LONGEST_NAME = 80
+_IN_CLEAR = ("PLAINTEXT", "SASL_PLAINTEXT")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+_LAST_PORT = 65_535
+_LINE = re.compile(r" \(at line \d+, column \d+\)")
 _WORKERS_METRICS_PORT = 9400
 _BROKERS_METRICS_PORT = 8401
 
@@ -27,11 +40,35 @@ def _shipped(folder: str) -> Path:
     return beside if beside.is_dir() else _ROOT / f"_{folder}"
 
 
-class KafkaSettings(BaseModel):
+def _host(address: str) -> str | None:
+    """The host of `host`, `host:port` or `[v6]:port`; None for what is no such address."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found["port"] or 0) > _LAST_PORT:
+        return None
+    return found["v6"] or found["host"]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Section(BaseModel):
+    """What settings of one kind share: a name that is none of theirs is refused, not left out of account."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class KafkaSettings(Section):
     """How to reach Kafka, and as whom."""
 
     bootstrap_servers: Annotated[str, Field(description="host:port of brokers, comma-separated")] = "127.0.0.1:9092"
-    security_protocol: Annotated[str, Field(description="SASL_SSL, or SASL_PLAINTEXT on one machine")] = "SASL_SSL"
+    security_protocol: Annotated[
+        Literal["SASL_SSL", "SSL", "SASL_PLAINTEXT", "PLAINTEXT"],
+        Field(description="SASL_SSL; SASL_PLAINTEXT to brokers on this machine only"),
+    ] = "SASL_SSL"
     sasl_mechanism: Annotated[str, Field(description="SCRAM-SHA-512")] = "SCRAM-SHA-512"
     username: Annotated[str, Field(description="principal of this process")] = ""
     password: Annotated[SecretStr, Field(description="its secret; a file is better")] = SecretStr("")
@@ -45,8 +82,21 @@ class KafkaSettings(BaseModel):
         Field(ge=1, le=50, description="partitions of every record type; else 12 for population and legal-entity, 6"),
     ] = None
 
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        """Brokers have addresses; what is not encrypted leaves this machine on no account."""
+        hosts = [_host(part.strip()) for part in self.bootstrap_servers.split(",")]
+        if None in hosts:
+            raise ValueError("bootstrap_servers: it has the form host:port, comma-separated")
+        if self.security_protocol in _IN_CLEAR and not all(_is_loopback(host or "") for host in hosts):
+            raise ValueError(
+                f"security_protocol: {self.security_protocol} sends secrets and records in clear; to brokers that are "
+                "not on this machine it is SASL_SSL, with their ca_file"
+            )
+        return self
 
-class HttpSettings(BaseModel):
+
+class HttpSettings(Section):
     """Where the broker service listens."""
 
     host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
@@ -88,7 +138,7 @@ class HttpSettings(BaseModel):
         return self.advertised_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-class ApiSettings(BaseModel):
+class ApiSettings(Section):
     """How commands and connectors reach the broker service."""
 
     url: Annotated[str, Field(description="address of the broker service")] = "http://127.0.0.1:8400"
@@ -96,7 +146,7 @@ class ApiSettings(BaseModel):
     token_file: Annotated[Path | None, Field(description="file that holds the bearer token")] = None
 
 
-class MetricsSettings(BaseModel):
+class MetricsSettings(Section):
     """Where a process shows its metrics and its health."""
 
     host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
@@ -120,14 +170,14 @@ class MetricsSettings(BaseModel):
         return _BROKERS_METRICS_PORT if self.port is None else self.port
 
 
-class QuotaSettings(BaseModel):
+class QuotaSettings(Section):
     """Default quotas of a department."""
 
     publish_bytes: Annotated[int, Field(gt=0, description="bytes a department may publish a second")] = 10_000_000
     consume_bytes: Annotated[int, Field(gt=0, description="bytes a department may read a second")] = 20_000_000
 
 
-class ConnectorSettings(BaseModel):
+class ConnectorSettings(Section):
     """What a connector of a department needs beside Kafka."""
 
     database: Annotated[SecretStr, Field(description="SQLAlchemy address of the department's database")] = SecretStr("")
@@ -157,7 +207,7 @@ class Settings(BaseSettings):
     """All settings of every process."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EXCHANGE_", env_nested_delimiter="__", extra="forbid", validate_default=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", validate_default=True
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -179,7 +229,11 @@ class Settings(BaseSettings):
         bool, Field(description="whether the reply's clock stands still while a demander adds what was asked for")
     ] = False
     evidence_seconds: Annotated[float, Field(gt=0, description="pause between two looks at real delivery")] = 10.0
-    log_level: Annotated[str, Field(description="debug, info, warning or error")] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda level: level.lower() if isinstance(level, str) else level),
+        Field(description="debug, info, warning or error"),
+    ] = "info"
 
     @classmethod
     def settings_customise_sources(
@@ -192,20 +246,66 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before file; no .env files."""
         path = os.environ.get(CONFIG_VARIABLE)
-        file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        file = (TomlConfigSettingsSource(settings_cls, _readable(Path(path))),) if path else ()
         return (init_settings, env_settings, *file)
 
 
 def load() -> Settings:
     """The settings of this process. Raises ExchangeError(E_SETTINGS) that names what is wrong, never a value."""
+    _check_variables(os.environ)
     try:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise ExchangeError("E_SETTINGS", wrong) from None
+    except tomllib.TOMLDecodeError as error:
+        where = _LINE.search(str(error))
+        raise ExchangeError(
+            "E_SETTINGS", f"the file that {CONFIG_VARIABLE} names is no TOML{where[0] if where else ''}"
+        ) from None
+    except UnicodeDecodeError:
+        raise ExchangeError("E_SETTINGS", f"the file that {CONFIG_VARIABLE} names is no UTF-8") from None
+    except SettingsError:
+        raise ExchangeError("E_SETTINGS", f"a variable {_PREFIX}… of a whole section is no JSON") from None
+
+
+def _readable(file: Path) -> Path:
+    """The file. Raises ExchangeError(E_SETTINGS) when it cannot be read: its absence is no setting."""
+    try:
+        with file.open("rb"):
+            return file
+    except OSError as error:
+        raise ExchangeError(
+            "E_SETTINGS", f"the file that {CONFIG_VARIABLE} names cannot be read: {error.strerror}"
+        ) from None
+
+
+def _check_variables(environment: Iterable[str]) -> None:
+    """Refuse a variable of ours that names no setting. Raises ExchangeError(E_SETTINGS).
+
+    One without `__` may be another program's, unless it looks like a setting that was misspelt.
+    """
+    known = {*_variables(Settings, _PREFIX), CONFIG_VARIABLE}
+    for variable in sorted(environment):
+        name = variable.upper()
+        if not name.startswith(_PREFIX) or name in known:
+            continue
+        like = get_close_matches(name, known, 1, _ALIKE)
+        if like or "__" in name:
+            hint = f"; {like[0]} is meant?" if like else ""
+            raise ExchangeError("E_SETTINGS", f"{variable[:_LONGEST_NAME]} is no setting{hint}")
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Every variable that sets something, also a section as a whole."""
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        yield variable
+        if isinstance(field.default, BaseModel):
+            yield from _variables(type(field.default), f"{variable}__")
 
 
 def secret(value: SecretStr, file: Path | None, what: str) -> str:

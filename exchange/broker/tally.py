@@ -219,7 +219,10 @@ def _rate(state: LedgerState, name: str, now: datetime) -> Iterator[tuple[Counte
 def _late(state: LedgerState, name: str, now: datetime) -> Iterator[tuple[Counted, int]]:
     """Duties that are past their day and not met, of providers and of the competent department."""
     demand = state.demands[DemandId(name)]
-    for clock_name, clock in clocks(state, demand, now).running:
+    found = clocks(state, demand, now)
+    if found.faulty:
+        yield (FAULTY, DEMAND), 1
+    for clock_name, clock in found.running:
         if clock.late:
             yield (LATE, clock_name, COMPETENT if clock_name == REVIEW else demand.provider or ""), 1
 

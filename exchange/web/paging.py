@@ -2,17 +2,26 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
 
+from exchange.broker.seams import Ledger
 from exchange.errors import ExchangeError
+from exchange.ledger.state.ledger_state import LedgerState
 
 T = TypeVar("T")
 _DEFAULT = 100
 _MOST = 500
+_PART = 25
+"""Entries that are looked at while the ledger is held: about a millisecond."""
+
+
+Look = Callable[[LedgerState, str], dict[str, Any] | None]
+"""What a list shows of the entry with this id; None when it does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,26 @@ class Page:
         rest = [entry for entry in ordered if self.after is None or _order(entry[0]) > _order(self.after)]
         page = rest[: self.limit]
         return [item for _, item in page], cursor_of(page[-1][0]) if len(rest) > len(page) else None
+
+    def through(self, ledger: Ledger, ids: Callable[[LedgerState], Iterable[str]], look: Look) -> dict[str, Any]:
+        """The answer of a list, looked through from where the page begins to where it ends.
+
+        The ledger is held for a few entries at a time, never for the whole list: nobody waits for a long one.
+        """
+        names = sorted(ledger.read(lambda state: list(ids(state))), key=_order)
+        begin = 0 if self.after is None else bisect_right(names, _order(self.after), key=_order)
+        found: list[tuple[str, dict[str, Any]]] = []
+        while begin < len(names) and len(found) <= self.limit:
+            part = names[begin : begin + _PART]
+            found += ledger.read(lambda state, part=part: _shown(state, part, look))  # type: ignore[misc]
+            begin += _PART
+        page = found[: self.limit]
+        following = cursor_of(page[-1][0]) if len(found) > len(page) else None
+        return answer([shown for _, shown in page], following)
+
+
+def _shown(state: LedgerState, part: list[str], look: Look) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, shown) for name in part if (shown := look(state, name)) is not None]
 
 
 async def page(

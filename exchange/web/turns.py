@@ -33,7 +33,7 @@ class Places:
 
 
 COMMANDS: Final = Places(all=96, each=32)
-READINGS: Final = Places(all=24, each=8)
+READINGS: Final = Places(all=16, each=4)
 THREADS: Final = COMMANDS.all + READINGS.all + 40
 """Of the server, so that whoever has a place finds a thread."""
 

@@ -126,6 +126,7 @@ def demand(state: LedgerState, entry: DemandEntry, now: datetime) -> Json:
         "extension": None if entry.extension is None else _extension(entry.extension),
         "dispute": None if entry.dispute is None else _dispute(entry.dispute),
         "clocks": {name: statutory(getattr(running, name)) for name in ("review", "reply", "delivery")},
+        "faulty": running.faulty,
         **entry.details,
     }
 

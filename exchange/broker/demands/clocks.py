@@ -53,6 +53,8 @@ class Clocks:
     review: StatutoryClock | None
     reply: StatutoryClock | None
     delivery: StatutoryClock | None
+    faulty: bool = False
+    """Whether one cannot be told, because a moment of the demand lies beyond the calendar; it is None then."""
 
     @property
     def running(self) -> tuple[tuple[str, StatutoryClock], ...]:
@@ -62,8 +64,15 @@ class Clocks:
 
 
 def clocks(state: LedgerState, demand: DemandEntry, now: datetime) -> Clocks:
-    """The statutory clocks of a demand at `now`."""
-    return Clocks(_review(demand, now), _reply(state, demand, now), _delivery(state, demand, now))
+    """The statutory clocks of a demand at `now`, as far as they can be told: so one demand fails no view of all."""
+    found: dict[str, StatutoryClock | None] = {}
+    faulty = False
+    for name, tell in ((REVIEW, _review), ("reply", _reply), ("delivery", _delivery)):
+        try:
+            found[name] = tell(state, demand, now)
+        except (OverflowError, ValueError):
+            faulty = True
+    return Clocks(found.get(REVIEW), found.get("reply"), found.get("delivery"), faulty)
 
 
 def reply_days(resource: ResourceEntry | None, fields: Iterable[str]) -> int:
@@ -78,7 +87,7 @@ def clock(start: datetime, days: int, done: datetime | None, now: datetime) -> S
     return StatutoryClock(deadline.date, deadline.provisional, met, (met or day_in_shanghai(now)) > deadline.date)
 
 
-def _review(demand: DemandEntry, now: datetime) -> StatutoryClock | None:
+def _review(_state: LedgerState, demand: DemandEntry, now: datetime) -> StatutoryClock | None:
     if not demand.review or demand.complete is None or demand.matched is None:
         return None
     if demand.reviewed is None and demand.withdrawn is not None:

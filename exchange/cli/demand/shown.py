@@ -30,7 +30,10 @@ def late(demand: dict[str, Any]) -> list[str]:
 
 def in_shanghai(moment: str) -> str:
     """A moment of the API as people there read it: day and time, to the second."""
-    return parse_time(moment).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return parse_time(moment).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
+    except OverflowError:  # of the last hours of the year 9999: that has no year there
+        return moment
 
 
 def until_in_shanghai(moment: str) -> str:

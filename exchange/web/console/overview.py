@@ -1,32 +1,36 @@
 """What the first page counts: demands by state, duties overdue, open breaches, and what waits for who signed in.
 
-All of it is of what the caller may see. Pure functions of the state.
+All of it is of what the caller may see.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from exchange.broker.corrections.commands import correction_clock
 from exchange.broker.demands.automatic import NOTICE_DAYS, end_of, ends_within
-from exchange.broker.demands.clocks import COMPETENT, REVIEW, StatutoryClock, clocks
+from exchange.broker.demands.clocks import COMPETENT, REVIEW, Clocks, StatutoryClock, clocks
 from exchange.broker.demands.dispute import LEVELS
 from exchange.broker.demands.state import acts_for, demand_state
 from exchange.broker.departments.tokens import DEPARTMENT_ROLE
 from exchange.broker.grants.freshness import CAUSES
 from exchange.broker.grants.use import must_dispose
 from exchange.broker.rate.companions import CORRECTION
+from exchange.broker.tally import Read
 from exchange.calendar import day_in_shanghai
+from exchange.ledger.state.correction import CorrectionEntry
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, GrantEntry, LedgerState
-from exchange.names import Department
+from exchange.names import CorrectionId, DemandId, Department
 from exchange.web.access import OPERATOR, SUPERVISOR, Caller
 
 SHOWN: Final = 5
 """Of each group of what waits that has a list of its own."""
 MOST_SHOWN: Final = 20
 """Of each other group."""
+_PART: Final = 25
+"""Entries that are looked at while the ledger is held: about a millisecond."""
 _LISTS: Final = {
     "reply": "demands?state=submitted",
     "supplement": "demands?state=incomplete",
@@ -80,28 +84,43 @@ class Overview:
     """Duties past their day and not met, by (department, clock)."""
     breaches: Counter[str] = field(default_factory=Counter)
     waiting: dict[str, list[Item]] = field(default_factory=dict)
+    faulty: int = 0
+    """Demands whose clocks cannot be told."""
+
+    def note(self, some: Iterable[tuple[str, Item]]) -> None:
+        """Things wait."""
+        for kind, item in some:
+            self.waiting.setdefault(kind, []).append(item)
 
     def groups(self, caller: Caller) -> list[Group]:
         """What waits, in the order of the page."""
         return [_group(kind, self.waiting[kind], caller) for kind in _ORDER if kind in self.waiting]
 
 
-def overview(state: LedgerState, caller: Caller, now: datetime) -> Overview:
-    """What `caller` sees at `now`."""
+def overview(read: Read, caller: Caller, now: datetime) -> Overview:
+    """What `caller` sees at `now`. `read` asks the ledger; it is asked for a few entries at a time."""
     found = Overview()
-    for demand in state.demands.values():
-        if caller.concerned(state, demand.demander, demand.provider):
-            _count_demand(found, state, demand, now)
-    for grant in state.grants.values():
-        if grant.active and caller.concerned(state, state.demands[grant.demand].demander, grant.terms.provider):
-            found.breaches.update(list(grant.breaches))
-    for one in state.corrections.values():
-        clock = correction_clock(one, now)
-        if clock.late and caller.concerned(state, state.demands[one.demand].demander, one.provider):
-            found.late[(one.provider, CORRECTION)] += 1
-    for kind, item in _waiting(state, caller, now):
-        found.waiting.setdefault(kind, []).append(item)
+
+    def demands(state: LedgerState, part: Sequence[str]) -> None:
+        for name in part:
+            _look_at_demand(found, state, state.demands[DemandId(name)], (caller, now))
+
+    def corrections(state: LedgerState, part: Sequence[str]) -> None:
+        for name in part:
+            _look_at_correction(found, state, state.corrections[CorrectionId(name)], (caller, now))
+
+    _through(read, lambda state: list(state.demands), demands)
+    _through(read, lambda state: list(state.corrections), corrections)
     return found
+
+
+def _through(
+    read: Read, ids: Callable[[LedgerState], Sequence[str]], look: Callable[[LedgerState, Sequence[str]], None]
+) -> None:
+    names = read(ids)
+    for begin in range(0, len(names), _PART):
+        part = names[begin : begin + _PART]
+        read(lambda state, part=part: look(state, part))  # type: ignore[misc]
 
 
 def waits_for_somebody(caller: Caller) -> bool:
@@ -119,11 +138,37 @@ def states(found: Overview) -> list[tuple[str, int]]:
     return [(one.value, found.states[one.value]) for one in DemandState]
 
 
-def _count_demand(found: Overview, state: LedgerState, demand: DemandEntry, now: datetime) -> None:
-    found.states[demand_state(state, demand, now).value] += 1
-    for name, clock in clocks(state, demand, now).running:
-        if clock.late:
-            found.late[(COMPETENT if name == REVIEW else demand.provider or "", name)] += 1
+def _look_at_demand(found: Overview, state: LedgerState, demand: DemandEntry, by: tuple[Caller, datetime]) -> None:
+    """A demand and its grants."""
+    caller, now = by
+    if caller.concerned(state, demand.demander, demand.provider):
+        current, running = demand_state(state, demand, now), clocks(state, demand, now)
+        found.states[current.value] += 1
+        found.faulty += running.faulty
+        for name, clock in running.running:
+            if clock.late:
+                found.late[(COMPETENT if name == REVIEW else demand.provider or "", name)] += 1
+        if caller.department is not None:
+            found.note(_demand_for_department(state, caller.department, demand, (current, running)))
+        elif caller.role == SUPERVISOR:
+            found.note(_demand_for_supervisor(state, demand, (current, running)))
+    for grant in (state.grants[name] for name in demand.grants):
+        if grant.active and caller.concerned(state, demand.demander, grant.terms.provider):
+            found.breaches.update(list(grant.breaches))
+        if caller.department is not None:
+            found.note(_grant_for_department(state, caller.department, grant, now))
+        elif caller.role == OPERATOR:
+            found.note(_grant_for_operator(state, grant))
+
+
+def _look_at_correction(found: Overview, state: LedgerState, one: CorrectionEntry, by: tuple[Caller, datetime]) -> None:
+    caller, now = by
+    clock, asking = correction_clock(one, now), state.demands[one.demand].demander
+    if clock.late and caller.concerned(state, asking, one.provider):
+        found.late[(one.provider, CORRECTION)] += 1
+    if caller.department is not None and one.answered is None and acts_for(state, caller.department, one.provider):
+        item = Item("corrections", one.correction, asking, None, one.record_type, clock.due, clock.late)
+        found.note([("answer", item)])
 
 
 def _group(kind: str, items: list[Item], caller: Caller) -> Group:
@@ -137,35 +182,27 @@ def _group(kind: str, items: list[Item], caller: Caller) -> Group:
     return Group(kind, len(items), first, address if rest else "", 0 if address else rest)
 
 
-def _waiting(state: LedgerState, caller: Caller, now: datetime) -> Iterator[tuple[str, Item]]:
-    if caller.department is not None:
-        yield from _of_department(state, caller.department, now)
-    elif caller.role == SUPERVISOR:
-        yield from _of_supervisor(state, now)
-    elif caller.role == OPERATOR:
-        yield from _of_operator(state)
+def _demand_for_department(
+    state: LedgerState, me: Department, demand: DemandEntry, judged: tuple[DemandState, Clocks]
+) -> Iterator[tuple[str, Item]]:
+    if demand.demand not in state.awaiting:
+        return
+    current, running = judged
+    if current is DemandState.SUBMITTED and demand.provider and acts_for(state, me, demand.provider):
+        yield "reply", _demand(demand, demand.demander, running.reply)
+    wanted = any(one.answered is None for one in demand.supplements)
+    if (current is DemandState.INCOMPLETE or wanted) and acts_for(state, me, demand.demander):
+        yield "supplement", _demand(demand, demand.provider)
 
 
-def _of_department(state: LedgerState, me: Department, now: datetime) -> Iterator[tuple[str, Item]]:
-    for demand in state.awaiting.values():
-        current = demand_state(state, demand, now)
-        running = clocks(state, demand, now)
-        if current is DemandState.SUBMITTED and demand.provider and acts_for(state, me, demand.provider):
-            yield "reply", _demand(demand, demand.demander, running.reply)
-        wanted = any(one.answered is None for one in demand.supplements)
-        if (current is DemandState.INCOMPLETE or wanted) and acts_for(state, me, demand.demander):
-            yield "supplement", _demand(demand, demand.provider)
-    for grant in state.grants.values():
-        holder = state.demands[grant.demand].demander
-        if acts_for(state, me, holder):
-            yield from _held(state, grant, now)
-        elif acts_for(state, me, grant.terms.provider) and grant.active and "provider" in grant.breaches:
-            yield "breach", _grant(state, grant, holder)
-    for one in state.corrections.values():
-        if one.answered is None and acts_for(state, me, one.provider):
-            clock = correction_clock(one, now)
-            asking = state.demands[one.demand].demander
-            yield "answer", Item("corrections", one.correction, asking, None, one.record_type, clock.due, clock.late)
+def _grant_for_department(
+    state: LedgerState, me: Department, grant: GrantEntry, now: datetime
+) -> Iterator[tuple[str, Item]]:
+    holder = state.demands[grant.demand].demander
+    if acts_for(state, me, holder):
+        yield from _held(state, grant, now)
+    elif acts_for(state, me, grant.terms.provider) and grant.active and "provider" in grant.breaches:
+        yield "breach", _grant(state, grant, holder)
 
 
 def _held(state: LedgerState, grant: GrantEntry, now: datetime) -> Iterator[tuple[str, Item]]:
@@ -180,26 +217,25 @@ def _held(state: LedgerState, grant: GrantEntry, now: datetime) -> Iterator[tupl
         yield "breach", _grant(state, grant, provider)
 
 
-def _of_supervisor(state: LedgerState, now: datetime) -> Iterator[tuple[str, Item]]:
-    for demand in state.awaiting.values():
-        current = demand_state(state, demand, now)
-        running = clocks(state, demand, now)
+def _demand_for_supervisor(
+    state: LedgerState, demand: DemandEntry, judged: tuple[DemandState, Clocks]
+) -> Iterator[tuple[str, Item]]:
+    current, running = judged
+    if demand.demand in state.awaiting:
         if current is DemandState.IN_REVIEW:
             yield "review", _demand(demand, demand.demander, running.review)
         asked = demand.extension
         if asked is not None and asked.given is None and current is DemandState.SUBMITTED:
             yield "extension", _demand(demand, demand.provider, running.reply)
-    for demand in state.demands.values():
-        dispute = demand.dispute
-        if dispute is not None and dispute.settled is None and dispute.level != LEVELS[0]:
-            yield "dispute", _demand(demand, dispute.by)
+    dispute = demand.dispute
+    if dispute is not None and dispute.settled is None and dispute.level != LEVELS[0]:
+        yield "dispute", _demand(demand, dispute.by)
 
 
-def _of_operator(state: LedgerState) -> Iterator[tuple[str, Item]]:
-    for grant in state.running.values():
-        share = state.shares.get(grant.share) if grant.share is not None else None
-        if share is not None and share.suspended is not None:
-            yield "share", _grant(state, grant, state.demands[grant.demand].demander)
+def _grant_for_operator(state: LedgerState, grant: GrantEntry) -> Iterator[tuple[str, Item]]:
+    share = state.shares.get(grant.share) if grant.share is not None and grant.ended is None else None
+    if share is not None and share.suspended is not None:
+        yield "share", _grant(state, grant, state.demands[grant.demand].demander)
 
 
 def _demand(demand: DemandEntry, other: Department | None, clock: StatutoryClock | None = None) -> Item:

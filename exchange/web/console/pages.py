@@ -1,5 +1,6 @@
 """The pages to look at: each shows what the API answers to who signed in."""
 
+import asyncio
 from fractions import Fraction
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from exchange.web.service import Service
 TARGET: Final = 0.6
 """What the rate is to be above (the plan's target)."""
 _PAGE: Final = 50
+_OVERVIEWS_AT_ONCE: Final = 2
 _BOOKS: Final = (
     ("books_admission", ("taken", "admitted", "unchanged", "superseded", "quarantined", "expired")),
     (
@@ -45,6 +47,8 @@ def router(service: Service) -> APIRouter:
 
 
 def _first_page(pages: APIRouter, service: Service) -> None:
+    at_once = asyncio.Semaphore(_OVERVIEWS_AT_ONCE)
+
     @pages.get("/")
     async def overview(request: Request, look: Signed) -> Response:
         """The rate, what waits for the caller, and what is wrong."""
@@ -52,7 +56,8 @@ def _first_page(pages: APIRouter, service: Service) -> None:
         assert caller is not None
         async with api_of(request, look) as api:
             rate = await api.get("/v1/satisfaction", by="registry")
-        found = await run_in_threadpool(service.ledger.read, lambda state: counted.overview(state, caller, now))
+        async with at_once:
+            found = await run_in_threadpool(counted.overview, service.ledger.read, caller, now)
         said = service.said()
         aside = await run_in_threadpool(service.ledger.read, lambda state: set_aside.waiting(said, state, caller))
         return show(
@@ -69,6 +74,7 @@ def _first_page(pages: APIRouter, service: Service) -> None:
             breaches=counted.causes(found),
             set_aside=aside,
             waiting=found.groups(caller) if counted.waits_for_somebody(caller) else None,
+            faulty=found.faulty,
             now=now_text(now),
         )
 

@@ -236,7 +236,10 @@ def _wrong(context: Context, problem: Problem) -> Mapping[str, str]:
 def _moment(text: str | datetime) -> str:
     """A moment as the clocks of Beijing show it, to the minute."""
     moment = parse_time(text) if isinstance(text, str) else text
-    return moment.astimezone(ZONE).strftime("%Y-%m-%d %H:%M")
+    try:
+        return moment.astimezone(ZONE).strftime("%Y-%m-%d %H:%M")
+    except OverflowError:  # of the last hours of the year 9999: that has no year there
+        return str(text)
 
 
 def _until(text: str) -> str:

@@ -13,10 +13,11 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.correction import CorrectionEntry
 from exchange.ledger.state.ledger_state import LedgerState
+from exchange.names import CorrectionId
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
 from exchange.web.bodies import Body
-from exchange.web.paging import PageOf, answer
+from exchange.web.paging import PageOf
 from exchange.web.service import Service
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -63,16 +64,12 @@ def _looking(api: APIRouter, service: Service) -> None:
     def corrections(caller: Anyone, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Corrections; a department sees those it submitted and those about its records. Without key and words."""
 
-        def question(state: LedgerState) -> dict[str, Any]:
-            fitting = (
-                (one.correction, one)
-                for one in state.corrections.values()
-                if _concerned(state, one, caller) and _fits(state, one, wanted, service)
-            )
-            found, following = page.of(fitting)
-            return answer([_view(state, one, service) for one in found], following)
+        def look(state: LedgerState, name: str) -> dict[str, Any] | None:
+            one = state.corrections[CorrectionId(name)]
+            shown = _concerned(state, one, caller) and _fits(state, one, wanted, service)
+            return _view(state, one, service) if shown else None
 
-        return service.ledger.read(question)
+        return page.through(service.ledger, lambda state: state.corrections, look)
 
     @api.get("/{correction}")
     def correction(correction: str, caller: Anyone) -> dict[str, Any]:

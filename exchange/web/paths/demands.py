@@ -16,11 +16,11 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, LedgerState
 from exchange.ledger.store.command import Command
-from exchange.names import Department, RecordType
+from exchange.names import DemandId, Department, RecordType
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
 from exchange.web.bodies import DemandBody, ReasonBody, RenewalBody, SupplementBody, conditions
-from exchange.web.paging import PageOf, answer
+from exchange.web.paging import PageOf
 from exchange.web.service import Service
 
 COMMAND_SECONDS = 20.0
@@ -90,16 +90,12 @@ def _looking(api: APIRouter, service: Service) -> None:
         """Demands; a department sees those it made and those made to it."""
         now = service.clock.now()
 
-        def question(state: LedgerState) -> dict[str, Any]:
-            fitting = (
-                (one.demand, one)
-                for one in state.demands.values()
-                if caller.concerned(state, one.demander, one.provider) and wanted.fits(state, one, now)
-            )
-            found, following = page.of(fitting)
-            return answer([views.demand(state, one, now) for one in found], following)
+        def look(state: LedgerState, name: str) -> dict[str, Any] | None:
+            one = state.demands[DemandId(name)]
+            shown = caller.concerned(state, one.demander, one.provider) and wanted.fits(state, one, now)
+            return views.demand(state, one, now) if shown else None
 
-        return service.ledger.read(question)
+        return page.through(service.ledger, lambda state: state.demands, look)
 
     @api.get("/{demand}")
     def demand(demand: str, caller: Anyone) -> dict[str, Any]:

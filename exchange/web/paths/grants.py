@@ -17,10 +17,11 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.ledger.store.command import Command
+from exchange.names import GrantId
 from exchange.web import views
 from exchange.web.access import Anyone, Caller, Granter, Key, Operator
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
-from exchange.web.paging import PageOf, answer
+from exchange.web.paging import PageOf
 from exchange.web.paths.demands import COMMAND_SECONDS
 from exchange.web.service import Service
 
@@ -65,11 +66,11 @@ def _readings(api: APIRouter, service: Service) -> None:
             holder = state.demands[one.demand].demander
             return caller.concerned(state, holder, one.terms.provider) and wanted.fits(state, one, now)
 
-        def question(state: LedgerState) -> dict[str, Any]:
-            found, following = page.of((one.grant, one) for one in state.grants.values() if fits(state, one))
-            return answer([{**views.grant(state, one), **_looked_at(service, state, one)} for one in found], following)
+        def look(state: LedgerState, name: str) -> dict[str, Any] | None:
+            one = state.grants[GrantId(name)]
+            return {**views.grant(state, one), **_looked_at(service, state, one)} if fits(state, one) else None
 
-        return service.ledger.read(question)
+        return page.through(service.ledger, lambda state: state.grants, look)
 
     @api.get("/{grant}")
     def grant(grant: str, caller: Anyone) -> dict[str, Any]:

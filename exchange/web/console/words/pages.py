@@ -163,6 +163,8 @@ _THINGS: Final[Mapping[str, Text]] = {
         "Provisional: that year's holidays are not announced; it is computed again when they are.",
     ),
     "overdue": Text("逾期", "overdue"),
+    "faulty_demands": Text("{n} 件需求的时限无法计算", "{n} demands whose clocks cannot be told"),
+    "faulty": Text("时限无法计算", "its clocks cannot be told"),
     "was_late": Text("逾期完成", "done late"),
     "overdue_yes": Text("有逾期", "overdue"),
     "overdue_no": Text("无逾期", "in time"),

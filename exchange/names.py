@@ -20,6 +20,7 @@ SchemaId = NewType("SchemaId", int)
 
 REGISTRIES = ("population", "legal-entity", "e-licence", "credit", "natural-resources", "macro-economy")
 LEDGER_TOPIC = TopicName("exchange.ledger")
+SNAPSHOT_TOPIC = TopicName("exchange.ledger.snapshot")
 FIRST_LEDGER_SCHEMA_ID = SchemaId(100_000)
 HEARTBEAT_KEY = b"~"
 """The reserved key of a heartbeat (value null). Every reader skips it."""

@@ -177,6 +177,21 @@ class QuotaSettings(Section):
     consume_bytes: Annotated[int, Field(gt=0, description="bytes a department may read a second")] = 20_000_000
 
 
+class LedgerSettings(Section):
+    """The ledger: who signs snapshots of its state, and how much a department may write into it."""
+
+    key_file: Annotated[
+        Path | None,
+        Field(description="Ed25519 key that signs snapshots of the ledger, for the broker service only"),
+    ] = None
+    public_key_file: Annotated[
+        Path | None, Field(description="its public key: without one of both a process reads the whole ledger")
+    ] = None
+    events_per_day: Annotated[
+        int, Field(ge=1, description="events that a department may write into the ledger a day (Asia/Shanghai)")
+    ] = 10_000
+
+
 class ConnectorSettings(Section):
     """What a connector of a department needs beside Kafka."""
 
@@ -215,6 +230,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     quota: QuotaSettings = QuotaSettings()
+    ledger: LedgerSettings = LedgerSettings()
     connector: ConnectorSettings = ConnectorSettings()
     catalogue: Annotated[Path, Field(description="folder of departments and resources as code")] = (
         _shipped("schemas") / "catalogue"

@@ -47,6 +47,7 @@ from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.peek import Peeker
 from exchange.kafka.client.reader import PartitionTail
 from exchange.ledger.events.event import LedgerEvent
+from exchange.ledger.snapshot.topic import snapshots_of
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.follower import read_ledger
 from exchange.ledger.store.ledger_store import LedgerStore
@@ -58,6 +59,7 @@ from exchange.reconcile.cut import PSEUDONYM
 from exchange.reconcile.desk import ShareDigests
 from exchange.reconcile.share import ShareForm
 from exchange.settings import KafkaSettings, Settings
+from exchange.signing import SigningKey
 
 _ENFORCE_SECONDS = 30.0
 """Pause between two looks at Kafka itself; events are acted on at once."""
@@ -84,6 +86,7 @@ _LEADERS_GAUGES = (
     metrics.SHARE_LAG,
     metrics.SOURCE_SILENCE,
 )
+LEDGER_KEY, LEDGER_PUBLIC_KEY = "ledger.key.pem", "ledger.pub.pem"
 OWN_PRINCIPALS = (names.ADMISSION, names.DELIVERY, names.BROKER)
 """The exchange's own Kafka principals."""
 _log = get_logger("exchange.broker")
@@ -98,7 +101,13 @@ class BrokerService:
         self.schemas = SchemaRepository.load(settings.schemas)
         self._connection = Connection.of(settings.kafka)
         self._super = admin_connection(settings.kafka)
-        self._store = LedgerStore(self._connection, self.schemas, settings.worker_id, self.clock)
+        self._store = LedgerStore(
+            self._connection,
+            self.schemas,
+            settings.worker_id,
+            self.clock,
+            snapshots=snapshots_of(self._connection, settings.ledger),
+        )
         self._lines = LineStates.on(self._connection)
         self._admin = Admin(self._super)
         self.quarantine = Quarantine(
@@ -369,14 +378,22 @@ def admin_connection(settings: KafkaSettings) -> Connection:
 
 
 def prepare(settings: KafkaSettings, folder: Path) -> None:
-    """Prepare a fresh cluster: ledger topic, our principals with secrets, their rights.
+    """Prepare a fresh cluster: ledger topics, our principals with secrets, their rights, the key of the ledger.
 
-    folder: holds a file `<principal>.secret` for each of our principals; one that is missing is made, readable by its
-    owner only. May be run again: what is there stays.
+    folder: holds a file `<principal>.secret` for each of our principals, and LEDGER_KEY; one that is missing is made,
+    readable by its owner only. May be run again: what is there stays.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     own = {principal: _kept_secret(folder / f"{principal}.secret") for principal in OWN_PRINCIPALS}
+    _keep_ledger_key(folder)
     bootstrap(Admin(admin_connection(settings)), own, settings.replication)
+
+
+def _keep_ledger_key(folder: Path) -> None:
+    """The key that signs snapshots of the ledger, and its public half beside it, made where they are missing."""
+    file = folder / LEDGER_KEY
+    key = SigningKey.read(file) if file.exists() else SigningKey.make(file)
+    (folder / LEDGER_PUBLIC_KEY).write_bytes(key.public.pem)
 
 
 def _kept_secret(file: Path) -> str:

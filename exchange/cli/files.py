@@ -9,8 +9,8 @@ import typer
 from exchange.cli.output import DOES_NOT_HOLD, detail, say, show_json, table
 from exchange.clock import SystemClock
 from exchange.handover.files.folder import DropFolder
-from exchange.handover.files.signing import PublicKey, SigningKey
 from exchange.handover.files.verify import Delivery, Finding, accept, verify
+from exchange.signing import PublicKey, SigningKey
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries in files: check them, take them, and the key that signs them.")
 _COLUMNS = ("number", "state", "created", "written", "withdrawn", "reading", "current")

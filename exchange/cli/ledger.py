@@ -1,4 +1,4 @@
-"""`exchange ledger`: export it, verify it, and recompute the satisfaction rate from an export alone."""
+"""`exchange ledger`: export and verify it, write a snapshot of its state, recompute the rate from an export alone."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,14 @@ from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.ledger.events.event import LedgerEvent, read_lines, write_line
-from exchange.ledger.store.follower import read_ledger
+from exchange.ledger.snapshot.topic import Snapshots, write_snapshot
+from exchange.ledger.store.follower import LedgerFollower, read_ledger
 from exchange.ledger.store.garbage_collection import collect_rarely
 from exchange.ledger.verify import Head, verify
 from exchange.moments import given
+from exchange.signing import SigningKey
 
-app = typer.Typer(help="The ledger: export, verify, recompute the rate.", no_args_is_help=True)
+app = typer.Typer(help="The ledger: export, verify, snapshots, recompute the rate.", no_args_is_help=True)
 
 
 @app.command("export")
@@ -58,6 +60,32 @@ def verify_command(
         with reading(from_) as events:
             found = verify(events, published)
     output.detail({"head": str(found), "events": found.seq, "whole": True}, as_json)
+
+
+@app.command("snapshot")
+def snapshot(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
+    """Write a snapshot of the ledger's state, signed with EXCHANGE_LEDGER__KEY_FILE: processes start from it.
+
+    The broker service that leads does so by itself now and then.
+
+    Example: `EXCHANGE_LEDGER__KEY_FILE=secrets/ledger.key.pem exchange ledger snapshot`
+    """
+    collect_rarely()
+    settings = settings_module.load()
+    if settings.ledger.key_file is None:
+        raise ExchangeError("E_SETTINGS", "the key of the ledger (EXCHANGE_LEDGER__KEY_FILE) is not set")
+    key, connection = SigningKey.read(settings.ledger.key_file), Connection.of(settings.kafka)
+    ledger = LedgerFollower(
+        connection, SchemaRepository.load(settings.schemas), snapshots=Snapshots(connection, key.public)
+    )
+    try:
+        ledger.catch_up()
+        if ledger.last_offset is None:
+            raise ExchangeError("E_REQUEST", "the ledger is empty")
+        made = write_snapshot(connection, key, ledger.state, ledger.last_offset)
+    finally:
+        ledger.close()
+    output.detail({"head": str(Head(made.seq, made.hash)), "records": len(made.records)}, as_json)
 
 
 @app.command("rate")

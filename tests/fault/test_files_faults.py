@@ -13,11 +13,11 @@ import pytest
 from exchange.clock import Deadline, SystemClock
 from exchange.embedded.child import ChildProcess, Command
 from exchange.embedded.processes import exchange_command
-from exchange.handover.files.signing import SigningKey
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.client.connection import Connection
 from exchange.names import grant_group
 from exchange.settings import KafkaSettings
+from exchange.signing import SigningKey
 from tests.harness.kafka.sink import TOKEN, BrokerService, Desk
 from tests.harness.memory.drop_folder import Grantee, Taker
 from tests.harness.process_memory import memory_of

@@ -16,7 +16,15 @@ from exchange import names
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.demands.automatic import AnnounceExpiry, EndExpired
 from exchange.broker.departments.succession import SettleSuccession
-from exchange.broker.enforcement.wanted import Wanted, ledger_topic, own_acls, share_spec, unused, wanted
+from exchange.broker.enforcement.wanted import (
+    Wanted,
+    ledger_topic,
+    own_acls,
+    share_spec,
+    snapshot_topic,
+    unused,
+    wanted,
+)
 from exchange.broker.grants.activate import ActivateGrant, has_begun
 from exchange.broker.grants.amend import EndOverlaps
 from exchange.broker.grants.place import PlaceGrant, placement, unplaced
@@ -130,11 +138,11 @@ class _Released:
 
 
 def bootstrap(kafka: Topics, secrets: Mapping[str, str], replication: int) -> None:
-    """Prepare a fresh cluster for the first start: the ledger's topic, our principals' secrets and rights.
+    """Prepare a fresh cluster for the first start: the ledger's topics, our principals' secrets and rights.
 
     secrets: of exchange-admission, exchange-delivery, exchange-broker. May be run again; secrets are set anew.
     """
-    kafka.create_topics([ledger_topic()], replication)
+    kafka.create_topics([ledger_topic(), snapshot_topic()], replication)
     for principal, secret in secrets.items():
         kafka.set_secret(principal, secret)
     kafka.grant(own_acls())

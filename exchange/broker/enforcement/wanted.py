@@ -13,6 +13,7 @@ from exchange.broker.departments.succession import has_ended
 from exchange.broker.grants.activate import has_begun
 from exchange.kafka.admin.admin import Acl, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, partitions_of, topic_config
+from exchange.ledger.snapshot.topic import PARTITIONS
 from exchange.ledger.state.ledger_state import GrantEntry, LedgerState, ShareEntry
 from exchange.names import Department, RecordType, ShareName
 
@@ -34,6 +35,11 @@ def ledger_topic() -> NewTopicSpec:
     return NewTopicSpec(names.LEDGER_TOPIC, 1, topic_config(TopicKind.LEDGER))
 
 
+def snapshot_topic() -> NewTopicSpec:
+    """Snapshots of the ledger's state: manifests in one partition, what they tell of in the other."""
+    return NewTopicSpec(names.SNAPSHOT_TOPIC, PARTITIONS, topic_config(TopicKind.SNAPSHOT))
+
+
 def share_spec(name: ShareName, record_type: RecordType, fixed: int | None) -> NewTopicSpec:
     """The topic of a share: as many partitions as its registry, so that order per key is kept."""
     return NewTopicSpec(names.share_topic(name), partitions_of(record_type, fixed), topic_config(TopicKind.SHARE))
@@ -51,7 +57,7 @@ def wanted(state: LedgerState, now: datetime, fixed: int | None, held: Collectio
     the product. held: shares that are deleted in the ledger but that the delivery line may still write: their topics
     stay a little longer.
     """
-    topics = {spec.name: spec for spec in (ledger_topic(), *_topics(state, fixed, held))}
+    topics = {spec.name: spec for spec in (ledger_topic(), snapshot_topic(), *_topics(state, fixed, held))}
     return Wanted(topics, frozenset((*own_acls(), *_department_acls(state, now), *_grant_acls(state, now))))
 
 
@@ -136,6 +142,7 @@ def unused(state: LedgerState) -> list[ShareEntry]:
 
 def _follower(principal: str) -> Iterable[Acl]:
     yield Acl(principal, "topic", names.LEDGER_TOPIC, "read")
+    yield Acl(principal, "topic", names.SNAPSHOT_TOPIC, "read")
     yield Acl(principal, "group", names.tail_group(principal), "describe")
 
 
@@ -175,6 +182,7 @@ def _broker() -> Iterable[Acl]:
     """
     yield from _follower(names.BROKER)
     yield Acl(names.BROKER, "topic", names.LEDGER_TOPIC, "write")
+    yield Acl(names.BROKER, "topic", names.SNAPSHOT_TOPIC, "write")
     yield Acl(names.BROKER, "group", names.BROKER_GROUP, "read")
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "write")
     yield Acl(names.BROKER, "transactional_id", names.BROKER_TRANSACTIONAL_ID, "describe")

@@ -9,6 +9,7 @@ from exchange.cli.process.worker import run_worker
 from exchange.clock import SystemClock
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.line.line import Line
+from exchange.ledger.snapshot.topic import snapshots_of
 from exchange.ledger.store.follower import LedgerFollower
 from exchange.observe import logs
 
@@ -24,7 +25,7 @@ def admit() -> None:
     logs.configure(configured.log_level)
     connection = Connection.of(configured.kafka)
     schemas = SchemaRepository.load(configured.schemas)
-    ledger = LedgerFollower(connection, schemas)
+    ledger = LedgerFollower(connection, schemas, snapshots=snapshots_of(connection, configured.ledger))
     ledger.catch_up()
     rules = Rules(schemas, load_code_sets(configured.schemas / FOLDER), ledger, SystemClock())
     factory = AdmissionFactory(connection, rules)

@@ -11,6 +11,7 @@ from exchange.delivery.line_metrics import LineMetrics
 from exchange.delivery.writers import writers_of
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.line.line import Line
+from exchange.ledger.snapshot.topic import snapshots_of
 from exchange.ledger.store.follower import LedgerFollower
 from exchange.observe import logs
 
@@ -27,7 +28,7 @@ def deliver() -> None:
     connection = Connection.of(configured.kafka)
     schemas = SchemaRepository.load(configured.schemas)
     master = MasterSecret.read(configured.master_secret_file)
-    ledger = LedgerFollower(connection, schemas)
+    ledger = LedgerFollower(connection, schemas, snapshots=snapshots_of(connection, configured.ledger))
     ledger.catch_up()
     parts = Parts(connection, LedgerShares(ledger), writers_of(schemas), master, LineMetrics(SystemClock()))
     line = Line(connection, LINE, names.DELIVERY_GROUP, configured.worker_id, DeliveryFactory(parts))

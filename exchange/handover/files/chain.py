@@ -28,8 +28,8 @@ from exchange.handover.files.manifest import (
     read_manifest,
     sha256_of,
 )
-from exchange.handover.files.signing import SIGNATURE_BYTES, SigningKey
 from exchange.kafka.admin.topics import TOMBSTONES_KEPT
+from exchange.signing import SIGNATURE_BYTES, SigningKey
 
 KEPT = timedelta(days=3)
 """How long files with records lie in the folder, taken or not: less than the 3.5 days of a share."""

@@ -14,13 +14,13 @@ from exchange.handover.decode import Decoder
 from exchange.handover.files.chain import Chain, Remembered
 from exchange.handover.files.folder import DropFolder
 from exchange.handover.files.line import DropFolderLine, Pace, Steps
-from exchange.handover.files.signing import SigningKey
 from exchange.handover.granted import GrantedSink, Run
 from exchange.handover.grants import ActiveGrant, GrantFinder, Watch
 from exchange.handover.patience import Patience
 from exchange.handover.report import Receipts, Reporter
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import IdempotentProducer
+from exchange.signing import SigningKey
 
 _ASK_SECONDS = 5.0
 _log = structlog.get_logger("exchange.handover")
@@ -34,6 +34,8 @@ def serve_files(granted: GrantedSink, into: Folder, run: Run) -> bool:
     """
     own, connection = granted.settings.connector, Connection.of(granted.settings.kafka)
     connector, owner = granted.connector, granted.owner
+    if own.signing_key_file is None:
+        raise ExchangeError("E_SETTINGS", "the key that signs files (EXCHANGE_CONNECTOR__SIGNING_KEY_FILE) is not set")
     key = SigningKey.read(own.signing_key_file)
     with ExitStack() as stack:
         path = into.path(own)

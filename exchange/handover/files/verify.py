@@ -21,7 +21,7 @@ from exchange.handover.files.manifest import (
     read_manifest,
     sha256_of,
 )
-from exchange.handover.files.signing import SIGNATURE_BYTES, PublicKey
+from exchange.signing import SIGNATURE_BYTES, PublicKey
 
 
 class State(StrEnum):

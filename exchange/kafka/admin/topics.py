@@ -47,6 +47,7 @@ class TopicKind(Enum):
     REPORT = "report"
     LINE_STATE = "line-state"
     LEDGER = "ledger"
+    SNAPSHOT = "snapshot"
 
 
 _SEGMENT = timedelta(hours=12)
@@ -126,6 +127,7 @@ _CONFIG: dict[TopicKind, dict[str, str]] = {
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": "-1",
     },
+    TopicKind.SNAPSHOT: _compacted(**{"segment.ms": _ms(_DAY)}),
 }
 
 

@@ -31,6 +31,9 @@ _FLUSH_SECONDS = 1.0
 _BATCH_BYTES = 200_000
 """Below the inbox's limit for a batch (record.MAX_VALUE_BYTES): Kafka refuses a larger batch as a whole."""
 
+_BY_KEY = -1
+"""The partition is the partitioner's matter."""
+
 Unwritable = Callable[[], bool]
 """Whether a topic of the transaction cannot be written: a call that Kafka did not answer in time is in vain then."""
 
@@ -62,11 +65,18 @@ class IdempotentProducer:
         if error is not None:
             self._failed.append(error)
 
-    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int = _BY_KEY,
+    ) -> None:
         """Hand one record to the client; it travels in the background. `flush` tells whether it arrived."""
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=headers)
+                self._producer.produce(topic, value, key, partition, headers=headers)
                 return
             except BufferError:
                 self._producer.poll(_POLL_WHEN_FULL_SECONDS)

@@ -40,7 +40,8 @@ def asked_keys(demand: DemandEntry) -> list[int]:
     return [asked, same_end(kind, resource, scenario)] if scenario else [asked]
 
 
-def _note_asked(state: LedgerState, demand: DemandEntry) -> None:
+def note_asked(state: LedgerState, demand: DemandEntry) -> None:
+    """Let a demand be found by what it asks for now."""
     state.alike.note(demand.demand, *asked_keys(demand))
 
 
@@ -90,7 +91,7 @@ def _demand_submitted(state: LedgerState, data: _Data, at: datetime) -> None:
         reply_days=data.get("reply_days"),
     )
     state.demands[demand] = entry
-    _note_asked(state, entry)
+    note_asked(state, entry)
     if entry.renews is not None:
         state.renewals[entry.renews] = (*state.renewals.get(entry.renews, ()), demand)
     if entry.replaces is not None:
@@ -115,7 +116,7 @@ def _demand_supplemented(state: LedgerState, data: _Data, at: datetime) -> None:
         demand.scope = scope_from_json(data.get("scope", ()))
         demand.reply_days = data.get("reply_days", demand.reply_days)
         _await(state, demand)
-    _note_asked(state, demand)
+    note_asked(state, demand)
     for request in demand.supplements:
         request.answered = request.answered or at
     if data["complete"] and demand.complete is None:
@@ -126,7 +127,7 @@ def _demand_matched(state: LedgerState, data: _Data, at: datetime) -> None:
     demand = state.demands[DemandId(data["demand"])]
     demand.resource, demand.provider = data["resource"], Department(data["provider"])
     demand.matched = at
-    _note_asked(state, demand)
+    note_asked(state, demand)
     demand.review, demand.reply_days = bool(data.get("review")), data.get("reply_days")
     _await(state, demand)
 

@@ -45,6 +45,17 @@ class _Names(dict[str, int]):
 _names: Final = _Names()
 
 
+def names_so_far() -> list[str]:
+    """The names of events and actors, each at its number in this process."""
+    return list(_names.by_number)
+
+
+def numbers_here(names: list[str]) -> list[int] | None:
+    """The numbers of names in this process; None when each has the number that it has in the list."""
+    numbers = [_names[name] for name in names]
+    return None if numbers == list(range(len(names))) else numbers
+
+
 class DemandHistory:
     """The events of one demand, oldest first."""
 
@@ -58,6 +69,26 @@ class DemandHistory:
         since = at - _EPOCH
         moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         self._packed.extend((seq, moment, _names[event] << _BITS | _names[actor]))
+
+    def packed(self) -> bytes:
+        """Its bytes on this machine; names stand in them by the numbers of this process, see `names_so_far`."""
+        return self._packed.tobytes()
+
+    @classmethod
+    def unpacked(cls, packed: memoryview, numbers: list[int] | None) -> "DemandHistory":
+        """The history of such bytes. Raises ValueError or IndexError for others.
+
+        numbers: those of this process, by those of the process that packed; None when they are the same.
+        """
+        history = cls()
+        history._packed.frombytes(packed)
+        if len(history._packed) % _NUMBERS:
+            raise ValueError("a history is cut off")
+        if numbers is not None:
+            for at in range(_NUMBERS - 1, len(history._packed), _NUMBERS):
+                said = history._packed[at]
+                history._packed[at] = numbers[said >> _BITS] << _BITS | numbers[said & _MASK]
+        return history
 
     def cut(self, length: int) -> None:
         """Forget every event behind the first `length` ones."""

@@ -10,9 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -22,15 +20,16 @@ from exchange.clock import Clock, Deadline, SystemClock
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.leadership import Leadership
-from exchange.kafka.client.message import Place
 from exchange.ledger.fold.trial import StateLostError
+from exchange.ledger.snapshot.topic import Snapshots
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Result
-from exchange.ledger.store.follower import LedgerFollower
+from exchange.ledger.store.follower import LedgerFollower, Progress
 from exchange.ledger.store.leader_term import Term
 from exchange.ledger.store.ledger_topic import THE_LEDGER, LedgerTopic
 from exchange.ledger.store.patience import Patience
+from exchange.ledger.store.tickets import Aim, Awaited, Ticket, refuse
 
 T = TypeVar("T")
 _log = structlog.get_logger("exchange.ledger")
@@ -51,39 +50,6 @@ _DECIDE_SECONDS = 0.05
 _FATAL = ("E_LEDGER_BROKEN", "E_WORKER_TWIN", "E_INTERNAL")
 
 
-@dataclass(slots=True)
-class _Ticket:
-    """A command on its way, and who waits for it."""
-
-    command: Command
-    actor: str
-    command_id: str | None
-    answer: "Future[Result]" = field(default_factory=Future)
-
-
-@dataclass(slots=True)
-class _Awaited:
-    """A decided command whose events are not read back yet."""
-
-    ticket: _Ticket
-    result: Result
-    hash: str | None
-    """Of the event `result.last`: another leader may write another event of that number. None when it was durable."""
-    until: float | None = None
-    """Monotonic time at which it is given up, after its commit failed."""
-
-
-@dataclass(slots=True)
-class _Aim:
-    """The end of the ledger, as it is when a new leader has fenced its predecessor. The reader finds it and gets there.
-
-    Only the reader's thread asks its client: asked by two threads at once, a client has been seen to answer neither.
-    """
-
-    ends: dict[Place, int] | None = None
-    reached: threading.Event = field(default_factory=threading.Event)
-
-
 class LedgerStore:
     """One instance of the broker service at the ledger. Safe for any number of threads.
 
@@ -97,20 +63,21 @@ class LedgerStore:
         worker_id: str,
         clock: Clock | None = None,
         topic: LedgerTopic = THE_LEDGER,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._connection = connection
         self._schemas = schemas
         self._worker_id = worker_id
         self._clock = clock or SystemClock()
         self._topic = topic
-        self._follower = LedgerFollower(connection, schemas, topic.name)
+        self._follower = LedgerFollower(connection, schemas, topic.name, snapshots)
         self._changed = threading.Condition(threading.RLock())
-        self._awaited: list[_Awaited] = []
-        self._tickets: queue.SimpleQueue[_Ticket] = queue.SimpleQueue()
-        self._left: deque[_Ticket] = deque()
+        self._awaited: list[Awaited] = []
+        self._tickets: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
+        self._left: deque[Ticket] = deque()
         """Commands that were taken up and are decided next."""
         self._term: Term | None = None
-        self._aim: _Aim | None = None
+        self._aim: Aim | None = None
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._failure: ExchangeError | None = None
@@ -141,6 +108,11 @@ class LedgerStore:
     def failure(self) -> ExchangeError | None:
         """Why this instance has stopped for good: the chain is broken, or a twin has its id."""
         return self._failure
+
+    @property
+    def progress(self) -> Progress:
+        """How far the ledger is read, while it is being read."""
+        return self._follower.progress
 
     def wait_ready(self, deadline: Deadline) -> bool:
         """Return when everything that stood in the ledger has been read: true, or false when time ran out."""
@@ -173,7 +145,7 @@ class LedgerStore:
             raise ExchangeError(self._failure.code, self._failure.detail)
         if not self.leader:
             raise ExchangeError("E_NOT_LEADER")
-        ticket = _Ticket(command, actor, command_id)
+        ticket = Ticket(command, actor, command_id)
         self._tickets.put(ticket)
         try:
             return ticket.answer.result(deadline.remaining())
@@ -226,7 +198,7 @@ class LedgerStore:
         Raises ExchangeError: E_NOT_LEADER when the partition moves away meanwhile, or when reading does not move on.
         """
         number, patience = leadership.term, Patience()
-        self._aim = aim = _Aim()
+        self._aim = aim = Aim()
         try:
             while not aim.reached.wait(_IDLE_SECONDS):
                 if not leadership.poll() or leadership.term != number or self._stop.is_set():
@@ -250,7 +222,7 @@ class LedgerStore:
             except queue.Empty:
                 break
         while self._left:
-            _refuse(self._left.popleft(), ExchangeError("E_NOT_LEADER"))
+            refuse(self._left.popleft(), ExchangeError("E_NOT_LEADER"))
 
     def _serve(self) -> None:
         """Decide the commands that wait, and commit them together."""
@@ -265,7 +237,7 @@ class LedgerStore:
         if decided:
             self._commit(term, decided)
 
-    def _decide_all(self, term: Term, tickets: "deque[_Ticket]") -> list[_Awaited]:
+    def _decide_all(self, term: Term, tickets: "deque[Ticket]") -> list[Awaited]:
         """Decide until none is left or others want to read; they see the state as it was before."""
         decided, until = [], Deadline.after(_DECIDE_SECONDS)
         with self._changed:
@@ -278,7 +250,7 @@ class LedgerStore:
                 term.rewind()
         return decided
 
-    def _commit(self, term: Term, decided: list[_Awaited]) -> None:
+    def _commit(self, term: Term, decided: list[Awaited]) -> None:
         with self._changed:  # before the commit: the events may be read back before it returns
             self._awaited += decided
         try:
@@ -291,7 +263,7 @@ class LedgerStore:
             self._end_term(error.code)
         self._answer_known()
 
-    def _waiting(self) -> "deque[_Ticket]":
+    def _waiting(self) -> "deque[Ticket]":
         """The commands that wait: those that were left over, and new ones."""
         waiting = self._left
         try:
@@ -305,7 +277,7 @@ class LedgerStore:
             pass
         return waiting
 
-    def _decide(self, term: Term, ticket: _Ticket) -> _Awaited | None:
+    def _decide(self, term: Term, ticket: Ticket) -> Awaited | None:
         if not ticket.answer.set_running_or_notify_cancel():
             return None
         try:
@@ -320,7 +292,7 @@ class LedgerStore:
             _log.exception("ledger.command-fault", command=type(ticket.command).__name__)
             ticket.answer.set_exception(ExchangeError("E_INTERNAL", f"the command failed ({type(error).__name__})"))
             return None
-        return _Awaited(ticket, result, term.hash_of(result.last))
+        return Awaited(ticket, result, term.hash_of(result.last))
 
     # the reader's thread
 
@@ -389,8 +361,3 @@ class LedgerStore:
             self._changed.notify_all()
         for one in awaited:
             one.ticket.answer.set_exception(self._failure or ExchangeError("E_NOT_LEADER"))
-
-
-def _refuse(ticket: _Ticket, error: ExchangeError) -> None:
-    if ticket.answer.set_running_or_notify_cancel():
-        ticket.answer.set_exception(error)

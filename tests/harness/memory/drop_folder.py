@@ -22,7 +22,6 @@ from exchange.handover.files.csv_text import read_rows
 from exchange.handover.files.folder import AVRO, CSV, MANIFEST, RECEIPT, WITHDRAWN, DropFolder, name_of
 from exchange.handover.files.line import DropFolderLine, Pace, Steps
 from exchange.handover.files.manifest import MOST_BYTES, Manifest, is_receipt, read_manifest, sha256_of
-from exchange.handover.files.signing import PublicKey, SigningKey
 from exchange.handover.files.verify import Finding, accept, verify
 from exchange.handover.granted import Begin, Owner
 from exchange.handover.grants import ActiveGrant
@@ -33,6 +32,7 @@ from exchange.handover.report import Receipts, Reporter
 from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName, grant_group, receipt_topic
 from exchange.observe.condition import Condition
 from exchange.record import frame
+from exchange.signing import PublicKey, SigningKey
 from tests.harness.kafka.sink import SCHEMA, SHARE_SCHEMA_ID
 from tests.harness.memory.ledger import SetClock
 

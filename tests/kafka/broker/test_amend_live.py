@@ -17,7 +17,6 @@ from exchange.connect.find import Connector
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.handover import receipt
 from exchange.handover.files.folder import DropFolder
-from exchange.handover.files.signing import SigningKey
 from exchange.handover.files.verify import accept, verify
 from exchange.handover.granted import Run
 from exchange.handover.start import serve
@@ -25,6 +24,7 @@ from exchange.kafka.client.reader import read_to_end
 from exchange.ledger.state.ledger_state import GrantEntry
 from exchange.names import Department, GrantId, SchemaId, ShareName, share_topic
 from exchange.settings import ApiSettings, ConnectorSettings, KafkaSettings, Settings
+from exchange.signing import SigningKey
 from exchange.web import views
 from tests.harness.kafka.broker_service import PARTITIONS, PROVIDER, TYPE, Office, company
 from tests.harness.kafka.sink import TOKEN

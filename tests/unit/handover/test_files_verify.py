@@ -12,7 +12,7 @@ from exchange.errors import ExchangeError
 from exchange.handover.files.csv_text import CsvWriter, read_rows
 from exchange.handover.files.folder import AVRO, CSV, DATA, MANIFEST, RECEIPT, SIGNATURE, WITHDRAWN, name_of
 from exchange.handover.files.manifest import Manifest, read_manifest, sha256_of
-from exchange.handover.files.signing import PublicKey, SigningKey
+from exchange.signing import PublicKey, SigningKey
 from tests.harness.memory.drop_folder import Dropped
 
 EVERY = (*DATA, MANIFEST, SIGNATURE)

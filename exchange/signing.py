@@ -1,6 +1,6 @@
-"""Signatures of manifests: Ed25519 (RFC 8032), keys as PEM files, signatures as 64 bytes beside what they sign.
+"""Signatures: Ed25519 (RFC 8032), keys as PEM files, signatures as 64 bytes beside what they sign.
 
-Anybody can check one without us:
+Anybody can check one without us, here of a delivery in files:
 
     openssl pkeyutl -verify -pubin -inkey files.pub.pem -rawin -in 000001.manifest.json -sigfile 000001.manifest.sig
 """
@@ -70,12 +70,8 @@ class SigningKey:
         self.public = PublicKey(key.public_key())
 
     @classmethod
-    def read(cls, file: Path | None) -> "SigningKey":
+    def read(cls, file: Path) -> "SigningKey":
         """The key of a PEM file. Raises ExchangeError(E_SETTINGS) when it holds none or others may read it."""
-        if file is None:
-            raise ExchangeError(
-                "E_SETTINGS", "the key that signs files (EXCHANGE_CONNECTOR__SIGNING_KEY_FILE) is not set"
-            )
         try:
             open_to_others = file.stat().st_mode & _OTHERS
             key = load_pem_private_key(file.read_bytes(), password=None)

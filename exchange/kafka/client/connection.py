@@ -15,7 +15,7 @@ from exchange.settings import KafkaSettings
 _CALLBACKS = ("error_cb", "on_commit", "on_delivery")
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 _REFUSED_OFTEN = 3
-_ANSWER_MS, _LET_IN_MS = 15_000, 8_000
+ANSWER_MS, _LET_IN_MS = 15_000, 8_000
 """How long a broker may take to answer, and to let a client in. A frozen one takes connections and answers nothing:
 with the client's own 60 and 30 seconds, readers of three nodes stood still for 61 seconds and longer, with these for 17
 (the other nodes need 9 to notice)."""
@@ -155,7 +155,7 @@ class Connection:
             "error_cb": log_client_error,
             "log_level": 0,  # the client's own lines on stderr are neither JSON nor free of surprises; error_cb tells
             "reconnect.backoff.max.ms": 2000,
-            "socket.timeout.ms": _ANSWER_MS,
+            "socket.timeout.ms": ANSWER_MS,
             "socket.connection.setup.timeout.ms": _LET_IN_MS,
         }
         if self.security_protocol.startswith("SASL"):

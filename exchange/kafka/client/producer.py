@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
-from exchange.kafka.client.connection import Connection, Login
+from exchange.kafka.client.connection import ANSWER_MS, Connection, Login
 from exchange.kafka.client.errors import Recovery, recovery, translate
 from exchange.kafka.client.message import Message
 from exchange.record import Headers
@@ -144,6 +144,7 @@ class TransactionalProducer:
             connection.config(
                 transactional_id=transactional_id,
                 transaction_timeout_ms=timeout_ms,
+                socket_timeout_ms=min(ANSWER_MS, timeout_ms),  # the client refuses a longer one than the transaction's
                 partitioner=PARTITIONER,
                 on_delivery=self._delivered,
                 delivery_report_only_error=True,

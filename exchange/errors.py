@@ -104,7 +104,7 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
      "send the version of the row as decimal digits"),
     ("E_SEQUENCE_CONFLICT", Stage.ADMISSION_CHECK, Action.QUARANTINE,
      "the same sequence of a key came with other content", "raise ce_sequence with every change of the row"),
-    ("E_TIME_IMPLAUSIBLE", Stage.ADMISSION_CHECK, Action.QUARANTINE, "ce_time is no RFC 3339 time or lies in the future",
+    ("E_TIME_IMPLAUSIBLE", Stage.ADMISSION_CHECK, Action.QUARANTINE, "ce_time is no RFC 3339 time of 2000 or later, or lies in the future",
      "send the time of submission in UTC"),
     ("E_FIELD_REQUIRED", Stage.ADMISSION_CHECK, Action.QUARANTINE, "a field that must say something is empty",
      "fill the field that the message names"),

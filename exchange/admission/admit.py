@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 
 from exchange.admission.inboxes import Inbox
 from exchange.admission.memory import CONTENT, CONTENT_BITS, MAX_SEQUENCE, content_hash
 from exchange.clock import Clock, format_time
 from exchange.errors import ExchangeError
+from exchange.moments import MOMENT, moment
 from exchange.record import (
     AVRO,
     CLOUDEVENTS_VERSION,
@@ -38,6 +39,8 @@ _MINUTE = len("2026-11-24T08:00:")
 _ONE_MINUTE = timedelta(minutes=1)
 _SECONDS = re.compile(rb"[0-5]\d(\.\d{1,9})?Z").fullmatch
 """What follows the minute of a time in UTC."""
+_TIME_WANTED = f"{TIME}: expected is {MOMENT}, at most {MAX_AHEAD.seconds // 60} minutes ahead of the exchange's clock"
+_SEQUENCE_WANTED = f"{SEQUENCE}: expected are the digits of a number from 0 to {MAX_SEQUENCE}"
 _MAX_DIGITS = 19
 _ZERO = ord("0")
 
@@ -60,23 +63,23 @@ class Times:
 
     def _check(self, raw: bytes) -> None:
         try:
-            moment = datetime.fromisoformat(raw.decode("ascii")) if _TIME.fullmatch(raw) else None
+            said = moment(raw.decode("ascii")) if _TIME.fullmatch(raw) else None
         except ValueError:
-            moment = None
+            said = None
         latest = self._clock.now() + MAX_AHEAD
-        if moment is None or moment > latest:
-            raise ExchangeError("E_TIME_IMPLAUSIBLE")
-        if _SECONDS(raw, _MINUTE) and moment + _ONE_MINUTE < latest:
+        if said is None or said > latest:
+            raise ExchangeError("E_TIME_IMPLAUSIBLE", _TIME_WANTED)
+        if _SECONDS(raw, _MINUTE) and said + _ONE_MINUTE < latest:
             self._minute = raw[:_MINUTE]
 
 
 def parsed_sequence(raw: bytes) -> int:
     """The number of a `ce_sequence`. Raises ExchangeError(E_SEQUENCE)."""
     if len(raw) > _MAX_DIGITS or not raw.isdigit():
-        raise ExchangeError("E_SEQUENCE")
+        raise ExchangeError("E_SEQUENCE", _SEQUENCE_WANTED)
     number = int(raw)
     if number > MAX_SEQUENCE:
-        raise ExchangeError("E_SEQUENCE")
+        raise ExchangeError("E_SEQUENCE", _SEQUENCE_WANTED)
     return number
 
 

@@ -1,13 +1,14 @@
 """What the catalogue's files say: departments with validity and successors, resources with their sharing attributes."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exchange.errors import ExchangeError
+from exchange.moments import DAY, day
 from exchange.names import Department, RecordType
 
 
@@ -54,6 +55,17 @@ class Level(StrEnum):
     COUNTY = "county"
 
 
+def _day(value: object) -> date:
+    """A date of TOML, or its text; nothing that only looks like one. Raises ValueError."""
+    if isinstance(value, datetime):
+        raise ValueError(DAY)
+    return day(value.isoformat() if isinstance(value, date) else value)
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day of the catalogue."""
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,8 +85,8 @@ class DepartmentSpec(_Spec):
     region: str
     owns: tuple[str, ...] = ()
     """First characters of the credit codes that it gives."""
-    valid_from: date
-    valid_until: date | None = None
+    valid_from: Day
+    valid_until: Day | None = None
     """The first day on which it no longer exists."""
     successors: tuple[Department, ...] = ()
 
@@ -120,11 +132,11 @@ class ResourceSpec(_Spec):
     consent: Literal["automatic", "person"] = "automatic"
     """Who grants what is shared without conditions: the exchange at once, or a person of the provider."""
     update_cycle: UpdateCycle
-    update_cycle_seconds: Annotated[int, Field(gt=0)]
+    update_cycle_seconds: Annotated[int, Field(gt=0, strict=True)]
     """Follows from the cycle; to be said for `real-time` and `other`."""
     legal_basis: Annotated[str, Field(min_length=1)]
     """The law by which the provider collects the data."""
-    published: date
+    published: Day
 
     @model_validator(mode="before")
     @classmethod

@@ -53,6 +53,7 @@ _REGISTRY_CODES = {401: 40101, 403: 40301, 404: 404, 405: 405, 413: 413, 422: 42
 _NO_METHOD = 405
 _FRAMEWORK = {404: "E_NOT_FOUND", _NO_METHOD: "E_METHOD"}
 _OUR_NAMES = re.compile(r"[a-z_]{1,32}")
+_JSON_WANTED = "content-type: expected with a body is application/json"
 _log = get_logger("exchange.web")
 
 
@@ -120,7 +121,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(request, ExchangeError("E_REQUEST", _places(error)))
+        detail = _JSON_WANTED if _is_body_unread(request, error) else _places(error)
+        return problem(request, ExchangeError("E_REQUEST", detail))
 
     @app.exception_handler(HTTPException)
     async def _missing(request: Request, error: HTTPException) -> JSONResponse:
@@ -134,6 +136,13 @@ def install(app: FastAPI) -> None:
     async def _fault(request: Request, error: Exception) -> JSONResponse:
         _log.error("web.fault", path=getattr(request.scope.get("route"), "path", None), exc_info=error)
         return problem(request, ExchangeError("E_INTERNAL"))
+
+
+def _is_body_unread(request: Request, error: RequestValidationError) -> bool:
+    """Whether the body was not even taken for JSON, because its header says that it is something else."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = media_type.startswith("application/") and media_type.endswith(("/json", "+json"))
+    return not is_json and any(one["loc"] == ("body",) for one in error.errors())
 
 
 def _places(error: RequestValidationError) -> str:

@@ -451,6 +451,9 @@ SPOILT: list[tuple[str, Spoil]] = [
     ("E_TIME_IMPLAUSIBLE", _headed(("ce_time", b"yesterday"))),
     ("E_TIME_IMPLAUSIBLE", _headed(("ce_time", b"2026-11-24T07:00:00"))),
     ("E_TIME_IMPLAUSIBLE", _headed(("ce_time", b"2026-02-30T07:00:00Z"))),
+    ("E_TIME_IMPLAUSIBLE", _headed(("ce_time", b"2026-11-23T24:00:00Z"))),
+    ("E_TIME_IMPLAUSIBLE", _headed(("ce_time", b"1969-12-31T23:59:59Z"))),
+    ("E_TIME_IMPLAUSIBLE", _headed(("ce_time", b"0001-01-01T00:00:00+14:00"))),
 ]
 
 
@@ -466,6 +469,31 @@ def test_a_bad_record_goes_to_quarantine_and_those_around_it_go_on(bench: Bench,
         last["credit_code"].encode(),
     ]
     assert (books.taken, books.admitted, books.quarantined, books.difference) == (3, 2, 1, 0)
+
+
+NAMED: list[tuple[bytes, str, Spoil]] = [
+    (b"ZHANG", "ce_source: /departments/market-regulation", _headed(("ce_source", b"/departments/ZHANG"))),
+    (b"ZHANG", "ce_type: legal-entity.registration", _headed(("ce_type", b"ZHANG"))),
+    (b"ZHANG", "ce_id: expected once", _headed(("ce_id", b"ZHANG"), ("ce_id", b"WEI"))),
+    (b"ZHANG", "begins with x-exchange-", _headed(("X-Exchange-ZHANG", b"ZHANG"))),
+    (b"ZHANG", "ce_id: a header without value", _headed(("ce_id", None), ("ce_time", b"ZHANG"))),  # type: ignore[arg-type]
+    (b"ZHANG", "at most 32 headers with 8,192 bytes", _headed(*((f"ZHANG{number}", b"") for number in range(40)))),
+    (b"ZHANG", "at most 32 headers with 8,192 bytes", _headed(("ce_id", b"ZHANG" * 2000))),
+    (b"ZHANG", "ce_sequence: expected are the digits", _headed(("ce_sequence", b"ZHANG"))),
+    (b"19491231", "ce_time: expected is a moment", _headed(("ce_time", b"19491231"))),
+]
+
+
+@pytest.mark.parametrize(("value", "said", "spoil"), NAMED)
+def test_a_refusal_names_the_header_and_what_is_expected_and_no_value(
+    bench: Bench, value: bytes, said: str, spoil: Spoil
+) -> None:
+    bench.take(spoil(bench))
+    ((_, _, headers),) = bench.written.into("quarantine.")
+    reason = header(headers, "x-exchange-reason")
+    assert reason is not None
+    assert said in reason.decode()
+    assert value not in reason
 
 
 def test_a_schema_of_another_record_type_is_refused(bench: Bench, rules: Rules) -> None:

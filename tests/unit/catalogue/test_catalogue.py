@@ -57,6 +57,15 @@ def test_shipped_catalogue_has_nothing_wrong() -> None:
     assert findings(SCHEMAS / "catalogue") == []
 
 
+@pytest.mark.parametrize(
+    "odd", ["20181101", "0", '"20181101"', "true", "9999-12-31", "1949-10-01", "2018-11-01T00:00:00+08:00", '"now"']
+)
+def test_a_day_of_the_catalogue_is_a_date_of_our_time(folder: Path, edit: Edit, odd: str) -> None:
+    edit(DEPARTMENTS_FILE, "valid_from = 2018-11-01", f"valid_from = {odd}")
+    with pytest.raises(ExchangeError, match=r"valid_from: .*a day is written as 2026-12-31"):
+        load(folder)
+
+
 def test_shipped_departments_have_valid_codes_without_warnings() -> None:
     for one in load(SCHEMAS / "catalogue").departments.values():
         assert credit_code.validate(one.credit_code) == one.credit_code

@@ -266,6 +266,25 @@ def test_unknown_and_wrong_members_are_named_without_their_values(http: httpx.Cl
     assert "secret-value" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Content-Type": "text/zhangwei"}, {"Content-Type": "application/x-www-form-urlencoded"}, {}]
+)
+def test_a_body_under_another_header_is_told_which_is_expected(
+    http: httpx.Client, as_: As, headers: dict[str, str]
+) -> None:
+    answer = http.post("/v1/demands", content='{"resource": "zhangwei"}', headers=as_(TAX) | headers)
+    refused(answer, 422, "E_REQUEST")
+    assert answer.json()["detail"] == "content-type: expected with a body is application/json"
+    assert "zhangwei" not in answer.text
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/cloudevents+json; charset=utf-8"])
+def test_a_body_that_is_no_object_is_told_as_that(http: httpx.Client, as_: As, kind: str) -> None:
+    answer = http.post("/v1/demands", content='["zhangwei"]', headers=as_(TAX) | {"Content-Type": kind})
+    refused(answer, 422, "E_REQUEST")
+    assert answer.json()["detail"].startswith("body: ")
+
+
 def test_a_body_that_is_no_json_is_refused(http: httpx.Client, as_: As) -> None:
     headers = as_(TAX) | {"Content-Type": "application/json"}
     refused(http.post("/v1/demands", content=b"{", headers=headers), 422, "E_REQUEST")

@@ -31,7 +31,7 @@ app = typer.Typer(help="The ledger: export, verify, snapshots, recompute the rat
 
 @app.command("export")
 def export(to: Annotated[Path | None, typer.Option(help="file to write; else standard output")] = None) -> None:
-    """Write every event of the ledger, one JSON object a line.
+    """Write every event of the ledger, one JSON object a line. README.md says which of them the rate needs.
 
     Example: `exchange ledger export --to ledger.jsonl`
     """

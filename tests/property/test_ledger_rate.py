@@ -1,4 +1,5 @@
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.harness.memory.ledger import START, chain
 
 FIELDS = ("a", "b", "c")
 CAUSES = ("grantee", "exchange", "provider")
+_SINCES = st.integers(-10, 60).map(lambda minute: format_time(START + timedelta(minutes=minute)))
+"""A breach may be told long after it began."""
 
 
 @st.composite
@@ -79,7 +82,7 @@ def _event(
         ("grant-activated", {"grant": grant, "demand": demand, "share": "s"}),
         ("first-delivered", {"grant": grant, "empty": draw(st.booleans())}),
         ("first-delivered", {"grant": grant, "empty": draw(st.booleans())}),
-        ("freshness-broken", {"grant": grant, "cause": cause, "since": format_time(START)}),
+        ("freshness-broken", {"grant": grant, "cause": cause, "since": draw(_SINCES)}),
         ("freshness-restored", {"grant": grant, "cause": cause}),
         ("grant-suspended", {"grant": grant}),
         ("grant-resumed", {"grant": grant}),
@@ -91,8 +94,16 @@ def _event(
     return events[draw(st.integers(0, len(events) - 1)) if choice > 6 else choice - 5]
 
 
-def recount(events: list[LedgerEvent], at: Any) -> tuple[int, int, float]:
-    """(counted, strictly satisfied, weight): the words of the definition, read from the exported lines themselves."""
+def recount(events: list[LedgerEvent], at: datetime, told_later: Iterable[LedgerEvent] = ()) -> tuple[int, int, float]:
+    """(counted, strictly satisfied, weight): the words of the definition, read from the exported lines themselves.
+
+    told_later: of these, breaches that had begun count although they were told after `at`.
+    """
+    begun = {
+        event.data["grant"]
+        for event in told_later
+        if event.event == "freshness-broken" and parse_time(event.data["since"]) <= at < event.moment
+    }
     lines = [event.exported() for event in events if event.moment <= at]
 
     def told(name: str, **about: Any) -> list[int]:
@@ -110,9 +121,9 @@ def recount(events: list[LedgerEvent], at: Any) -> tuple[int, int, float]:
     for line in (one for one in lines if one["event"] == "demand-submitted"):
         asked, demand = line["data"], line["data"]["demand"]
         complete = asked["complete"] or told("demand-supplemented", demand=demand, complete=True)
-        begun = asked["use_from"] is None or asked["use_from"] <= format_time(at)
+        in_use = asked["use_from"] is None or asked["use_from"] <= format_time(at)
         over = asked["use_until"] is not None and asked["use_until"] <= format_time(at)
-        if not complete or not begun or over or told("demand-withdrawn", demand=demand):
+        if not complete or not in_use or over or told("demand-withdrawn", demand=demand):
             continue
         counted += 1
         parts, full = [0.0], False
@@ -128,6 +139,7 @@ def recount(events: list[LedgerEvent], at: Any) -> tuple[int, int, float]:
                 and not told("grant-ended", grant=grant)
                 and last(("grant-suspended", "grant-resumed"), grant=grant) != "grant-suspended"
                 and not broken
+                and grant not in begun
             )
             if given_["demand"] == demand and serving:
                 parts.append(len(set(given_["fields"]) & set(asked["fields"])) / len(asked["fields"]))
@@ -176,12 +188,12 @@ def test_time_weighted_rate_is_the_recount_of_every_moment_added_up(
 ) -> None:
     start = START + timedelta(minutes=begin)
     end = start + timedelta(minutes=length)
-    told = [event.data.get(name) for event in events for name in ("use_from", "use_until")]
+    told = [event.data.get(name) for event in events for name in ("use_from", "use_until", "since")]
     changes = {start, end, *(event.moment for event in events), *(parse_time(text) for text in told if text)}
     moments = sorted(moment for moment in changes if start <= moment <= end)
     counted, satisfied = timedelta(), timedelta()
     for since, until in pairwise(moments):
-        demands, strictly, _weight = recount(events, since)
+        demands, strictly, _weight = recount(events, since, events)
         counted, satisfied = counted + demands * (until - since), satisfied + strictly * (until - since)
 
     table = time_table(events, start, end)

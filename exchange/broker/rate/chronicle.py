@@ -11,7 +11,7 @@ from exchange.broker.corrections.commands import correction_clock
 from exchange.broker.demands.clocks import clocks
 from exchange.broker.rate.companions import CORRECTION, DELIVERY, Acts, Duty, Reply, Withdrawal
 from exchange.broker.rate.satisfaction import counts, group_of, judge
-from exchange.broker.rate.time_weighted import Timeline, TimeTable, touched
+from exchange.broker.rate.time_weighted import Breach, Timeline, TimeTable, breach_of, touched
 from exchange.calendar import day_in_shanghai
 from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.fold.apply import apply
@@ -32,6 +32,7 @@ class Chronicle:
         """cuts: at least two rising moments; each two neighbours bound a period whose time is added up."""
         self.state = LedgerState()
         self._timeline = Timeline(cuts)
+        self._told_later: list[Breach] = []
         self._replies: list[Reply] = []
         self._withdrawals: list[Withdrawal] = []
         self._closed: dict[tuple[str, str], Duty] = {}
@@ -39,22 +40,24 @@ class Chronicle:
     def read(self, events: Iterable[LedgerEvent], at: datetime, moments: Sequence[datetime], look: Snapshot) -> None:
         """Read every event up to and including `at`; call `look` with the state at each of the rising `moments`.
 
-        Moments after `at` are left out. Raises ExchangeError(E_LEDGER_BROKEN).
+        Moments after `at` are left out; of later events, breaches that began before count from then on.
+        Raises ExchangeError(E_LEDGER_BROKEN).
         """
         waiting = [moment for moment in moments if moment <= at]
         for event in events:
             moment = event.moment
             while waiting and waiting[0] < moment:
                 look(self.state, waiting.pop(0))
-            if moment > at:
-                break
-            self._take(event)
+            if moment <= at:
+                self._take(event)
+            elif (breach := breach_of(self.state, event)) is not None and breach.since <= at:
+                self._told_later.append(breach)
         for rest in waiting:
             look(self.state, rest)
 
     def time(self, at: datetime) -> TimeTable:
         """The time of all demands up to `at`; nothing happened between the last event read and that moment."""
-        return self._timeline.close(at)
+        return self._timeline.close(at, self._told_later)
 
     def acts(self, at: datetime) -> Acts:
         """What happened up to `at`, the moment up to which was read."""

@@ -28,6 +28,7 @@ from exchange.broker.demands.agreement import grants_as_asked
 from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.fold.apply import apply
 from exchange.ledger.state.ledger_state import DemandEntry, GrantEntry, LedgerState
+from exchange.names import GrantId
 
 NOBODY = ""
 
@@ -236,10 +237,10 @@ def grouped(some: Iterable[Judged], by: Key) -> dict[str, Rate]:
     return {name: Rate.of(members) for name, members in groups.items()}
 
 
-def satisfied_strictly(state: LedgerState, demand: DemandEntry) -> bool:
-    """Whether one qualifying grant has every asked field as asked, for the asked scope: `judge`, for that alone."""
+def satisfying_strictly(state: LedgerState, demand: DemandEntry) -> frozenset[GrantId]:
+    """The qualifying grants that have every asked field as asked, for the asked scope: `judge`, for that alone."""
     grants = (state.grants[name] for name in demand.grants)
-    return any(qualifies(grant) and grants_as_asked(demand, grant) for grant in grants)
+    return frozenset(one.grant for one in grants if qualifies(one) and grants_as_asked(demand, one))
 
 
 def state_at(events: Iterable[LedgerEvent], at: datetime) -> LedgerState:

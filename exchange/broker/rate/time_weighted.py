@@ -1,23 +1,30 @@
 """The time-weighted satisfaction rate: Σ time satisfied (strictly) ÷ Σ time counted, over a period.
 
+A breach counts from its `since` on, also when it was told later, when a leader was there again; and also when it was
+told after the period. So the time in which grants satisfied a demand is kept, and taken back where a breach says so.
+
 Exact, in whole microseconds. A demand's time changes its kind only at its own events, so every event costs what the
 demands cost that it touches, not what all demands cost: a ledger of a million events is read once.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from exchange.broker.rate.satisfaction import Group, group_of, ratio, satisfied_strictly
+from exchange.broker.rate.satisfaction import Group, group_of, ratio, satisfying_strictly
+from exchange.clock import parse_time
 from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.fold.apply import apply
 from exchange.ledger.fold.departments import SUCCEEDED
 from exchange.ledger.state.ledger_state import DemandEntry, LedgerState
 from exchange.names import DemandId, GrantId
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+BROKEN = "freshness-broken"
 _SAME = frozenset(("use-recorded", "expiry-announced", "data-disposed", "share-created", "share-assigned"))
 """Frequent events that leave every demand as satisfied as it was."""
 
@@ -53,9 +60,18 @@ class _Stretch(NamedTuple):
     """What a demand is while nothing happens to it."""
 
     group: Group
-    strictly: bool
+    strictly: frozenset[GrantId]
+    """The grants that satisfy it strictly."""
     use_from: datetime | None
     use_until: datetime | None
+
+
+class Breach(NamedTuple):
+    """A breach of a grant, and since when it counts."""
+
+    demand: DemandId
+    grant: GrantId
+    since: datetime
 
 
 class Timeline:
@@ -66,6 +82,11 @@ class Timeline:
         self._cuts = tuple(cuts)
         self._open: dict[DemandId, tuple[datetime, _Stretch]] = {}
         self._sums: list[dict[Group, list[int]]] = [{} for _ in self._cuts[1:]]
+        self._kinds: dict[_Stretch, int] = {}
+        self._kind: list[_Stretch] = []
+        self._satisfied: dict[DemandId, array[int]] = {}
+        """The past stretches in which a demand was satisfied: start, end, and which kind of stretch, in order of time.
+        """
         self._now = datetime.min.replace(tzinfo=UTC)
 
     def after(self, state: LedgerState, event: LedgerEvent) -> None:
@@ -75,12 +96,16 @@ class Timeline:
             return
         for demand in touched(state, event):
             self._look(state, demand)
+        if (breach := breach_of(state, event)) is not None:
+            self._take_back(breach)
 
-    def close(self, at: datetime) -> "TimeTable":
-        """The time up to `at`, from which on nothing is known."""
-        for since, stretch in self._open.values():
-            self._add(stretch, since, at)
+    def close(self, at: datetime, told_later: Iterable[Breach] = ()) -> "TimeTable":
+        """The time up to `at`, from which on nothing is known but the breaches that were told later."""
+        for demand, (since, stretch) in self._open.items():
+            self._end(demand, stretch, since, at)
         self._open.clear()
+        for breach in told_later:
+            self._take_back(breach)
         return TimeTable([{group: TimeSums(*sums) for group, sums in period.items()} for period in self._sums])
 
     def _look(self, state: LedgerState, demand: DemandEntry) -> None:
@@ -88,12 +113,45 @@ class Timeline:
         if before is not None:
             if before[1] == stretch:
                 return
-            self._add(before[1], before[0], self._now)
+            self._end(demand.demand, before[1], before[0], self._now)
             del self._open[demand.demand]
         if stretch is not None:
             self._open[demand.demand] = (self._now, stretch)
 
-    def _add(self, stretch: _Stretch, since: datetime, until: datetime) -> None:
+    def _end(self, demand: DemandId, stretch: _Stretch, since: datetime, until: datetime) -> None:
+        """A stretch is over."""
+        self._add(stretch, since, until, 1, 1 if stretch.strictly else 0)
+        start, end = max(since, self._cuts[0]), min(until, self._cuts[-1])
+        if stretch.strictly and start < end:
+            self._keep(demand, stretch, (start - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND)
+
+    def _keep(self, demand: DemandId, stretch: _Stretch, start: int, end: int) -> None:
+        kind = self._kinds.get(stretch)
+        if kind is None:
+            kind = self._kinds[stretch] = len(self._kind)
+            self._kind.append(stretch)
+        self._satisfied.setdefault(demand, array("q")).extend((start, end, kind))
+
+    def _take_back(self, breach: Breach) -> None:
+        """From its `since` on, a grant that is broken did not satisfy: another one may have, else nothing did."""
+        kept = self._satisfied.get(breach.demand, array("q"))
+        since, later = (breach.since - _EPOCH) // _MICROSECOND, []
+        while kept and kept[-2] > since:
+            later.append(tuple(kept[-3:]))
+            del kept[-3:]
+        for start, end, kind in reversed(later):
+            stretch = self._kind[kind]
+            broken = max(start, since) if breach.grant in stretch.strictly else end
+            if start < broken:
+                self._keep(breach.demand, stretch, start, broken)
+            rest = stretch._replace(strictly=stretch.strictly - {breach.grant})
+            if broken < end and rest.strictly:
+                self._keep(breach.demand, rest, broken, end)
+            elif broken < end:
+                self._add(rest, _moment(broken), _moment(end), 0, -1)
+
+    def _add(self, stretch: _Stretch, since: datetime, until: datetime, counted: int, satisfied: int) -> None:
+        """Add the time of a stretch so many times to the time counted, and to the time satisfied."""
         start = since if stretch.use_from is None else max(since, stretch.use_from)
         end = until if stretch.use_until is None else min(until, stretch.use_until)
         start, end = max(start, self._cuts[0]), min(end, self._cuts[-1])
@@ -102,8 +160,8 @@ class Timeline:
             cut = min(end, self._cuts[number + 1])
             time = (cut - start) // _MICROSECOND
             sums = self._sums[number].setdefault(stretch.group, [0, 0])
-            sums[0] += time
-            sums[1] += time if stretch.strictly else 0
+            sums[0] += counted * time
+            sums[1] += satisfied * time
             start, number = cut, number + 1
 
 
@@ -135,12 +193,14 @@ class TimeTable:
 def time_table(events: Iterable[LedgerEvent], start: datetime, end: datetime) -> TimeTable:
     """The time from `start` to before `end`, from a ledger's first event on. Raises ExchangeError(E_LEDGER_BROKEN)."""
     state, timeline = LedgerState(), Timeline((start, end))
+    told_later: list[Breach] = []
     for event in events:
-        if event.moment >= end:
-            break
-        apply(state, event)
-        timeline.after(state, event)
-    return timeline.close(end)
+        if event.moment < end:
+            apply(state, event)
+            timeline.after(state, event)
+        elif (breach := breach_of(state, event)) is not None and breach.since < end:
+            told_later.append(breach)
+    return timeline.close(end, told_later)
 
 
 def time_weighted(events: Iterable[LedgerEvent], start: datetime, end: datetime) -> float | None:
@@ -149,6 +209,16 @@ def time_weighted(events: Iterable[LedgerEvent], start: datetime, end: datetime)
     Raises ExchangeError(E_LEDGER_BROKEN).
     """
     return time_table(events, start, end).total().ratio
+
+
+def breach_of(state: LedgerState, event: LedgerEvent) -> Breach | None:
+    """The breach that an event tells of a grant that the state knows; None when it tells none."""
+    if event.event != BROKEN:
+        return None
+    grant, since = state.grants.get(GrantId(str(event.data["grant"]))), event.data["since"]
+    if grant is None:
+        return None
+    return Breach(grant.demand, grant.grant, event.moment if since is None else parse_time(str(since)))
 
 
 def touched(state: LedgerState, event: LedgerEvent) -> Iterable[DemandEntry]:
@@ -175,7 +245,11 @@ def _stretch(state: LedgerState, demand: DemandEntry) -> _Stretch | None:
     """What the demand is from now on; None while it does not count, whatever its use period says."""
     if demand.complete is None or demand.withdrawn is not None:
         return None
-    return _Stretch(group_of(demand), satisfied_strictly(state, demand), demand.use_from, demand.use_until)
+    return _Stretch(group_of(demand), satisfying_strictly(state, demand), demand.use_from, demand.use_until)
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _sum(some: Iterable[TimeSums]) -> TimeSums:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from exchange.broker.rate.satisfaction import BY, NOBODY, Rate, rate, rates, state_at
 from exchange.broker.rate.time_weighted import time_weighted
 from exchange.cli.ledger import app
+from exchange.clock import format_time
 from exchange.ledger import fold
 from exchange.ledger.events.event import LedgerEvent, write_line
 from exchange.ledger.verify import verify
@@ -197,6 +198,50 @@ def test_time_weighted_rate_is_time_satisfied_by_time_counted() -> None:
     assert between(20, 50) == pytest.approx(25 / 30)
     assert between(50, 60) == 0.0
     assert between(-20, -10) is None
+
+
+def broken_since(minute: int, grant: str = "g", cause: str = "exchange") -> tuple[str, dict[str, Any]]:
+    return "freshness-broken", {
+        "grant": grant, "cause": cause, "since": format_time(START + timedelta(minutes=minute)),
+    }  # fmt: skip
+
+
+def hour(events: list[LedgerEvent]) -> float | None:
+    """The rate of the first hour."""
+    return time_weighted(events, START, START + timedelta(hours=1))
+
+
+def serving(*later: tuple[tuple[str, dict[str, Any]], int]) -> list[LedgerEvent]:
+    """A demand that is served from the start, and what comes later."""
+    return moments((SERVED[0], 0), (SERVED[1], 0), (SERVED[2], 0), (SERVED[3], 0), *later)
+
+
+def test_a_breach_that_is_told_late_counts_from_when_it_began() -> None:
+    restored = ("freshness-restored", {"grant": "g", "cause": "exchange"})
+    assert hour(serving()) == 1.0
+    assert hour(serving((broken_since(15), 45))) == pytest.approx(15 / 60)
+    assert hour(serving((broken_since(15), 45), (restored, 50))) == pytest.approx(25 / 60)
+    assert hour(serving((broken_since(15), 45), (restored, 46), (broken_since(10, cause="grantee"), 50))) == (
+        pytest.approx(10 / 60)
+    )
+
+
+def test_a_breach_that_is_told_after_the_period_counts_in_it() -> None:
+    assert hour(serving((broken_since(45), 90))) == pytest.approx(45 / 60)
+    assert hour(serving((broken_since(70), 90))) == 1.0
+
+
+def test_a_breach_that_is_told_late_never_counts_from_before_the_first_delivery() -> None:
+    events = moments((SERVED[0], 0), (SERVED[1], 0), (SERVED[2], 0), (SERVED[3], 30), (broken_since(10), 45))
+    assert hour(events) == 0.0
+    assert time_weighted(events, START, START + timedelta(minutes=30)) == 0.0
+
+
+def test_a_demand_that_another_grant_serves_loses_nothing_to_a_breach_that_is_told_late() -> None:
+    other = [(name, {**data, "grant": "h"}) for name, data in SERVED[1:4]]
+    steps = [*((step, 20) for step in other), (broken_since(10), 45)]
+    assert hour(serving(*steps)) == pytest.approx(50 / 60)
+    assert hour(serving(*steps, (broken_since(30, "h"), 50))) == pytest.approx(20 / 60)
 
 
 # the command

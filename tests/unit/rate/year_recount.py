@@ -8,7 +8,6 @@ what it is after each of its events, and between them its use period decides. Th
 # fmt: off
 import json
 import sys
-from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
@@ -50,8 +49,7 @@ class Demand:
         self.asked_more, self.replies, self.withdrawals, self.stretches = [], [], [], []
 
     def take(self, event, data, at):
-        grant = self.grants.get(data.get("grant"))
-        group = tuple(self.facts[name] or "" for name in BY)
+        grant, group = self.grants.get(data.get("grant")), tuple(self.facts[name] or "" for name in BY)
         if event == "demand-supplemented":
             self.facts |= {name: data[name] for name in ("fields", "reply_days") if "fields" in data and name in data}
             self.asked_more = [(begin, end or at, *more) for begin, end, *more in self.asked_more]
@@ -72,7 +70,7 @@ class Demand:
                 for before in self.grants.values():
                     before["closed"] = before["closed"] or at
                 fresh = dict.fromkeys(("share", "active", "ended", "closed", "suspended", "delivered"))
-                self.grants[data["grant"]] = {"consented": at, "causes": set(), **fresh, **data}
+                self.grants[data["grant"]] = {"consented": at, "causes": set(), "broken": [], **fresh, **data}
         elif event == "demand-withdrawn":
             self.withdrawals += [(at, what["strict"], group) for what in [self.at(at)] if what]
             self.withdrawn = at
@@ -91,6 +89,7 @@ class Demand:
             grant["delivered"], grant["empty"] = True, data["empty"]
         elif event in ("freshness-broken", "freshness-restored"):
             (set.add if event == "freshness-broken" else set.discard)(grant["causes"], data["cause"])
+            grant["broken"] += [(time_of(data["since"]), at)] if event == "freshness-broken" else []
         elif event in ("grant-suspended", "grant-resumed"):
             grant["suspended"] = event == "grant-suspended"
         elif event == "grant-ended":
@@ -111,7 +110,7 @@ class Demand:
         return {"counts": self.complete is not None and self.withdrawn is None,
                 "group": tuple(self.facts[name] or "" for name in BY),
                 "need": (self.facts["demander"], self.facts["record_type"], self.facts["provider"]),
-                "any": bool(good), "part": max(parts, default=Fraction(0)), "asked": len(asked),
+                "full": full, "any": bool(good), "part": max(parts, default=Fraction(0)), "asked": len(asked),
                 "strict": bool(full), "empty": bool(full) and all(one["empty"] for one in full),
                 "laxer": bool(full and wanted and min(given) > wanted)}
 
@@ -124,8 +123,11 @@ class Demand:
     def time(self, begin, end):
         for (since, what), until in zip(self.stretches, [*(since for since, _ in self.stretches[1:]), end]):
             start, stop = max(since, begin, self.use_from or begin), min(until, end, self.use_until or end)
-            if what["counts"] and stop > start:
-                yield what, (stop - start) // timedelta(microseconds=1)
+            told = (min(max(at, start), stop) for one in what["full"] for both in one["broken"] for at in both)
+            cuts = sorted({start, stop, *told})
+            for first, last in zip(cuts, cuts[1:]) if what["counts"] and stop > start else ():
+                strict = any(all(not a <= first < b for a, b in one["broken"]) for one in what["full"])
+                yield what | {"strict": strict}, (last - first) // timedelta(microseconds=1)
 
     def paused(self, in_review, until):
         return sum(working_between(a, min(b or until, until)) for a, b, *of in self.asked_more if of == [1, in_review])
@@ -152,9 +154,8 @@ def figures(demands, duties, begin, end, fits=lambda group: True):
     time = [(what, length) for one in demands for what, length in one.time(begin, end) if fits(what["group"])]
     replies = [reply for one in demands for reply in one.replies if begin <= reply[0] < end and fits(reply[3])]
     gone = [lost for one in demands for lost in one.withdrawals if begin <= lost[0] < end and fits(lost[2])]
-    refused, needs, on_time = [reply for reply in replies if reply[1]], defaultdict(list), {}
-    for what in now:
-        needs[what["need"]].append(what["strict"])
+    refused, on_time = [reply for reply in replies if reply[1]], {}
+    needs = {one["need"]: [what["strict"] for what in now if what["need"] == one["need"]] for one in now}
     for name in ("review", "reply", "delivery", "correction"):
         kept = [kept for clock, day, kept, group in duties
                 if clock == name and fits(group) and day_of(begin) <= day < day_of(end)]
@@ -192,9 +193,10 @@ def read(path, end):
     demands, by_grant, corrections = {}, {}, {}
     for line in map(json.loads, Path(path).read_text(encoding="utf-8").splitlines()):
         event, data, at = line["event"], line["data"], time_of(line["at"])
-        if at >= end:
-            break
-        if event == "demand-submitted":
+        if at >= end:  # nothing but a breach that began before
+            if event == "freshness-broken" and data["grant"] in by_grant:
+                by_grant[data["grant"]].grants[data["grant"]]["broken"].append((time_of(data["since"]), at))
+        elif event == "demand-submitted":
             demands[data["demand"]] = Demand(data, at)
         elif event == "demand-consented":
             by_grant[data["grant"]] = demands[data["demand"]]
@@ -202,10 +204,9 @@ def read(path, end):
             corrections[data["correction"]] = {"at": at, "answered": None, "of": by_grant[data["grant"]], **data}
         elif event == "correction-answered":
             corrections[data["correction"]]["answered"] = at
-        grants = (data.get("grant"), *data.get("ended", ()))
-        owners = [by_grant[name].id for name in grants if name in by_grant]
+        owners = [by_grant[name].id for name in (data.get("grant"), *data.get("ended", ())) if name in by_grant]
         for name in dict.fromkeys([data.get("demand"), *data.get("transfers", ()), *owners]):
-            if name in demands:
+            if name in demands and at < end:
                 demands[name].take(event, data, at)
     return list(demands.values()), corrections
 
@@ -213,12 +214,10 @@ def report(path, year):
     starts = [datetime(year + month // 12, month % 12 + 1, 1, tzinfo=SHANGHAI) for month in range(13)]
     demands, corrections = read(path, starts[12])
     duties = list(duties_of(demands, corrections, starts[12] - timedelta(milliseconds=1)))
-    whole, by = (demands, duties, starts[0], starts[12]), {}
+    whole, by, pairs = (demands, duties, starts[0], starts[12]), {}, zip(starts, starts[1:])
     for place, name in enumerate(BY):
         groups = {what["group"][place] for one in demands for _, what in one.stretches}
         by[name] = {one: figures(*whole, lambda group: group[place] == one) for one in sorted(groups)}  # noqa: B023
-    months = [figures(demands, duties, *pair) for pair in zip(starts, starts[1:])]
-    return {"total": figures(*whole), "months": months, "by": by}
+    return {"total": figures(*whole), "by": by, "months": [figures(*whole[:2], *two) for two in pairs]}
 
-if __name__ == "__main__":
-    json.dump(report(sys.argv[1], int(sys.argv[2])), sys.stdout)
+json.dump(report(sys.argv[1], int(sys.argv[2])), sys.stdout)

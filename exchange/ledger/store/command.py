@@ -28,6 +28,10 @@ class Actor(str):
         return actor
 
 
+ADDED = "added"
+"""Marks, in a dataclass field's metadata, an argument that the command did not have from the beginning."""
+
+
 class Command(Protocol):
     """Pure: checks itself against the state and says what shall be appended, or nothing when it is so already.
 
@@ -64,7 +68,8 @@ def said(event: str, entity: str, **data: Any) -> Sequence[NewEvent]:
 def digest_of(command: Command) -> str:
     """SHA-256 of the command's name and arguments: what an idempotency key stands for.
 
-    Dataclass fields that take no part in comparison (schemas, secrets made on the way) take no part here.
+    Dataclass fields that take no part in comparison (schemas, secrets made on the way) take no part here; those that
+    were ADDED later only when they are given: a command that was sent before an upgrade is repeated after it.
     """
     asked = {"command": type(command).__name__, "arguments": _plain(command)}
     return hashlib.sha256(canonical(asked)).hexdigest()
@@ -72,7 +77,8 @@ def digest_of(command: Command) -> str:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value) if part.compare}
+        given = ((part, getattr(value, part.name)) for part in fields(value) if part.compare)
+        return {part.name: _plain(one) for part, one in given if not (ADDED in part.metadata and one == part.default)}
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

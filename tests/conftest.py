@@ -1,6 +1,7 @@
 """What all tests share: one real Kafka and one real PostgreSQL for the whole run, started when the first test asks."""
 
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,10 @@ from exchange.kafka.client.connection import Connection
 from exchange.settings import KafkaSettings
 
 PrincipalSettings = Callable[[str], KafkaSettings]
+
+
+structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+"""What a service in the process of a test logs is no part of what a command prints."""
 
 
 @pytest.fixture(scope="module", autouse=True)

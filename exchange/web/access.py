@@ -1,9 +1,8 @@
-"""Who calls, and what that role may do. Denied by default: every path names the roles it is for."""
+"""Who calls. Denied by default: what a role may do stands in the table of rights, and every path asks it."""
 
 import base64
 import binascii
 import hmac
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -22,17 +21,16 @@ from exchange.ledger.store.command import Actor
 from exchange.names import Department
 from exchange.settings import HttpSettings, secret
 from exchange.web.forwarding import at_leader
+from exchange.web.guard.reads import note_read
+from exchange.web.guard.rights import OPERATOR, right_of
 from exchange.web.limits import RateLimit
 from exchange.web.oidc.callers import Identity, Oidc, looks_signed
 from exchange.web.oidc.keys import keys_of
+from exchange.web.problems import REGISTRY_PATHS
 from exchange.web.service import Service
 
-SUPERVISOR = "supervisor"
-OPERATOR = "operator"
-AUDITOR = "auditor"
-_EVERYONE = (DEPARTMENT_ROLE, SUPERVISOR, OPERATOR, AUDITOR)
 _BEARER = HTTPBearer(auto_error=False, description="an API token; see `exchange token`")
-"""For the documentation: `Gate` reads the header itself, because it takes Basic too."""
+"""For the documentation: `admitted` reads the header itself, because schema clients show Basic."""
 _KEY_CHARACTERS = 128
 _KeyHeader = Annotated[
     str | None, Header(description="makes a repetition harmless: a key is remembered for at least 30 days")
@@ -70,7 +68,7 @@ class Caller:
 
 
 class Gate:
-    """Recognises callers by tokens: the ledger's, the operator's first one, an issuer's. Bearer or Basic slug:token."""
+    """Recognises callers by tokens: the ledger's, the operator's first one, an issuer's."""
 
     def __init__(self, service: Service, settings: HttpSettings) -> None:
         self._service = service
@@ -83,13 +81,16 @@ class Gate:
         """Whether `admit` may have to ask an issuer for its keys."""
         return self._oidc is not None
 
-    def admit(self, authorization: str | None, address: str) -> Caller:
+    def admit(self, authorization: str | None, address: str, basic: bool = False) -> Caller:
         """The caller of a request with this Authorization header from this address.
+
+        basic: whether it may be Basic. A browser that knows a Basic secret shows it for whatever site asks, so it is
+        for the paths of the schema registry alone, whose clients know nothing else, and where nothing can be changed.
 
         Raises ExchangeError: E_TOKEN; E_RATE_LIMIT for too many requests of it, or too many bad tokens of the address.
         """
         try:
-            caller = self._caller(authorization)
+            caller = self._caller(authorization, basic)
         except ExchangeError as error:
             if authorization and error.code == "E_TOKEN":
                 self._rates.bad_token(address)
@@ -97,11 +98,11 @@ class Gate:
         self._rates.request(caller.token)
         return caller
 
-    def _caller(self, authorization: str | None) -> Caller:
+    def _caller(self, authorization: str | None, basic: bool) -> Caller:
         scheme, _, rest = (authorization or "").partition(" ")
         if scheme.lower() == "bearer":
             return self._of(rest.strip())
-        if scheme.lower() == "basic":
+        if basic and scheme.lower() == "basic":
             name, token = _basic(rest.strip())
             caller = self._of(token)
             if caller.department is not None and caller.department != name:
@@ -143,27 +144,34 @@ def _first_token(settings: HttpSettings) -> bytes | None:
     return text.encode()
 
 
-def allow(*roles: str) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that lets these roles in, and nobody else."""
+async def admitted(
+    request: Request,
+    _documented: Annotated[object, Security(_BEARER)],
+    _authorization: Annotated[str | None, Header(alias="authorization", include_in_schema=False)] = None,
+) -> Caller:
+    """The caller of a path, when the table of rights lets its role in. Raises ExchangeError: E_TOKEN, E_ROLE, …
 
-    async def check(
-        request: Request,
-        _documented: Annotated[object, Security(_BEARER)],
-        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-    ) -> Caller:
-        gate: Gate = request.app.state.gate
-        address = "" if request.client is None else request.client.host
-        # What needs no thread takes none: a command passes through as few of them as it can.
-        if gate.waits:
-            caller = await run_in_threadpool(gate.admit, authorization, address)
-        else:
-            caller = gate.admit(authorization, address)
-        if caller.role not in roles:
-            raise ExchangeError("E_ROLE")
-        await request.app.state.turns.take(request.scope, caller.token)
-        return caller
-
-    return check
+    A read of what is between departments by somebody who oversees them is logged.
+    """
+    gate: Gate = request.app.state.gate
+    path: str = request.scope["route"].path
+    basic = path.startswith(REGISTRY_PATHS)
+    shown, address = request.headers.getlist("authorization"), "" if request.client is None else request.client.host
+    if len(shown) > 1:  # who passes a request on, and who answers it, could take another one each
+        raise ExchangeError("E_TOKEN", "one Authorization header")
+    authorization = shown[0] if shown else None
+    # What needs no thread takes none: a command passes through as few of them as it can.
+    if gate.waits:
+        caller = await run_in_threadpool(gate.admit, authorization, address, basic)
+    else:
+        caller = gate.admit(authorization, address, basic)
+    right = right_of(request.method, path)
+    if right is None or not right.allows(caller.role):
+        raise ExchangeError("E_ROLE")
+    await request.app.state.turns.take(request.scope, caller.token)
+    if right.of_others and caller.sees_all:
+        note_read(caller.token, caller.role, path, request.path_params)
+    return caller
 
 
 async def command_key(_leading: Annotated[None, Depends(at_leader)], idempotency_key: _KeyHeader = None) -> str | None:
@@ -188,13 +196,8 @@ def _basic(text: str) -> tuple[str, str]:
     return name, token
 
 
-Anyone = Annotated[Caller, Depends(allow(*_EVERYONE))]
-Overseer = Annotated[Caller, Depends(allow(SUPERVISOR, OPERATOR, AUDITOR))]
-Operator = Annotated[Caller, Depends(allow(OPERATOR))]
-DepartmentOnly = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE))]
-SupervisorOnly = Annotated[Caller, Depends(allow(SUPERVISOR))]
-Replier = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, SUPERVISOR))]
-Granter = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, SUPERVISOR, OPERATOR))]
+Admitted = Annotated[Caller, Depends(admitted)]
+"""Every path but those that need no token takes it."""
 AtLeader = Annotated[None, Depends(at_leader)]
 """For what only the leader knows; a follower sends the request on."""
 Key = Annotated[str | None, Depends(command_key)]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from exchange.broker.demands.clocks import LONGEST_EXTENSION_DAYS
-from exchange.broker.departments.tokens import MOST_TOKEN_DAYS
+from exchange.broker.departments.tokens import MOST_LABEL_CHARACTERS, MOST_TOKEN_DAYS
 from exchange.broker.grants.amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from exchange.ledger.state.ledger_state import Condition
 from exchange.web.moments import Moment
@@ -163,10 +163,11 @@ class DepartmentBody(Body):
 
 
 class TokenBody(Body):
-    """For whom a token is issued, and for how many days (left out: as the settings say)."""
+    """For whom a token is issued, what it is called, and for how many days (left out: as the settings say)."""
 
     role: _Name
     department: _Name | None = None
+    label: Annotated[str, Field(max_length=MOST_LABEL_CHARACTERS)] = ""
     days: Annotated[int, Field(ge=1, le=MOST_TOKEN_DAYS)] | None = None
 
 

@@ -88,13 +88,14 @@ def problem(request: Request, error: ExchangeError) -> JSONResponse:
     """The answer to a request that failed with `error`."""
     status = status_of(error)
     headers: dict[str, str] = {}
-    if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer, Basic realm="exchange"'
+    of_registry = request.url.path.startswith(REGISTRY_PATHS)
+    if status == 401:  # a browser that is offered Basic asks its user for a secret, and shows it ever after
+        headers["WWW-Authenticate"] = 'Bearer, Basic realm="exchange"' if of_registry else "Bearer"
     if status == _UNAVAILABLE:
         headers["Retry-After"] = _RETRY_SECONDS
     if isinstance(error, RateLimitError):
         headers["Retry-After"] = str(error.seconds)
-    if request.url.path.startswith(REGISTRY_PATHS):
+    if of_registry:
         return _registry(error, status, headers)
     document = {
         "type": f"urn:exchange:error:{error.code}",

@@ -293,8 +293,11 @@ def token(entry: TokenEntry) -> Json:
     """A token, without its digest."""
     return {
         "id": entry.token,
+        "label": entry.label,
         "role": entry.role,
         "department": entry.department,
+        "issuer": entry.issuer,
+        "issued": _time(entry.issued),
         "expires": _time(entry.expires),
         "revoked": entry.revoked,
     }

@@ -21,6 +21,7 @@ ROLES = (DEPARTMENT_ROLE, "supervisor", "operator", "auditor")
 DEFAULT_TOKEN_DAYS = 90
 MOST_TOKEN_DAYS = 1096
 """Three years: what is needed for longer is issued again."""
+MOST_LABEL_CHARACTERS = 100
 NOTICE = timedelta(days=14)
 """A token that ends within this time is a metric: its holder works with it until the last moment."""
 
@@ -38,6 +39,8 @@ class IssueToken:
     digest: str = field(compare=False, repr=False)
     days: int = DEFAULT_TOKEN_DAYS
     """After how many days it is refused."""
+    label: str = ""
+    """What it is called in lists: whose it is, or which program's."""
 
     def __call__(self, state: LedgerState, now: datetime) -> Sequence[NewEvent]:
         """The `token-issued`."""
@@ -47,6 +50,8 @@ class IssueToken:
             )
         if not 1 <= self.days <= MOST_TOKEN_DAYS:
             raise ExchangeError("E_REQUEST", f"a token is good for 1 to {MOST_TOKEN_DAYS} days")
+        if len(self.label) > MOST_LABEL_CHARACTERS or not self.label.isprintable():
+            raise ExchangeError("E_REQUEST", f"a label has at most {MOST_LABEL_CHARACTERS} printable characters")
         if self.department is not None:
             department_entry(state, self.department)
         if _in_force(state, self.digest, now) is not None:
@@ -60,6 +65,7 @@ class IssueToken:
             digest=self.digest,
             role=self.role,
             department=self.department,
+            label=self.label,
             expires_at=format_time(now + timedelta(days=self.days)),
         )
         return draft.events

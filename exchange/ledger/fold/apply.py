@@ -144,7 +144,7 @@ def _resource_withdrawn(state: LedgerState, data: _Data, _at: datetime) -> None:
     state.resources[data["resource"]].withdrawn = True
 
 
-def _token_issued(state: LedgerState, data: _Data, _at: datetime) -> None:
+def _token_issued(state: LedgerState, data: _Data, at: datetime) -> None:
     department, expires = data.get("department"), data.get("expires_at")
     token = TokenEntry(
         token=data["token"],
@@ -152,6 +152,9 @@ def _token_issued(state: LedgerState, data: _Data, _at: datetime) -> None:
         role=data["role"],
         department=None if department is None else Department(department),
         expires=None if expires is None else parse_time(expires),
+        label=str(data.get("label", "")),
+        issued=at,
+        issuer=str(data.get(CALLER, "")),
     )
     state.tokens[token.token] = token
     state.token_of_digest[token.digest] = token.token

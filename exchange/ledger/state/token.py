@@ -18,3 +18,8 @@ class TokenEntry:
     revoked: bool = False
     expires: datetime | None = None
     """From then on it is refused; None in ledgers of before tokens expired."""
+    label: str = ""
+    """What its issuer called it: whose it is, or which program's."""
+    issued: datetime | None = None
+    issuer: str = ""
+    """The token or person that issued it; empty in ledgers of before events named who gave a command."""

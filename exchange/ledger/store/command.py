@@ -34,6 +34,8 @@ class Actor(str):
         return actor
 
 
+
+
 class Command(Protocol):
     """Pure: checks itself against the state and says what shall be appended, or nothing when it is so already.
 

@@ -109,7 +109,7 @@ async def show_resource(request: Request, look: Look, resource: str, failure: Fa
     caller = look.caller
     assert caller is not None
     mine = await run_in_threadpool(_ledger(request).read, lambda state: caller.concerned(state, one["provider"]))
-    standing = frozenset({"other"} if caller.department is not None and not mine else ())
+    standing = frozenset(() if mine else (caller.role,))
     rows = _rows(request, look, one["record_type"])
     offered = shared(some(rows, one["fields"]), one["fields"], {})
     can_be_asked = [row for row in offered if row.sharing != "not-shared"]

@@ -23,7 +23,8 @@ from exchange.calendar import day_in_shanghai
 from exchange.ledger.state.correction import CorrectionEntry
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, GrantEntry, LedgerState
 from exchange.names import CorrectionId, DemandId, Department
-from exchange.web.access import OPERATOR, SUPERVISOR, Caller
+from exchange.web.access import Caller
+from exchange.web.guard.rights import OPERATOR, SUPERVISOR
 
 SHOWN: Final = 5
 """Of each group of what waits that has a list of its own."""

@@ -19,11 +19,12 @@ from exchange.calendar import ZONE, last_day
 from exchange.catalogue.words import REGISTRIES, Text, source
 from exchange.clock import format_time, parse_time
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.web.access import AUDITOR, OPERATOR, SUPERVISOR, Caller
+from exchange.web.access import Caller
 from exchange.web.console.client import Problem
 from exchange.web.console.session import PATH, Session
 from exchange.web.console.words.errors import ERRORS
 from exchange.web.console.words.pages import WORDS
+from exchange.web.guard.rights import may
 from exchange.web.report.page import percent
 
 LANGUAGES: Final = ("zh", "en")
@@ -31,9 +32,17 @@ LANGUAGE_COOKIE: Final = "exchange_language"
 _FOLDER: Final = Path(__file__).parent
 STYLE: Final = (_FOLDER / "style.css").read_text(encoding="utf-8")
 _STYLE_MARK: Final = hashlib.sha256(STYLE.encode()).hexdigest()[:12]
-_PLACES: Final = ("", "demands", "grants", "corrections", "catalogue")
-_OVERSEEN: Final = ("books", "report")
-_QUARANTINE: Final = "quarantine"
+_PLACES: Final = {
+    "": "/v1/satisfaction",
+    "demands": "/v1/demands",
+    "grants": "/v1/grants",
+    "corrections": "/v1/corrections",
+    "catalogue": "/v1/resources",
+    "books": "/v1/books",
+    "report": "/v1/report",
+    "quarantine": "/v1/quarantine",
+}
+"""Where the navigation leads, and the path of the API that the page shows."""
 _UNKNOWN_OUTCOME: Final = 500
 """From this status on a command may have been done: the form keeps its idempotency key."""
 _ACCEPTED: Final = re.compile(r"\s*(zh|en)\b[^,;]*(?:;\s*q=([^,;]*))?", re.IGNORECASE)
@@ -164,12 +173,7 @@ def words(lang: str, family: str, names: list[str]) -> list[tuple[str, str]]:
 
 def places_of(caller: Caller) -> list[str]:
     """Where the navigation leads: what the API has for the caller's role."""
-    found = list(_PLACES)
-    if caller.role in (SUPERVISOR, OPERATOR, AUDITOR):
-        found += _OVERSEEN
-    if caller.role == OPERATOR or caller.department is not None:
-        found.append(_QUARANTINE)
-    return found
+    return [place for place, path in _PLACES.items() if may(caller.role, "GET", path)]
 
 
 def _address(path: str, asked: Mapping[str, str]) -> str:

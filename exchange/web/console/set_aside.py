@@ -9,7 +9,8 @@ from exchange.broker.evidence.said import Said
 from exchange.intake.report import SourceState
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import Department, RecordType
-from exchange.web.access import OPERATOR, Caller
+from exchange.web.access import Caller
+from exchange.web.guard.rights import OPERATOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The forms for the steps of demands, grants, corrections and resources: who is offered them when, and what they send.
 
-Who may do what in which state is said by `exchange.broker.demands.life`; beyond that a form is left out where its
-command would be refused anyway. A form sends what the command of the API takes, and the API decides.
+Who may do what is said by the table of rights that the API asks too, in which state by `exchange.broker.demands.life`;
+beyond that a form is left out where its command would be refused anyway. A form sends what the command of the API
+takes, and the API decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,8 @@ from exchange.ledger.state.correction import ANSWERS
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.moments import day
 from exchange.names import Department
-from exchange.web.access import OPERATOR, SUPERVISOR, Caller
+from exchange.web.access import Caller
+from exchange.web.guard.rights import OPERATOR, RIGHTS, SUPERVISOR, Right
 
 Posted = Mapping[str, Sequence[str]]
 """A form as the browser sent it."""
@@ -59,6 +61,8 @@ class Form:
 
     name: str
     inputs: tuple[Input, ...]
+    right: Right
+    """Who may send it."""
     step: Step | None = None
     """Its row of the life's table; None for what has none there."""
     path: tuple[str, ...] = ()
@@ -71,10 +75,8 @@ class Form:
 
     def offered(self, view: View, parties: frozenset[str]) -> bool:
         """Whether a caller who stands for `parties` is offered it."""
-        allowed = self.step is None or (
-            view["state"] in self.step.states and any(party in self.step.who for party in parties)
-        )
-        return allowed and self.fits(view, parties)
+        in_time = self.step is None or view["state"] in self.step.states
+        return in_time and not parties.isdisjoint(self.right.who) and self.fits(view, parties)
 
     def body(self, posted: Posted) -> dict[str, Any]:
         """What the API's command takes. Raises ExchangeError(E_REQUEST) for what is no number or no date."""
@@ -248,13 +250,21 @@ def _named(*forms: Form) -> Mapping[str, Form]:
     return {form.name: form for form in forms}
 
 
+def _post(path: str) -> Right:
+    return RIGHTS[("POST", path)]
+
+
 def _demand(name: str, *inputs: Input, like: str | None = None, **more: Any) -> Form:
     """The form of a step on a demand; `like` names its row of the table when that has another name."""
-    return Form(name, inputs, DEMAND_STEPS[like or name], **{"path": (like or name,), **more})
+    settings = {"path": (like or name,), **more}
+    right = _post(f"/v1/demands/{{demand}}/{'/'.join(settings['path'])}")
+    return Form(name, inputs, right, DEMAND_STEPS[like or name], **settings)
 
 
 def _grant(name: str, *inputs: Input, **more: Any) -> Form:
-    return Form(name, inputs, GRANT_STEPS[name], **{"path": (name,), **more})
+    settings = {"path": (name,), **more}
+    right = _post(f"/v1/grants/{{grant}}/{'/'.join(settings['path'])}")
+    return Form(name, inputs, right, GRANT_STEPS[name], **settings)
 
 
 DEMAND: Final[Mapping[str, Form]] = _named(
@@ -315,15 +325,17 @@ GRANT: Final[Mapping[str, Form]] = _named(
             Input("fields", "fields", required=True),
             Input("doubt", "long", required=True, sent_as="words"),
         ),
-        fits=lambda view, standing: "grantee" in standing and view["ended"] is None and not view["pseudonymous"],
+        _post("/v1/corrections"),
+        fits=lambda view, _: view["ended"] is None and not view["pseudonymous"],
     ),
     _grant("suspend", _REASON, fits=_may_suspend),
     _grant("amend", _MASKED, _SCOPE, Input("freshness_hours", "hours", sent_as="freshness_seconds"), _REASON),
     Form(
         "recover",
         (),
+        _post("/v1/grants/{grant}/recover"),
         path=("recover",),
-        fits=lambda view, standing: OPERATOR in standing and view["share_suspended"] is not None,
+        fits=lambda view, _: view["share_suspended"] is not None,
     ),
     _grant("end-purpose", _REASON, weight=GRAVE),
     _grant("revoke", _REASON, weight=GRAVE),
@@ -336,9 +348,10 @@ CORRECTION: Final[Mapping[str, Form]] = _named(
             Input("finding", "choice", required=True, choices=ANSWERS, sent_as="answer"),
             Input("words", "long"),
         ),
+        _post("/v1/corrections/{correction}/answer"),
         path=("answer",),
         weight=FIRST,
-        fits=lambda view, standing: "provider" in standing and view["answered"] is None,
+        fits=lambda view, _: view["answered"] is None,
     ),
 )
 """On the page of a correction."""
@@ -357,10 +370,11 @@ RESOURCE: Final[Mapping[str, Form]] = _named(
             Input("freshness_hours", "hours", sent_as="freshness_seconds"),
             Input("replaces", "line"),
         ),
+        _post("/v1/demands"),
         weight=FIRST,
-        fits=lambda view, standing: "other" in standing and not view["withdrawn"],
+        fits=lambda view, _: not view["withdrawn"],
     ),
 )
-"""On the page of a resource; `other`: the caller is a department, and not its provider."""
+"""On the page of a resource, for a department that is not its provider."""
 EVERY: Final[Mapping[str, Form]] = {**DEMAND, **GRANT, **CORRECTION, **RESOURCE}
 """Every form by its name."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from exchange.broker.departments.commands import department_entry
 from exchange.errors import ExchangeError
 from exchange.web import views
-from exchange.web.access import Anyone, Key, Operator
+from exchange.web.access import Admitted, Key
 from exchange.web.bodies import DepartmentBody
 from exchange.web.paging import PageOf, answer
 from exchange.web.service import Service
@@ -22,25 +22,25 @@ def router(service: Service) -> APIRouter:
     ledger = service.ledger
 
     @api.get("/departments")
-    def departments(_caller: Anyone, page: PageOf) -> dict[str, Any]:
+    def departments(_caller: Admitted, page: PageOf) -> dict[str, Any]:
         """Every department that the ledger knows."""
         return ledger.read(
             lambda state: answer(*page.of((slug, views.department(one)) for slug, one in state.departments.items()))
         )
 
     @api.get("/departments/{department}")
-    def department(department: str, _caller: Anyone) -> dict[str, Any]:
+    def department(department: str, _caller: Admitted) -> dict[str, Any]:
         """One department."""
         return ledger.read(lambda state: views.department(department_entry(state, department)))
 
     @api.post("/departments", status_code=201)
-    def add(body: DepartmentBody, caller: Operator, key: Key) -> dict[str, Any]:
+    def add(body: DepartmentBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Make a department of the catalogue a Kafka principal. Its secret is in this answer and nowhere else."""
         secret = service.add_department(body.department, caller.actor, key)
         return _with_secret(department(body.department, caller), secret)
 
     @api.post("/departments/{department}/rotate-secret")
-    def rotate(department: str, caller: Operator, key: Key) -> dict[str, Any]:
+    def rotate(department: str, caller: Admitted, key: Key) -> dict[str, Any]:
         """Give a department a new secret; the old one ends within five minutes on open connections.
 
         Our connectors read the file of their secret again when they are refused; others are restarted.
@@ -51,7 +51,7 @@ def router(service: Service) -> APIRouter:
 
     @api.get("/resources")
     def resources(
-        _caller: Anyone, page: PageOf, record_type: str | None = None, provider: str | None = None
+        _caller: Admitted, page: PageOf, record_type: str | None = None, provider: str | None = None
     ) -> dict[str, Any]:
         """What departments offer."""
         return ledger.read(
@@ -65,7 +65,7 @@ def router(service: Service) -> APIRouter:
         )
 
     @api.get("/resources/{resource:path}")
-    def resource(resource: str, _caller: Anyone) -> dict[str, Any]:
+    def resource(resource: str, _caller: Admitted) -> dict[str, Any]:
         """One resource, by its code of the national catalogue guide (which may hold a slash)."""
         found = ledger.read(lambda state: state.resources.get(resource))
         if found is None:
@@ -73,7 +73,7 @@ def router(service: Service) -> APIRouter:
         return views.resource(found)
 
     @api.get("/record-types")
-    def record_types(_caller: Anyone, page: PageOf) -> dict[str, Any]:
+    def record_types(_caller: Admitted, page: PageOf) -> dict[str, Any]:
         """Every record type with the meaning of its fields."""
         locked = [service.schemas.latest(name) for name in service.schemas.record_types()]
         return answer(
@@ -81,7 +81,7 @@ def router(service: Service) -> APIRouter:
         )
 
     @api.post("/catalogue")
-    def apply(caller: Operator, key: Key) -> dict[str, Any]:
+    def apply(caller: Admitted, key: Key) -> dict[str, Any]:
         """Bring the difference between the catalogue's files at the leader and the ledger into the ledger."""
         return {"events": service.apply_catalogue(caller.actor, key)}
 

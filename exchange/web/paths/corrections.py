@@ -15,7 +15,7 @@ from exchange.ledger.state.correction import CorrectionEntry
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import CorrectionId
 from exchange.web import views
-from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
+from exchange.web.access import Admitted, Caller, Key
 from exchange.web.bodies import Body
 from exchange.web.paging import PageOf
 from exchange.web.service import Service
@@ -61,7 +61,7 @@ def router(service: Service) -> APIRouter:
 
 def _looking(api: APIRouter, service: Service) -> None:
     @api.get("")
-    def corrections(caller: Anyone, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
+    def corrections(caller: Admitted, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Corrections; a department sees those it submitted and those about its records. Without key and words."""
 
         def look(state: LedgerState, name: str) -> dict[str, Any] | None:
@@ -72,21 +72,21 @@ def _looking(api: APIRouter, service: Service) -> None:
         return page.through(service.ledger, lambda state: state.corrections, look)
 
     @api.get("/{correction}")
-    def correction(correction: str, caller: Anyone) -> dict[str, Any]:
+    def correction(correction: str, caller: Admitted) -> dict[str, Any]:
         """One correction; to its two parties with key and words, for as long as they are kept (90 days)."""
         return _show(service, correction, caller)
 
 
 def _acting(api: APIRouter, service: Service) -> None:
     @api.post("", status_code=201)
-    def submit(body: DoubtBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def submit(body: DoubtBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Doubt fields of one record that a grant gives. Its provider answers within 10 working days."""
         service.ledger.read(lambda state: _check_grant(state, body.grant, caller))
         doubt = Doubt(body.grant, tuple(dict.fromkeys(body.fields)), body.key, body.words)
         return _show(service, service.corrections.submit(doubt, caller.actor, key), caller)
 
     @api.post("/{correction}/answer")
-    def reply(correction: str, body: AnswerBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def reply(correction: str, body: AnswerBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The provider answers. `corrected` and `withdrawn` are closed by the next version of the record."""
         service.ledger.read(lambda state: _known(state, correction, caller))
         service.corrections.answer(correction, body.answer, body.words, caller.actor, key)

@@ -18,7 +18,7 @@ from exchange.ledger.state.ledger_state import DemandEntry, DemandState, LedgerS
 from exchange.ledger.store.command import Command
 from exchange.names import DemandId, Department, RecordType
 from exchange.web import views
-from exchange.web.access import Anyone, Caller, DepartmentOnly, Key
+from exchange.web.access import Admitted, Caller, Key
 from exchange.web.bodies import DemandBody, ReasonBody, RenewalBody, SupplementBody, conditions
 from exchange.web.paging import PageOf
 from exchange.web.service import Service
@@ -58,7 +58,7 @@ def router(service: Service) -> APIRouter:
 
 def _submitting(api: APIRouter, service: Service) -> None:
     @api.post("", status_code=201, response_model=dict[str, Any])
-    def submit(body: DemandBody, caller: DepartmentOnly, key: Key) -> JSONResponse:
+    def submit(body: DemandBody, caller: Admitted, key: Key) -> JSONResponse:
         """Demand fields of a resource; of a record type, one demand for each department that offers it."""
         command = SubmitDemand(
             demander=own(caller),
@@ -86,7 +86,7 @@ def _submitting(api: APIRouter, service: Service) -> None:
 
 def _looking(api: APIRouter, service: Service) -> None:
     @api.get("")
-    def demands(caller: Anyone, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
+    def demands(caller: Admitted, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Demands; a department sees those it made and those made to it."""
         now = service.clock.now()
 
@@ -98,14 +98,14 @@ def _looking(api: APIRouter, service: Service) -> None:
         return page.through(service.ledger, lambda state: state.demands, look)
 
     @api.get("/{demand}")
-    def demand(demand: str, caller: Anyone) -> dict[str, Any]:
+    def demand(demand: str, caller: Admitted) -> dict[str, Any]:
         """One demand with its history and clocks."""
         return show(service, demand, caller)
 
 
 def _continuing(api: APIRouter, service: Service) -> None:
     @api.post("/{demand}/supplement")
-    def supplement(demand: str, body: SupplementBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def supplement(demand: str, body: SupplementBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The demander adds what was missing or asked for."""
         stated = {name: getattr(body, name) for name in STATED if getattr(body, name)}
         command = SupplementDemand(
@@ -121,13 +121,13 @@ def _continuing(api: APIRouter, service: Service) -> None:
         return act(service, command, demand, (caller, key))
 
     @api.post("/{demand}/withdraw")
-    def withdraw(demand: str, body: ReasonBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def withdraw(demand: str, body: ReasonBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The demander takes its demand back; its grants end."""
         command = WithdrawDemand(demand=demand, by=own(caller), reason=body.reason)
         return act(service, command, demand, (caller, key))
 
     @api.post("/{demand}/renew", status_code=201)
-    def renew(demand: str, body: RenewalBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def renew(demand: str, body: RenewalBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The demander asks for the time after the use period; the answer is the new demand."""
         show(service, demand, caller)
         command = RenewDemand(

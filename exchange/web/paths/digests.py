@@ -8,7 +8,7 @@ from exchange.broker.demands.state import grant_of
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import ShareName
-from exchange.web.access import AtLeader, Caller, DepartmentOnly
+from exchange.web.access import Admitted, AtLeader, Caller
 from exchange.web.problems import PROBLEM
 from exchange.web.service import Service
 
@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
     @api.get("/{grant}/digests", responses=_GONE)
     def digests(
         grant: str,
-        caller: DepartmentOnly,
+        caller: Admitted,
         _leading: AtLeader,
         prefix: _Prefix = "",
         version: _Version = None,

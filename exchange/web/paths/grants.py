@@ -19,7 +19,7 @@ from exchange.ledger.state.ledger_state import GrantEntry, LedgerState
 from exchange.ledger.store.command import Command
 from exchange.names import GrantId
 from exchange.web import views
-from exchange.web.access import Anyone, Caller, Granter, Key, Operator
+from exchange.web.access import Admitted, Caller, Key
 from exchange.web.bodies import AmendmentBody, ReasonBody, conditions
 from exchange.web.paging import PageOf
 from exchange.web.paths.demands import COMMAND_SECONDS
@@ -58,7 +58,7 @@ def router(service: Service) -> APIRouter:
 
 def _readings(api: APIRouter, service: Service) -> None:
     @api.get("")
-    def grants(caller: Anyone, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
+    def grants(caller: Admitted, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Grants; a department sees those it holds and those it gave."""
         now = service.clock.now()
 
@@ -73,14 +73,14 @@ def _readings(api: APIRouter, service: Service) -> None:
         return page.through(service.ledger, lambda state: state.grants, look)
 
     @api.get("/{grant}")
-    def grant(grant: str, caller: Anyone) -> dict[str, Any]:
+    def grant(grant: str, caller: Admitted) -> dict[str, Any]:
         """One grant, with what a client needs to read it."""
         return show(service, grant, caller)
 
 
 def _acts(api: APIRouter, service: Service) -> None:
     @api.post("/{grant}/amend")
-    def amend(grant: str, body: AmendmentBody, caller: Granter, key: Key) -> dict[str, Any]:
+    def amend(grant: str, body: AmendmentBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Change what a grant gives, within what was asked: a new share is made and filled, then it is the one to read.
 
         The share before stays readable for the agreed overlap. What is left out stays as it is. An operator or a
@@ -100,22 +100,22 @@ def _acts(api: APIRouter, service: Service) -> None:
         return act(service, command, grant, (caller, key))
 
     @api.post("/{grant}/recover")
-    def recover(grant: str, caller: Operator, key: Key) -> dict[str, Any]:
+    def recover(grant: str, caller: Admitted, key: Key) -> dict[str, Any]:
         """Mend the suspended share of a grant, after its cause is removed; one whose topic is lost is replaced."""
         return act(service, OrderRecovery(grant), grant, (caller, key))
 
     @api.post("/{grant}/suspend")
-    def suspend(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
+    def suspend(grant: str, body: ReasonBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Stop a grant for a while: the grantee's fetches fail, the share stays."""
         return act(service, SuspendGrant(grant, caller.department, body.reason), grant, (caller, key))
 
     @api.post("/{grant}/resume")
-    def resume(grant: str, caller: Granter, key: Key) -> dict[str, Any]:
+    def resume(grant: str, caller: Admitted, key: Key) -> dict[str, Any]:
         """End the own suspension of a grant, as its provider an overseer's too; it goes on when no other is left."""
         return act(service, ResumeGrant(grant, caller.department), grant, (caller, key))
 
     @api.post("/{grant}/revoke")
-    def revoke(grant: str, body: ReasonBody, caller: Granter, key: Key) -> dict[str, Any]:
+    def revoke(grant: str, body: ReasonBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """End a grant for good; the grantee's fetches fail within a second."""
         return act(service, RevokeGrant(grant, caller.department, body.reason), grant, (caller, key))
 

@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from exchange.broker.departments.tokens import DEPARTMENT_ROLE
 from exchange.broker.quarantine.commands import Asked, owner_of
 from exchange.broker.quarantine.desk import MOST_SETTLED, By
 from exchange.broker.quarantine.pick import Outcome, Seen
@@ -17,7 +16,7 @@ from exchange.names import Department
 from exchange.quarantine.describe import headers_shown, key_shown, rules_of, value_shown
 from exchange.quarantine.look import Filter
 from exchange.quarantine.quarantine_id import QuarantineId
-from exchange.web.access import OPERATOR, Caller, Key, allow
+from exchange.web.access import Admitted, Caller, Key
 from exchange.web.bodies import Body, ReasonBody
 from exchange.web.moments import Moment
 from exchange.web.paging import PageOf, answer, cursor_of
@@ -27,7 +26,6 @@ _Word = Annotated[str, Field(min_length=1, max_length=128)]
 _MOST_IDS = 500
 _SHOWN_IDS = 100
 
-Owner = Annotated[Caller, Depends(allow(DEPARTMENT_ROLE, OPERATOR))]
 """Nobody else: also masked, what stands in quarantine is the matter of its department."""
 
 
@@ -83,7 +81,7 @@ def router(service: Service) -> APIRouter:
 
 def _looking(api: APIRouter, service: Service) -> None:
     @api.get("")
-    def records(caller: Owner, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
+    def records(caller: Admitted, page: PageOf, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Quarantined records, oldest first in each department; a department sees its own.
 
         `counts` says how many wait by department and code: counted by the leader, `null` where it is not known. A page
@@ -102,7 +100,7 @@ def _looking(api: APIRouter, service: Service) -> None:
         return {**answer(items, None if following is None else cursor_of(str(following))), "counts": counts}
 
     @api.get("/{department}/{partition}/{offset}")
-    def record(department: str, partition: int, offset: int, caller: Owner) -> dict[str, Any]:
+    def record(department: str, partition: int, offset: int, caller: Admitted) -> dict[str, Any]:
         """One record: why it is there, what helps, and what it looks like, with names and masks alone."""
         place = QuarantineId(Department(department), partition, offset)
         if not service.ledger.read(lambda state: caller.concerned(state, place.department)):
@@ -113,7 +111,7 @@ def _looking(api: APIRouter, service: Service) -> None:
 
 def _settling(api: APIRouter, service: Service) -> None:
     @api.post("/redrive")
-    def redrive(body: SettleBody, caller: Owner, key: Key) -> dict[str, Any]:
+    def redrive(body: SettleBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Let waiting records pass admission again, untouched and in their order.
 
         An older version than the registry's is superseded there, what was withdrawn stays withdrawn, and what still
@@ -123,7 +121,7 @@ def _settling(api: APIRouter, service: Service) -> None:
         return _outcome(body, done, "redriven")
 
     @api.post("/discard")
-    def discard(body: DiscardBody, caller: Owner, key: Key) -> dict[str, Any]:
+    def discard(body: DiscardBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Say, with a reason, that waiting records need not reach the registry. They stay readable 30 days."""
         by = _by(caller, key)
         done = service.quarantine.discard(body.department, body.asked(), body.reason, by, body.dry_run)

@@ -8,7 +8,7 @@ from exchange.broker.demands.reply import ConsentDemand, RefuseDemand
 from exchange.broker.demands.review import ExtendReply, RequestExtension, ReviewDemand
 from exchange.broker.demands.supplement import RequestSupplement
 from exchange.errors import ExchangeError
-from exchange.web.access import DepartmentOnly, Key, Replier, SupervisorOnly
+from exchange.web.access import Admitted, Key
 from exchange.web.bodies import ConsentBody, ExtensionBody, MissingBody, RefusalBody, ReviewBody, conditions
 from exchange.web.paths.demands import act, own
 from exchange.web.service import Service
@@ -24,7 +24,7 @@ def router(service: Service) -> APIRouter:
 
 def _before(api: APIRouter, service: Service) -> None:
     @api.post("/{demand}/request-supplement")
-    def request_supplement(demand: str, body: MissingBody, caller: Replier, key: Key) -> dict[str, Any]:
+    def request_supplement(demand: str, body: MissingBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The provider, in review the competent department, asks for everything that is missing, at once."""
         command = RequestSupplement(
             demand=demand, by=caller.department, missing=tuple(body.missing), pauses=service.supplement_pauses
@@ -32,7 +32,7 @@ def _before(api: APIRouter, service: Service) -> None:
         return act(service, command, demand, (caller, key))
 
     @api.post("/{demand}/review")
-    def review(demand: str, body: ReviewBody, caller: SupervisorOnly, key: Key) -> dict[str, Any]:
+    def review(demand: str, body: ReviewBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The competent department passes a demand on to its provider, or sends it back."""
         command = ReviewDemand(
             demand=demand,
@@ -44,7 +44,7 @@ def _before(api: APIRouter, service: Service) -> None:
         return act(service, command, demand, (caller, key))
 
     @api.post("/{demand}/extend")
-    def extend(demand: str, body: ExtensionBody, caller: Replier, key: Key) -> dict[str, Any]:
+    def extend(demand: str, body: ExtensionBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The provider asks for more time to reply, once; the competent department gives it."""
         if caller.department is None:
             command: ExtendReply | RequestExtension = ExtendReply(demand=demand, days=body.days, reason=body.reason)
@@ -57,7 +57,7 @@ def _before(api: APIRouter, service: Service) -> None:
 
 def _replying(api: APIRouter, service: Service) -> None:
     @api.post("/{demand}/consent")
-    def consent(demand: str, body: ConsentBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def consent(demand: str, body: ConsentBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The provider grants all or some of the asked fields."""
         command = ConsentDemand(
             demand=demand,
@@ -73,7 +73,7 @@ def _replying(api: APIRouter, service: Service) -> None:
         return act(service, command, demand, (caller, key))
 
     @api.post("/{demand}/refuse")
-    def refuse(demand: str, body: RefusalBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def refuse(demand: str, body: RefusalBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The provider refuses, with a reason."""
         command = RefuseDemand(demand=demand, by=own(caller), reason=body.reason, legal_basis=body.legal_basis)
         return act(service, command, demand, (caller, key))

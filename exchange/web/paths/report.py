@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from exchange.broker.rate.report import Report
 from exchange.broker.rate.report import report as report_of
 from exchange.moments import FIRST_YEAR, LAST_YEAR
-from exchange.web.access import Overseer
+from exchange.web.access import Admitted
 from exchange.web.past import Replays
 from exchange.web.report.page import page
 from exchange.web.report.table import table
@@ -33,7 +33,7 @@ def router(service: Service) -> APIRouter:
         responses={200: {"content": {"text/html": {}, "text/csv": {}}, "description": "The report of the year"}},
     )
     def report(
-        _caller: Overseer,
+        _caller: Admitted,
         year: Annotated[int, Query(description="a calendar year of Asia/Shanghai", ge=FIRST_YEAR, le=LAST_YEAR)],
         form: Annotated[Form, Query(description="the report's form")] = "json",
     ) -> Any:

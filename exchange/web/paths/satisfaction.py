@@ -12,7 +12,7 @@ from exchange.broker.rate.periods import Period, year
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.web.access import Anyone
+from exchange.web.access import Admitted
 from exchange.web.moments import Moment
 from exchange.web.past import Replays
 from exchange.web.service import Service
@@ -52,7 +52,7 @@ def router(service: Service) -> APIRouter:
     api = APIRouter(prefix="/v1", tags=["satisfaction"])
 
     @api.get("/satisfaction")
-    def rate(_caller: Anyone, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
+    def rate(_caller: Admitted, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
         """The rate with numerators and denominators; ratios over nothing are null.
 
         At a moment: strict, weighted, by need, by field. Over a year or a period: these at its end (or at the present

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import Field
 
 from exchange.broker.demands.state import demand_state
@@ -10,13 +10,12 @@ from exchange.broker.departments.commands import department_entry
 from exchange.broker.departments.succession import SucceedDepartment, awaited, held
 from exchange.clock import Deadline, format_time
 from exchange.ledger.state.ledger_state import LedgerState
-from exchange.web.access import OPERATOR, SUPERVISOR, Caller, Key, Overseer, allow
+from exchange.web.access import Admitted, Key
 from exchange.web.bodies import Body
 from exchange.web.paths.demands import COMMAND_SECONDS
 from exchange.web.service import Service
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
-_Decider = Annotated[Caller, Depends(allow(SUPERVISOR, OPERATOR))]
 
 
 class SuccessionBody(Body):
@@ -35,12 +34,12 @@ def router(service: Service) -> APIRouter:
     api = APIRouter(prefix="/v1/departments", tags=["catalogue"])
 
     @api.get("/{department}/succession")
-    def succession(department: str, _caller: Overseer) -> dict[str, Any]:
+    def succession(department: str, _caller: Admitted) -> dict[str, Any]:
         """What a department holds, and whether somebody has to say who goes on with it."""
         return service.ledger.read(lambda state: _shown(state, department, service))
 
     @api.post("/{department}/succeed")
-    def succeed(department: str, body: SuccessionBody, caller: _Decider, key: Key) -> dict[str, Any]:
+    def succeed(department: str, body: SuccessionBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """Say who goes on with what a department held: all of it at once, by one event. The department ends today.
 
         A merger or a new name has one successor; a split needs one for each demand.

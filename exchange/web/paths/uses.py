@@ -8,7 +8,7 @@ from exchange.broker.demands.state import grant_of
 from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web import views
-from exchange.web.access import Anyone, DepartmentOnly, Key
+from exchange.web.access import Admitted, Key
 from exchange.web.bodies import DisposalBody, ReasonBody, UseBody
 from exchange.web.paging import PageOf, answer
 from exchange.web.paths.demands import own
@@ -21,17 +21,17 @@ def router(service: Service) -> APIRouter:
     api = APIRouter(prefix="/v1/grants", tags=["use"])
 
     @api.post("/{grant}/end-purpose")
-    def end_purpose(grant: str, body: ReasonBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def end_purpose(grant: str, body: ReasonBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The grantee needs the data no longer: the grant ends, the duty to dispose begins."""
         return act(service, EndPurpose(grant=grant, by=own(caller), reason=body.reason), grant, (caller, key))
 
     @api.post("/{grant}/confirm-disposal")
-    def confirm_disposal(grant: str, body: DisposalBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def confirm_disposal(grant: str, body: DisposalBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The grantee confirms that what it had taken is disposed of."""
         return act(service, ConfirmDisposal(grant=grant, by=own(caller), how=body.how), grant, (caller, key))
 
     @api.post("/{grant}/uses", status_code=201)
-    def record_use(grant: str, body: UseBody, caller: DepartmentOnly, key: Key) -> dict[str, Any]:
+    def record_use(grant: str, body: UseBody, caller: Admitted, key: Key) -> dict[str, Any]:
         """The grantee records scenario, process, effect and storage of its use; kept for ever."""
         command = RecordUse(
             grant=grant,
@@ -44,7 +44,7 @@ def router(service: Service) -> APIRouter:
         return act(service, command, grant, (caller, key))
 
     @api.get("/{grant}/uses")
-    def uses(grant: str, caller: Anyone, page: PageOf) -> dict[str, Any]:
+    def uses(grant: str, caller: Admitted, page: PageOf) -> dict[str, Any]:
         """The records of use, oldest first; the provider may inspect them."""
         show(service, grant, caller)
 

@@ -220,7 +220,7 @@ def test_a_fault_is_told_without_what_it_was(harness: WebHarness, monkeypatch: p
     monkeypatch.setattr(harness.service, "books", fail)
     with browser(harness, "operator") as person, structlog.testing.capture_logs() as logs:
         answer = person.get("/console/books")
-    assert [entry["event"] for entry in logs] == ["web.fault"]
+    assert [entry["event"] for entry in logs] == ["access.read", "web.fault"]
     assert answer.status_code == 500
     assert "E_INTERNAL" in answer.text and MARK not in answer.text
 

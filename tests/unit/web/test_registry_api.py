@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from exchange.broker.grants.place import PlaceGrant
 from exchange.names import Department
 from tests.harness.memory.web import WebHarness, web_harness
 
-TAX, MARKET = "taxation", "market-regulation"
+TAX, MARKET, STRANGER = "taxation", "market-regulation", "health"
 SUBJECT = "legal-entity.registration"
 FORM = "application/vnd.schemaregistry.v1+json"
 
@@ -99,6 +100,75 @@ def test_an_id_names_every_subject_that_uses_it(harness: WebHarness, share: tupl
     assert get(harness, f"/schemas/ids/{schema_id}/subjects") == [subject]
     assert get(harness, f"/schemas/ids/{schema_id}", subject=subject, fetchMaxId=False).keys() == {"schema"}
     assert get(harness, f"/schemas/ids/{schema_id}/schema") == get(harness, f"/subjects/{subject}/versions/1/schema")
+
+
+def places(schema_id: int | str, subject: str) -> list[str]:
+    """Every path under which a share could be seen."""
+    return [
+        f"/subjects/{subject}/versions",
+        f"/subjects/{subject}/versions/1",
+        f"/subjects/{subject}/versions/latest",
+        f"/subjects/:.:{subject}/versions/latest/schema",
+        f"/subjects/{subject}/versions/1/referencedby",
+        f"/schemas/ids/{schema_id}",
+        f"/schemas/ids/{schema_id}/schema",
+        f"/schemas/ids/{schema_id}/versions",
+        f"/schemas/ids/{schema_id}/subjects",
+        f"/config/{subject}",
+        f"/mode/{subject}",
+    ]
+
+
+@pytest.mark.parametrize("who", [TAX, MARKET, "auditor", "operator"])
+def test_a_share_is_seen_by_its_two_departments_and_by_overseers(
+    harness: WebHarness, share: tuple[int, str], who: str
+) -> None:
+    for path in places(*share):
+        assert harness.get(who, path).status_code == 200, path
+    assert share[1] in harness.get(who, "/subjects").json()
+    assert share[1] in {one["subject"] for one in harness.get(who, "/schemas").json()}
+
+
+def test_to_a_third_department_a_share_is_as_if_there_were_none(harness: WebHarness, share: tuple[int, str]) -> None:
+    absent = places(share[0] + 7, share[1].replace("share.", "share.not-"))
+    for path, nothing in zip(places(*share), absent, strict=True):
+        foreign, missing = harness.get(STRANGER, path), harness.get(STRANGER, nothing)
+        told = (foreign.status_code, foreign.json()["error_code"], foreign.json()["message"].split("'")[0])
+        assert told == (missing.status_code, missing.json()["error_code"], missing.json()["message"].split("'")[0])
+        assert foreign.status_code == 404
+        names = {"date", "content-length"}
+        assert {*foreign.headers} - names == {*missing.headers} - names
+    assert not any(one.startswith("share.") for one in harness.get(STRANGER, "/subjects").json())
+    for params in ({}, {"subjectPrefix": "share."}, {"subjectPrefix": ":*:share."}, {"deleted": "true"}):
+        assert share[1] not in harness.get(STRANGER, "/subjects", **params).text
+        assert share[1] not in harness.get(STRANGER, "/schemas", **params).text
+
+
+def test_a_third_department_cannot_guess_what_a_share_holds(harness: WebHarness, share: tuple[int, str]) -> None:
+    schema = get(harness, f"/subjects/{share[1]}/versions/1/schema")
+    for path in (
+        f"/subjects/{share[1]}",
+        f"/compatibility/subjects/{share[1]}/versions/1",
+        f"/compatibility/subjects/{share[1]}/versions",
+    ):
+        answer = harness.http.post(path, json={"schema": json.dumps(schema)}, headers=harness.as_(STRANGER))
+        assert failed(answer) == (404, 40401), path
+
+
+def test_who_succeeded_the_holder_of_a_share_finds_its_schema(share: tuple[int, str], harness: WebHarness) -> None:
+    state = harness.service.ledger.state
+    before = state.departments[Department(TAX)]
+    state.departments[Department(TAX)] = replace(before, successors=(Department("finance"),), followed=True)
+    try:
+        assert harness.get("finance", f"/schemas/ids/{share[0]}").is_success
+    finally:
+        state.departments[Department(TAX)] = before
+
+
+def test_the_record_types_of_the_base_registries_are_for_every_department(harness: WebHarness) -> None:
+    mine, theirs = (set(harness.get(who, "/subjects").json()) for who in (STRANGER, TAX))
+    assert SUBJECT in mine and f"registry.{SUBJECT}-value" in mine
+    assert {one for one in theirs - mine if not one.startswith("share.")} == set()
 
 
 def test_a_schema_is_found_however_a_client_writes_it(harness: WebHarness, share: tuple[int, str]) -> None:

@@ -395,6 +395,45 @@ def test_registry_paths_take_basic_with_slug_and_token(http: httpx.Client, as_: 
         assert http.get("/subjects", headers={"Authorization": broken}).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/demands"),
+        ("GET", "/v1/tokens"),
+        ("POST", f"/v1/departments/{TAX}/rotate-secret"),
+        ("POST", "/v1/catalogue"),
+        ("POST", "/v1/tokens/t-1/revoke"),
+    ],
+)
+def test_basic_is_for_the_registry_paths_alone(
+    http: httpx.Client, as_: As, service: MemoryService, method: str, path: str
+) -> None:
+    as_(TAX)
+    http.post("/v1/departments", json={"department": TAX}, headers=as_("operator"))
+    before = service.ledger.state.seq
+    for name in ("operator", "", TAX):
+        answer = http.request(method, path, headers=basic(name, OPERATOR_TOKEN))
+        refused(answer, 401, "E_TOKEN")
+        assert answer.headers["www-authenticate"] == "Bearer", "a browser asks nobody for a secret"
+    assert service.ledger.state.seq == before
+    assert http.get("/subjects").headers["www-authenticate"] == 'Bearer, Basic realm="exchange"'
+
+
+@pytest.mark.parametrize("shown", [b"a:b\xff\xfe", b"taxation:\x00", b":", b"taxation:", b"taxation:x:y"])
+def test_basic_of_any_bytes_is_a_wrong_token_and_no_fault(http: httpx.Client, as_: As, shown: bytes) -> None:
+    text = base64.b64encode(shown).decode()
+    for header in (f"Basic {text}", f"basic  {text}", f"BASIC\t{text}", "Basic", f"Basic {text}{text}="):
+        assert http.get("/subjects", headers={"Authorization": header}).status_code == 401, header
+
+
+def test_two_authorization_headers_are_none(http: httpx.Client, as_: As) -> None:
+    mine, other = as_(TAX)["Authorization"], as_("operator")["Authorization"]
+    for both in ([mine, other], [other, mine], [mine, mine]):
+        headers = [("Authorization", one) for one in both]
+        refused(http.get("/v1/tokens", headers=headers), 401, "E_TOKEN")
+        assert http.get("/subjects", headers=headers).status_code == 401
+
+
 def test_registry_reads_schemas_of_records_and_of_shares(http: httpx.Client, as_: As, service: MemoryService) -> None:
     headers = as_(TAX)
     subject = "legal-entity.registration"

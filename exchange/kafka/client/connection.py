@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from exchange import settings as settings_module
 from exchange.errors import ExchangeError
+from exchange.observe.logs import scrubbed
 from exchange.settings import KafkaSettings
 
 _CALLBACKS = ("error_cb", "on_commit", "on_delivery")
@@ -25,7 +26,8 @@ _log = structlog.get_logger("exchange.kafka")
 
 def log_client_error(error: KafkaError) -> None:
     """Note what the client says of itself. Without such a callback, fatal errors raise in poll: keep it trivial."""
-    _log.warning("kafka.client", error=error.name(), fatal=error.fatal(), retriable=error.retriable())
+    told = {"fatal": error.fatal(), "retriable": error.retriable(), "text": scrubbed(error.str())}
+    _log.warning("kafka.client", error=error.name(), **told)
 
 
 class Login:

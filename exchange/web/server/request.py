@@ -105,15 +105,15 @@ def _is_json(scope: Scope) -> bool:
 
 
 def _check_json(body: bytes) -> None:
-    """Raises ExchangeError(E_REQUEST) for what JSON leaves open. What is no JSON at all its parser tells."""
+    """Raises ExchangeError(E_REQUEST) for what is no JSON in UTF-8, and for what JSON leaves open."""
     try:
-        json.loads(body, object_pairs_hook=_unique, parse_constant=_no_number)
+        json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except RecursionError:
         raise ExchangeError("E_REQUEST", "body: it is nested too deeply") from None
     except UnicodeDecodeError:
         raise ExchangeError("E_REQUEST", "body: it is no UTF-8") from None
-    except json.JSONDecodeError:
-        return
+    except json.JSONDecodeError as error:
+        raise ExchangeError("E_REQUEST", f"body: it is no JSON from its character {error.pos} on") from None
     except ValueError:  # an integer of thousands of digits
         raise ExchangeError("E_REQUEST", "body: a number is too long") from None
 

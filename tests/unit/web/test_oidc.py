@@ -2,6 +2,8 @@ import base64
 import hmac
 import json
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.settings import HttpSettings
 from exchange.web.app import create_app
@@ -191,7 +194,9 @@ def test_keys_are_fetched_again_for_a_new_one_and_when_they_have_aged(issuer: tu
     assert {key.kid for key in keys.current(unknown=True).keys} == {"new"}
     issuer[0].document = public(*KEYS.values())
     now[0] += 301
-    assert "new" not in {key.kid for key in keys.current().keys}, "a key that is withdrawn ends"
+    deadline = Deadline.after(30.0)
+    while "new" in {key.kid for key in keys.current().keys}:  # fetched beside the requests
+        assert not deadline.passed, "a key that is withdrawn ends"
 
 
 def test_an_issuer_that_does_not_answer_takes_its_time_only_now_and_then(issuer: tuple[Issuer, str]) -> None:
@@ -211,6 +216,61 @@ def test_an_issuer_that_does_not_answer_takes_its_time_only_now_and_then(issuer:
     now[0] += 11
     with pytest.raises(ExchangeError, match="E_ISSUER"):
         keys.current()
+
+
+def test_an_issuer_that_hangs_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        keys = FetchedKeys(httpx.URL(f"http://127.0.0.1:{silent.getsockname()[1]}/keys"))
+        told: list[str] = []
+
+        def ask() -> None:
+            with pytest.raises(ExchangeError) as caught:
+                keys.current()
+            told.append(caught.value.detail)
+
+        threads = [threading.Thread(target=ask) for _ in range(45)]
+        for thread in threads:
+            thread.start()
+        connection, _ = silent.accept()
+        deadline = Deadline.after(30.0)
+        while len(told) < 41:
+            assert not deadline.passed
+            threading.Event().wait(0.01)
+        assert told == ["its keys are being fetched"] * 41, "a few wait, the others were answered while it hangs"
+        connection.close()
+        for thread in threads:
+            thread.join()
+        assert len(told) == 45
+
+
+def test_aged_keys_are_good_while_newer_ones_are_fetched(issuer: tuple[Issuer, str]) -> None:
+    now = [1000.0]
+    keys = FetchedKeys(httpx.URL(issuer[1]), monotonic=lambda: now[0])
+    known = keys.current()
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def document() -> bytes:
+        hangs.set()
+        goes_on.wait(30.0)
+        return public(*KEYS.values())
+
+    keys._document = document  # type: ignore[method-assign]
+    now[0] += 301
+    assert [keys.current() for _ in range(10)] == [known] * 10
+    assert hangs.wait(30.0)
+    goes_on.set()
+
+
+def test_keys_that_come_without_end_are_left(tmp_path: Path) -> None:
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(100):
+                await send({"type": "http.response.body", "body": b" " * 100_000, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+    with serving(endless) as url, pytest.raises(ExchangeError, match="E_ISSUER"):
+        FetchedKeys(httpx.URL(url)).current()
 
 
 def test_without_keys_signed_tokens_wait_and_our_own_go_on(issuer: tuple[Issuer, str], harness: WebHarness) -> None:

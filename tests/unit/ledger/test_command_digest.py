@@ -61,7 +61,7 @@ class Note:
     marks: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, _state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
-        return said("department-added", "x", department="x", text=self.text)
+        return said("secret-rotated", "x", department="x", text=self.text)
 
 
 def learnt(*arguments: tuple[str, Any, Any]) -> Any:

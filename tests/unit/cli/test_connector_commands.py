@@ -207,6 +207,7 @@ def test_a_memory_without_a_report_yet_has_a_status_too(run: Run, memory: MadeMe
         (340100198001011234, False),
         ("A-17", False),
     ],
+    ids=["moment", "moment without zone", "text of a moment", "number", "text"],
 )
 def test_the_status_of_a_source_tells_how_old_the_newest_row_is(
     run: Run, memory: MadeMemory, newest: object, moment: bool

@@ -14,7 +14,7 @@ from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.producer import TransactionalProducer
 from exchange.kafka.client.reader import read_to_end
-from exchange.kafka.line.hanging import HangingTransactions
+from exchange.kafka.client.hanging import HangingTransactions
 
 pytestmark = [pytest.mark.fault, pytest.mark.kafka]
 TOPIC = "exchange.admission.population.hanging"
@@ -62,8 +62,8 @@ def owned(connection: Connection, partition: int) -> TransactionalProducer:
 
 def seen(connection: Connection, partition: int) -> int:
     """The last count that a reader of committed records sees."""
-    values = [message.value() for message in read_to_end(connection, [(TOPIC, partition)], Deadline.after(30))]
-    return int(values[-1] or b"0") if values else 0
+    records = read_to_end(connection, [(TOPIC, partition)], Deadline.after(30))
+    return max((int(message.value() or b"0") for message in records), default=0)
 
 
 def test_what_was_acknowledged_is_restored_although_its_marker_was_forgotten(kafka: EmbeddedKafka) -> None:

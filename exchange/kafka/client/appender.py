@@ -8,6 +8,7 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.errors import translate
+from exchange.kafka.client.hanging import HangingTransactions
 from exchange.kafka.client.producer import TransactionalProducer
 from exchange.record import Headers
 
@@ -23,17 +24,22 @@ class Appender:
     """Crash-only: after an error it is closed, and what it was writing is decided when its successor has started."""
 
     def __init__(self, connection: Connection, transactional_id: str, topic: str) -> None:
+        self._connection = connection
         self._topic = topic
         self._producer = TransactionalProducer(
             connection, transactional_id, TRANSACTION_TIMEOUT_MS, linger_ms=0, batch_size=_BATCH_BYTES
         )
 
     def start(self, deadline: Deadline) -> None:
-        """Fence whoever held the id and decide what it left open. Raises ExchangeError."""
+        """Fence whoever held the id and decide what it left open, or what Kafka forgot. Raises ExchangeError."""
+        hanging = HangingTransactions(self._connection)
         try:
             self._producer.start(deadline)
+            hanging.end(self._producer, (self._topic, 0))
         except KafkaException as error:
             raise translate(error, f"taking over {self._topic}") from None
+        finally:
+            hanging.close()
 
     def append(self, records: Sequence[tuple[bytes, bytes]], deadline: Deadline, beside: Sequence[Aside] = ()) -> None:
         """Write (key, value) pairs in one transaction, in their order, and with them records of other topics.

@@ -5,9 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from exchange import names
 from exchange.clock import Deadline
 from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.hanging import HangingTransactions
 from exchange.kafka.client.producer import TransactionalProducer
 from exchange.kafka.line.fenced_unit import FencedUnit
-from exchange.kafka.line.hanging import HangingTransactions
 from exchange.kafka.line.unit import UnitFactory, UnitId
 
 TRANSACTION_TIMEOUT_MS = 30_000

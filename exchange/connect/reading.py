@@ -146,7 +146,8 @@ class Reader(Protocol):
         """Every row of the source as it stands at one moment, in pages; nothing is left out but what breaks off.
 
         The cursor of the last page is where `page` goes on and what `due` compares with; those of the others are not to
-        be used. A source without rows gives one page without rows. The caller closes the iterator when it leaves it.
+        be used. A source without rows gives one page without rows. While a reader waits for something, it gives pages
+        without rows and cursor, so that its caller can leave. The caller closes the iterator when it leaves it.
 
         Raises ExchangeError as `page` does; rows of a reading that breaks off are rows, but not all of them.
         """

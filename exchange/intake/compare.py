@@ -113,7 +113,8 @@ class Comparer:
         cursor = None
         with closing(self._collector.whole(stop)) as pages:
             for page in pages:
-                if stop.is_set() or not self._taker.take(page.rows, stop, reading):
+                given = page.rows or page.cursor  # neither while the reader waits for something
+                if stop.is_set() or (given and not self._taker.take(page.rows, stop, reading)):
                     return None
                 cursor = page.cursor
                 alive()

@@ -1,6 +1,6 @@
 """Whose fault it is that rows do not map: the rows' own, or the declaration's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from connectors.market_regulation.registrations import registrations
 from exchange.avro.lock import SchemaRepository
 from exchange.connect import Unmapped, source, table
-from exchange.connect.reading import SourceRow
+from exchange.connect.reading import Page, SourceRow
 from exchange.errors import ExchangeError
 from exchange.intake.encode import Encoder
 from exchange.intake.map import RowMapper
@@ -107,6 +107,22 @@ def test_a_whole_reading_of_which_nothing_maps_stops_the_source(tmp_path: Path) 
         work.run()
     assert caught.value.code == "E_CONNECTOR"
     assert work.inbox.faults == []
+
+
+def test_a_whole_reading_begins_with_its_first_row_and_not_while_its_reader_waits(tmp_path: Path) -> None:
+    work = at_work(tmp_path, refusing, rows=2)
+    work.table.behind("0", name=SECRET)
+    work.table.behind("1", name=SECRET)
+    whole = work.reader.whole
+
+    def patient(limit: int) -> Iterator[Page]:
+        yield Page([], {})
+        yield from whole(limit)
+
+    work.reader.whole = patient  # type: ignore[method-assign]
+    with pytest.raises(ExchangeError, match="of 2 rows 0 map") as caught:
+        work.run()
+    assert caught.value.code == "E_CONNECTOR"
 
 
 def test_over_a_thousand_rows_less_than_half_that_map_stop_the_source(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from exchange.errors import ExchangeError
 from exchange.faults.log import Settled
 
 _ITEM = re.compile(r"[0-9a-f]{16}")
+_PLACE = re.compile(r"([\w.-]{1,249}), partition (\d{1,10}), offset (\d{1,19})", re.ASCII)
 _PART = re.compile(r"[0-9a-f]{4,16}")
 _LONGEST = 500
 """Characters of a text that are kept."""
@@ -183,6 +184,12 @@ def _place(found: dict[str, Any]) -> str:
     if "offset" in found:
         return _text(f"{found.get('topic')}, partition {found.get('partition')}, offset {found['offset']}")
     return _text(found.get("place") or "")
+
+
+def place_of(fault: Fault) -> tuple[str, int, int] | None:
+    """Where a record stands that a sink has set aside: topic, partition and offset."""
+    found = _PLACE.fullmatch(fault.place)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
 
 
 def _row(found: dict[str, Any], entry: int) -> tuple[Any, ...]:

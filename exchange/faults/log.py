@@ -40,6 +40,8 @@ class Settled(StrEnum):
     """The table has taken the record."""
     REPLACED = "replaced"
     """A newer version of the record came, or the record left the share."""
+    CLEARED = "cleared"
+    """Nothing of the record waits in the sink's database; its sink ended before it could tell why."""
 
 
 def item_of(connector: str, identity: str) -> str:
@@ -73,15 +75,15 @@ class Faults:
 
     def settled(self, identity: str, how: Settled, at: datetime) -> bytes:
         """What was set aside under `identity` waits no longer."""
-        return _encode(
-            {
-                "item": item_of(self.connector, identity),
-                "connector": self.connector,
-                "record_type": self.record_type,
-                "settled": how.value,
-                "at": format_time(at),
-            }
-        )
+        return self._settled(item_of(self.connector, identity), how, at)
+
+    def cleared(self, item: str, at: datetime) -> bytes:
+        """Nothing waits of an item that is open in the log."""
+        return self._settled(item, Settled.CLEARED, at)
+
+    def _settled(self, item: str, how: Settled, at: datetime) -> bytes:
+        named = {"item": item, "connector": self.connector, "record_type": self.record_type}
+        return _encode({**named, "settled": how.value, "at": format_time(at)})
 
     def _fault(self, error: ExchangeError, at: datetime) -> dict[str, Any]:
         return {

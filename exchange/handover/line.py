@@ -20,6 +20,7 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.errors import ExchangeError
+from exchange.faults.fold import Fault
 from exchange.handover.ahead import Ahead, Portion, Received
 from exchange.handover.decode import Decoded, Decoder, Faulty
 from exchange.handover.granted import Begin, Owner
@@ -57,6 +58,8 @@ class Steps:
     health: SinkHealth
     listed: Callable[[], Sequence[SetAsideRecord]]
     """All that waits in the department's database."""
+    told: Callable[[], Sequence[Fault]]
+    """What the department's faults say that waits of this sink."""
 
 
 class HandoverLine:
@@ -66,7 +69,7 @@ class HandoverLine:
         self._owner = owner
         self._steps = steps
         self._readings = Readings(owner, steps.target, steps.clock)
-        self._set_aside = SetAside(owner, steps.target, steps.listed, steps.reporter)
+        self._set_aside = SetAside(owner, steps.target, steps.listed, steps.told, steps.reporter)
 
     def run(self, stop: threading.Event, once: bool = False) -> None:
         """Work until `stop` is set or the grant goes on in another share; with `once` only until its end is reached.

@@ -54,6 +54,10 @@ class Reporter:
         """Records that were set aside wait no longer."""
         self._write(self._faults.settled(identity(key), how, at) for key in keys)
 
+    def cleared(self, items: Iterable[str], at: datetime) -> None:
+        """Items that are open in the log although nothing of them waits."""
+        self._write(self._faults.cleared(item, at) for item in items)
+
     def _write(self, encoded: Iterable[bytes]) -> None:
         topic, sent = faults_topic(self._owner.department), False
         for entry in encoded:

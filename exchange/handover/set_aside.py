@@ -4,6 +4,9 @@ From the first rest after the start on: first all of them, portion by portion, l
 because the table may have been mended, or a parent row may have come (`SqlTarget.apply_again` knows). What becomes of
 them is told in the department's faults, which keep an entry for 30 days; so what waits for longer is told again once a
 week.
+
+A sink may be killed when its table has taken a record and the log does not know. So behind the first look, and once a
+day, the items that are open in the log are held against the table: what waits no longer is told to be cleared.
 """
 
 import time
@@ -13,11 +16,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from exchange.clock import Clock
-from exchange.faults.log import Settled
+from exchange.errors import ExchangeError
+from exchange.faults.fold import Fault, place_of
+from exchange.faults.log import Settled, item_of
 from exchange.handover.granted import Owner
 from exchange.handover.patience import Patience
 from exchange.handover.report import Reporter
 from exchange.handover.table.batch import AppliedAgain
+from exchange.handover.table.progress import Progress
 from exchange.handover.table.set_aside import SetAsideRecord
 from exchange.handover.table.target import SqlTarget
 from exchange.observe import metrics
@@ -36,10 +42,18 @@ class SetAside:
     """What waits of one grant."""
 
     def __init__(
-        self, owner: Owner, target: SqlTarget, listed: Callable[[], Sequence[SetAsideRecord]], reporter: Reporter
+        self,
+        owner: Owner,
+        target: SqlTarget,
+        listed: Callable[[], Sequence[SetAsideRecord]],
+        told: Callable[[], Sequence[Fault]],
+        reporter: Reporter,
     ) -> None:
-        """listed: all that waits in the department's database."""
+        """listed: all that waits in the department's database. told: what the log says that waits of this connector."""
         self._owner = owner
+        self._told = told
+        self._compared: datetime | None = None
+        """When the log was last held against the table."""
         self._target = target
         self._listed = listed
         self._reporter = reporter
@@ -67,6 +81,8 @@ class SetAside:
         self._tell(done, now)
         if done.waiting and (self._remembered is None or now - self._remembered >= _DAY):
             self._remind(patience, now)
+        if at_rest and (self._compared is None or now - self._compared >= _DAY):
+            self._clear(patience, now)
         return bool(done.applied)
 
     def counts(self, patience: Patience) -> Mapping[int, int] | None:
@@ -107,6 +123,33 @@ class SetAside:
         self._remembered = now
         mine = [one for one in listed if one.grant == self._owner.grant.grant]
         self._reporter.reminded([one for one in mine if now - one.since >= _WEEK and _weekday(one, now) == 0], now)
+
+    def _clear(self, patience: Patience, now: datetime) -> None:
+        """What is open in the log and does not wait in the table is open there because its end was never told.
+
+        A record that the table's progress has not passed may be on its way into it, by another process of this sink.
+        """
+        try:
+            told = [one for one in self._told() if one.of_sink and one.code == "E_APPLY"]
+        except ExchangeError as error:
+            self._compared = now  # another day
+            _log.warning("handover.faults_unread", stage=Stage.HANDOVER_APPLY, code=error.code, detail=error.detail)
+            return
+        stored = patience.until(lambda: self._target.stored(self._owner.grant.grant))
+        listed = patience.until(self._listed)  # behind the progress: what had passed stands there, if it waits
+        if stored is None or listed is None:
+            return
+        waiting = {item_of(self._owner.connector, one.record_key) for one in listed}
+        self._reporter.cleared([one.item for one in told if one.item not in waiting and self._passed(one, stored)], now)
+        self._compared = now
+
+    def _passed(self, fault: Fault, stored: Mapping[int, Progress]) -> bool:
+        """Whether the record's place is behind the progress; that of another share of the grant always is."""
+        place = place_of(fault)
+        if place is None or place[0] != self._owner.grant.topic:
+            return place is not None
+        progress = stored.get(place[1])
+        return progress is not None and progress.next_offset > place[2]
 
 
 def _weekday(record: SetAsideRecord, now: datetime) -> int:

@@ -7,11 +7,14 @@ from functools import partial
 
 import structlog
 
+from exchange.clock import Deadline
 from exchange.connect.declare import Sink
 from exchange.connect.find import Connector
 from exchange.connect.tables import Table, database
 from exchange.errors import ExchangeError
+from exchange.faults.fold import Fault, FaultsFold
 from exchange.faults.log import Faults
+from exchange.faults.read import fold_log
 from exchange.handover.decode import Decoder
 from exchange.handover.granted import GrantedSink, Run
 from exchange.handover.grants import ActiveGrant, GrantFinder, Holder, Watch
@@ -30,6 +33,9 @@ from exchange.settings import Settings
 _PAUSE_SECONDS = 1.0
 _PATIENCE = 10
 """How often an active grant may be refused, one pause apart: rights and topics need a moment to reach all brokers."""
+_LOG_SECONDS = 60.0
+_MOST_FAULTS = 100_000
+"""Open items that are held against the table at once; those that have waited longest come first."""
 _PREPARING = threading.Lock()
 """Sinks of one process share a database: two that make the same table at once would refuse each other."""
 _log = structlog.get_logger("exchange.handover")
@@ -98,6 +104,7 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
             Watch(granted.grant, granted.finder),
             granted.health,
             lambda: _waiting(read_address, into.name),
+            partial(_told, connection, connector),
         )
         HandoverLine(owner, steps).run(run.stop, run.once)
         return steps.moved()
@@ -106,6 +113,12 @@ def _serve_table(granted: GrantedSink, into: Table, run: Run) -> bool:
 def _waiting(read_address: Callable[[], str], table: str) -> Sequence[SetAsideRecord]:
     with closing(SetAsideView(read_address, table)) as view:
         return view.listed()
+
+
+def _told(connection: Connection, connector: Connector) -> Sequence[Fault]:
+    with FaultsFold(connector.name) as fold:
+        fold_log(connection, connector.department, fold, Deadline.after(_LOG_SECONDS))
+        return fold.faults("E_APPLY", _MOST_FAULTS)
 
 
 def _prepare(target: SqlTarget, grant: ActiveGrant) -> None:

@@ -108,13 +108,20 @@ class FollowedTable:
         connection.execute(delete(self._gone).where(gone.grant_id == grant, gone.table_name == self._table.fullname))
 
     def refuse_other(self, found: Sequence[FoundColumn]) -> None:
-        """Raises ColumnsGone when a column went away while the sink was at work, E_CONNECTOR when the table did."""
+        """Raises ColumnsGone when a column went away while the sink was at work.
+
+        E_CONNECTOR when the table did, or when a column came that no row of ours could do without.
+        """
         if not found:
             raise ExchangeError("E_CONNECTOR", f"the table {self._table.fullname} is gone")
         names = {column.name for column in found}
         gone = [column for column in self._table.columns if column.name not in names]
         if gone:
             raise ColumnsGone(gone)
+        wanted = {column.name for column in self._table.columns}
+        for column in found if self._whole else ():
+            if column.must_say_something and column.name not in wanted:
+                raise self._not_granted(column)
 
     def other_type(self, name: str) -> str:
         """The statement that makes a column one of text."""
@@ -205,14 +212,20 @@ class FollowedTable:
         return str(CreateColumn(Column(column.name, column.type)).compile(dialect=self._engine.dialect))
 
     def _let_be_null(self, column: FoundColumn, former: bool) -> None:
+        if not former:
+            raise self._not_granted(column)
+        self._run(self._null(column), done=lambda: not self._there()[column.name].must_say_something)
+
+    def _not_granted(self, column: FoundColumn) -> ExchangeError:
+        return ExchangeError(
+            "E_CONNECTOR", f"nothing is granted for the column {column.name}, run: {self._null(column)}"
+        )
+
+    def _null(self, column: FoundColumn) -> str:
         quoted = self._quote(column.name)
         if self._engine.dialect.name in _MYSQL:
-            statement = f"{self._alter} MODIFY COLUMN {quoted} {column.declared} NULL"
-        else:
-            statement = f"{self._alter} ALTER COLUMN {quoted} DROP NOT NULL"
-        if not former:
-            raise ExchangeError("E_CONNECTOR", f"nothing is granted for the column {column.name}, run: {statement}")
-        self._run(statement, done=lambda: not self._there()[column.name].must_say_something)
+            return f"{self._alter} MODIFY COLUMN {quoted} {column.declared} NULL"
+        return f"{self._alter} ALTER COLUMN {quoted} DROP NOT NULL"
 
     @property
     def _alter(self) -> str:

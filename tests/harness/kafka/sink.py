@@ -36,6 +36,7 @@ from exchange.names import (
     grant_group,
     receipt_topic,
     share_topic,
+    tail_group,
 )
 from exchange.observe.condition import Condition
 from exchange.record import frame
@@ -122,7 +123,9 @@ class Desk:
         admin.create_topics([NewTopicSpec(self.topic, PARTITIONS, share)], 1)
         admin.create_topics([NewTopicSpec(receipts, 1, topic_config(TopicKind.RECEIPT))], 1)
         admin.create_topics([NewTopicSpec(faults, 1, topic_config(TopicKind.FAULTS))], 1)
-        admin.grant([*self.reads(self.department), Acl(self.department, "topic", faults, "write")])
+        log = [Acl(self.department, "topic", faults, what) for what in ("read", "write")]
+        tail = Acl(self.department, "group", tail_group(self.department), "describe")
+        admin.grant([*self.reads(self.department), *log, tail])
         if active:
             self.activate()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.errors import ExchangeError
+from exchange.faults.fold import Fault
 from exchange.faults.log import Faults, item_of
 from exchange.handover import set_aside
 from exchange.handover.decode import Faulty
@@ -19,6 +20,7 @@ from exchange.handover.patience import Patience
 from exchange.handover.report import Reporter
 from exchange.handover.set_aside import SetAside
 from exchange.handover.table.batch import AppliedAgain
+from exchange.handover.table.progress import Progress
 from exchange.handover.table.set_aside import SetAsideRecord
 from exchange.names import Department, GrantId, RecordType, SchemaId, TopicName
 from exchange.observe import metrics
@@ -39,6 +41,7 @@ class Table:
         self.next = AppliedAgain()
         self.waiting: dict[int, int] = {}
         self.since: datetime | None = None
+        self.next_offset = 8
 
     def apply_again(self, _grant: GrantId, _now: datetime, all: bool = False) -> AppliedAgain:
         self.asked.append(all)
@@ -47,6 +50,9 @@ class Table:
 
     def set_aside(self, _grant: GrantId) -> dict[int, int]:
         return self.waiting
+
+    def stored(self, _grant: GrantId) -> dict[int, Progress]:
+        return {0: Progress(next_offset=self.next_offset)}
 
     def oldest(self, _grant: GrantId) -> datetime | None:
         return self.since
@@ -73,8 +79,9 @@ class Scene:
     def __init__(self) -> None:
         self.table, self.letters, self.clock = Table(), Letters(), SetClock()
         self.listed: Sequence[SetAsideRecord] = ()
+        self.told: Sequence[Fault] = ()
         self.reporter = Reporter(OWNER, Faults(CONNECTOR, TYPE), self.letters)  # type: ignore[arg-type]
-        self.line = SetAside(OWNER, self.table, lambda: self.listed, self.reporter)  # type: ignore[arg-type]
+        self.line = SetAside(OWNER, self.table, lambda: self.listed, lambda: self.told, self.reporter)  # type: ignore[arg-type]
         self.patience = Patience(SinkHealth(CONNECTOR, Condition(), self.clock), threading.Event())
 
     def look(self, at_rest: bool = True, whole: bool = False) -> bool:
@@ -166,3 +173,38 @@ def test_what_waits_for_weeks_is_told_again_each_week_because_the_log_forgets(sc
         scene.letters.sent.clear()
         scene.clock.forward(hours=1)
     assert told == [(item("A"), 7)] * 4
+
+
+def open_in_log(key: str, place: str = "share.s-1, partition 0, offset 7", code: str = "E_APPLY") -> Fault:
+    at = SetClock().now()
+    return Fault(item(key), CONNECTOR, TYPE, "handover.apply", code, "", place, at, at, None, True, 0)
+
+
+def test_what_is_open_in_the_log_and_waits_in_no_table_is_told_to_be_cleared(scene: Scene) -> None:
+    scene.told = (
+        open_in_log("A"),
+        open_in_log("B"),
+        open_in_log("of a former share", "share.s-0, partition 0, offset 70"),
+    )
+    scene.listed = (SetAsideRecord(GRANT.grant, "A", 0, 7, "E_APPLY", "no parent", scene.clock.now(), 3),)
+    scene.look()
+    assert scene.settled() == [(item("B"), "cleared"), (item("of a former share"), "cleared")]
+    scene.letters.sent.clear()
+    scene.look()
+    assert scene.settled() == []
+    scene.clock.forward(hours=24)
+    scene.look()
+    assert len(scene.settled()) == 2
+
+
+def test_what_another_process_may_just_be_setting_aside_is_not_told_to_be_cleared(scene: Scene) -> None:
+    scene.table.next_offset = 7
+    scene.told = (open_in_log("A"), open_in_log("B", "share.s-1, partition 1, offset 0"))
+    scene.look()
+    assert scene.settled() == []
+
+
+def test_what_never_became_a_change_stays_open_in_the_log(scene: Scene) -> None:
+    scene.told = (open_in_log("A", code="E_SHARE_DECODE"), open_in_log("B", "a row of a source"))
+    scene.look()
+    assert scene.settled() == []

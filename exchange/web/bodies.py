@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exchange.broker.demands.clocks import LONGEST_EXTENSION_DAYS
 from exchange.broker.departments.tokens import MOST_TOKEN_DAYS
-from exchange.broker.grants.amend import LONGEST_OVERLAP_SECONDS
+from exchange.broker.grants.amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from exchange.ledger.state.ledger_state import Condition
 from exchange.web.moments import Moment
 
@@ -71,7 +71,10 @@ class AmendmentBody(Body):
     masks: dict[_Name, _Name | None] | None = None
     scope: Annotated[list[ConditionBody], Field(max_length=20)] | None = None
     freshness_seconds: _Seconds | None = None
-    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] | None = None
+    overlap_seconds: Annotated[
+        int | None,
+        Field(ge=0, le=LONGEST_OVERLAP_SECONDS, description=f"left out: as agreed last, or {OVERLAP_SECONDS}"),
+    ] = None
 
 
 class SupplementBody(Body):

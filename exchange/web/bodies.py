@@ -71,7 +71,10 @@ class AmendmentBody(Body):
     masks: dict[_Name, _Name | None] | None = None
     scope: Annotated[list[ConditionBody], Field(max_length=20)] | None = None
     freshness_seconds: _Seconds | None = None
-    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = OVERLAP_SECONDS
+    overlap_seconds: Annotated[
+        int | None,
+        Field(ge=0, le=LONGEST_OVERLAP_SECONDS, description=f"left out: as agreed last, or {OVERLAP_SECONDS}"),
+    ] = None
 
 
 class SupplementBody(Body):

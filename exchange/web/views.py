@@ -197,7 +197,7 @@ def grant(state: LedgerState, entry: GrantEntry) -> Json:
             for breach in entry.breaches.values()
         ],
         "suspended": entry.suspended,
-        "suspension_reason": next(reversed(entry.suspensions.values()), None),
+        "suspension_reason": "; ".join(why for _, why in sorted(entry.suspensions.items()) if why) or None,
         "suspended_by": sorted(entry.suspensions),
         "automatic": entry.automatic,
         "conditions": entry.conditions,

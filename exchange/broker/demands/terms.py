@@ -118,7 +118,8 @@ def _tells_a_person(record: RecordSchema, rule: FieldRule) -> bool:
 
 def _holds_resident_id(value: str) -> bool:
     """Whether a text holds a citizen's number, in digits of any script and with anything between them."""
-    digits = "".join(one for one in unicodedata.normalize("NFKC", value).upper() if one.isalnum())
+    seen = (one for one in unicodedata.normalize("NFKC", value).upper() if one.isalnum())
+    digits = "".join(str(unicodedata.digit(one, one)) for one in seen)
     return any(resident_id_fault(found[1]) is None for found in _LIKE_RESIDENT_ID.finditer(digits))
 
 

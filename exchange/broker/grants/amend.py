@@ -53,20 +53,22 @@ class AmendGrant:
     """Conditions that rows must meet beside the asked scope; None keeps those that were agreed last."""
     freshness_seconds: int | None = None
     """Agreed freshness; None keeps the one that was agreed last."""
-    overlap_seconds: int = OVERLAP_SECONDS
-    """How long the present share stays readable after the switch."""
+    overlap_seconds: int | None = field(default=None, metadata={FIRST_FORM: OVERLAP_SECONDS})
+    """How long the present share stays readable after the switch; None keeps what was agreed last, or a week."""
     schemas: SchemaRepository = field(compare=False, repr=False)
 
     def __call__(self, state: LedgerState, _now: datetime) -> Sequence[NewEvent]:
         """The `grant-amended`."""
         grant = grant_for("amend", state, self.grant)
         reason = provider_says(state, grant, self.by, self.reason)
-        if not 0 <= self.overlap_seconds <= LONGEST_OVERLAP_SECONDS:
+        usual = OVERLAP_SECONDS if grant.next is None else grant.next.overlap_seconds
+        overlap = usual if self.overlap_seconds is None else self.overlap_seconds
+        if not 0 <= overlap <= LONGEST_OVERLAP_SECONDS:
             raise ExchangeError("E_REQUEST", f"an overlap has 0 to {LONGEST_OVERLAP_SECONDS} seconds")
         coming = grant.next.agreement if grant.next is not None else agreement_of(grant)
         demand = demand_of(state, grant.demand)
         agreement = agree(state, demand, grant.terms.provider, self._offer(coming, demand), self.schemas)
-        if self.by is None and not _narrower(agreement, coming):
+        if self.by is None and not (_narrower(agreement, coming) and overlap <= usual):
             raise ExchangeError("E_ROLE", "an overseer takes away fields or rows and hides more; the provider gives")
         if agreement.terms.pseudonymous != grant.terms.pseudonymous:
             # For a while it would hold both, and could tell which pseudonym is whose.
@@ -75,9 +77,7 @@ class AmendGrant:
             return ()
         draft = Draft(state)
         said = agreement_data(agreement)
-        draft.say(
-            "grant-amended", grant.grant, grant=grant.grant, overlap_seconds=self.overlap_seconds, reason=reason, **said
-        )
+        draft.say("grant-amended", grant.grant, grant=grant.grant, overlap_seconds=overlap, reason=reason, **said)
         return draft.events
 
     def _offer(self, coming: Agreement, demand: DemandEntry) -> Offer:

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.broker.grants.amend import OVERLAP_SECONDS
 from exchange.cli.demand.arguments import condition_of, masks_of
 from exchange.cli.output import cell, detail, entry, say, show_json, table
 from exchange.errors import ExchangeError
@@ -121,8 +120,8 @@ def amend(  # noqa: PLR0913 - the parts of an amendment
     all_rows: Annotated[bool, typer.Option("--all-rows", help="all rows that were asked for")] = False,
     freshness_seconds: Annotated[int | None, typer.Option(help="agreed freshness; else the present one")] = None,
     overlap_seconds: Annotated[
-        int, typer.Option(help="how long the present share stays readable after the switch")
-    ] = OVERLAP_SECONDS,
+        int | None, typer.Option(help="how long the present share stays readable after the switch; else a week")
+    ] = None,
     key: _Key = None,
     as_json: _Json = False,
 ) -> None:

@@ -17,7 +17,10 @@ Mask = Annotated[
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", help="row scope: FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE…; all hold; repeatable"),
+    typer.Option(
+        "--where",
+        help="row scope: FIELD=VALUE, FIELD^PREFIX or FIELD:VALUE,VALUE…; all hold; repeatable; it asks for FIELD too",
+    ),
 ]
 
 

@@ -75,7 +75,7 @@ def digest_of(command: Command) -> str:
     What is left out has no part in it, so a command that learns a new optional argument has the digest that it had.
     Dataclass fields that take no part in comparison (schemas, secrets made on the way) take no part here.
     """
-    return _digest(command, {name: value for name, value, given in _arguments(command) if given})
+    return _digest(command, {name: canonical(value) for name, value, given in _arguments(command) if given})
 
 
 def stands_for(digest: str, command: Command) -> bool:
@@ -87,19 +87,20 @@ def stands_for(digest: str, command: Command) -> bool:
     if digest == digest_of(command):
         return True
     arguments = _arguments(command)
-    whole = {name: value for name, value, _ in arguments}
-    whole |= _first_forms(command, {name for name, _, given in arguments if not given})
     spare = [name for name, _, given in arguments if not given]
+    forms = {name: value for name, value, _ in arguments} | _first_forms(command, spare)
+    whole = {name: canonical(value) for name, value in forms.items()}
     tries = (left_out for count in range(_LEARNT + 1) for left_out in combinations(spare, count))
     return any(
-        digest == _digest(command, {name: value for name, value in whole.items() if name not in left_out})
+        digest == _digest(command, {name: text for name, text in whole.items() if name not in left_out})
         for left_out in tries
     )
 
 
-def _digest(command: Command, arguments: Mapping[str, Any]) -> str:
-    asked = {"command": type(command).__name__, "arguments": arguments}
-    return hashlib.sha256(canonical(asked)).hexdigest()
+def _digest(command: Command, arguments: Mapping[str, bytes]) -> str:
+    """Of the canonical JSON of the arguments: put together here, as trials differ in little of it."""
+    members = b",".join(b'"%s":%s' % (name.encode(), arguments[name]) for name in sorted(arguments))
+    return hashlib.sha256(b'{"arguments":{%s},"command":"%s"}' % (members, type(command).__name__.encode())).hexdigest()
 
 
 def _arguments(command: Any) -> list[tuple[str, Any, bool]]:

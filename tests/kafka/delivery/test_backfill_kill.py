@@ -16,7 +16,7 @@ from tests.harness.kafka.delivery_versions import CITY, IN_CITY, Versions, by_ke
 
 pytestmark = pytest.mark.kafka
 NOWHERE = (Condition("region", "equals", ("999999",)),)
-LATE = ("late-all", "late-city", "late-hidden")
+LATE = ("late-all", "late-city", "late-hidden", "late-other")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def test_killed_backfill_goes_on_where_it_was_and_shows_only_the_present(harness
     harness.share("late-all")
     harness.share("late-city", scope=CITY)
     harness.share("late-hidden", ("name", "region"), pseudonymous=True)
+    harness.share("late-other", ("name", "status"), pseudonymous=True)
     interrupted = 0
     for more in (500, 1_800, 3_200):
         versions.grow(200)
@@ -91,6 +92,35 @@ def test_no_identifier_can_be_read_from_a_pseudonymous_share_the_log_or_metrics(
     )
     told = (harness.log() + metrics).encode()
     assert [key for key in clear if key in shown or key in told] == []
+
+
+def test_two_pseudonymous_shares_have_no_header_by_which_their_records_could_be_joined(
+    harness: DeliveryHarness,
+) -> None:
+    """Whoever reads both finds the provider, the kind and the day in both; the order of each is its own, and grows."""
+    told: list[dict[str, set[bytes]]] = []
+    for share in ("late-hidden", "late-other"):
+        values: dict[str, set[bytes]] = {}
+        last: dict[tuple[int | None, bytes | None], int] = {}
+        for message in harness.read(share_topic(ShareName(share))):
+            headers = dict(message.headers() or ())
+            for name, value in headers.items():
+                values.setdefault(name, set()).add(value)
+            place, sequence = (message.partition(), message.key()), int(headers["ce_sequence"])
+            assert sequence > last.get(place, 0), "newer versions of a key have a greater sequence, over every kill"
+            last[place] = sequence
+        told.append(values)
+    one, other = told
+    assert one.keys() == other.keys()
+    assert {name for name in one if one[name] & other[name]} == {
+        "ce_specversion",
+        "ce_source",
+        "ce_type",
+        "ce_time",
+        "content-type",
+    }
+    assert len(one["ce_time"]) <= 2, "the day in China, and perhaps the next one"
+    assert len(one["ce_sequence"]) > 1_000
 
 
 def test_latecomer_joins_an_idle_unit_soon(harness: DeliveryHarness) -> None:

@@ -106,6 +106,17 @@ def test_an_overseer_takes_away_fields_and_rows_and_hides_more(amend: Amend) -> 
     assert coming(grant) == (("credit_code", "name"), {"name": "pseudonym"}, (SHUSHAN,), 600)
 
 
+def test_an_overseer_lets_nobody_read_a_share_for_longer_than_the_owner_agreed_to(amend: Amend) -> None:
+    with refused("E_ROLE"):
+        amend(None, fields=("credit_code",), overlap_seconds=366 * 86_400)
+    amend(MARKET, fields=("credit_code", "name"), overlap_seconds=0)
+    for seconds in (1, 7 * 86_400):
+        with refused("E_ROLE"):
+            amend(None, fields=("credit_code",), overlap_seconds=seconds)
+    grant = amend(None, fields=("credit_code",))
+    assert grant.next is not None and grant.next.overlap_seconds == 0
+
+
 def test_an_amendment_that_names_nothing_changes_nothing(ledger: MemoryLedger, amend: Amend) -> None:
     before = ledger.state.seq
     for by in (None, MARKET):

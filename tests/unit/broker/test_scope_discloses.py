@@ -174,6 +174,8 @@ def test_a_scope_on_what_tells_a_person_is_refused(submit: Submit, name: str) ->
         f"公民{RESIDENT_ID}号",
         f"{RESIDENT_ID[:6]} {RESIDENT_ID[6:14]}-{RESIDENT_ID[14:]}",
         "".join(chr(ord(one) + 0xFEE0) for one in RESIDENT_ID),
+        "".join(chr(0x0660 + int(one)) if one.isdigit() else one for one in RESIDENT_ID),
+        "\u200b".join(RESIDENT_ID),
     ],
 )
 def test_an_identity_number_is_no_value_of_any_scope(submit: Submit, written: str) -> None:

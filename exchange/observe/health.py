@@ -1,7 +1,8 @@
 """A process's small HTTP face: /metrics, /healthz (it goes round) and /readyz (it is at work).
 
-Whoever asks has a few seconds for a request and its answer, however slowly bytes come or go. So many ask at the same
-time as a few; the next one takes the place of who has been there longest.
+Whoever asks has a few seconds for a request and its answer, however slowly bytes come or go. A few may ask at the same
+time: the next one takes the place of who has been there longest. And so many are let in a second that answering them
+takes a small part of a processor from the work itself; the others wait outside, in the queue of the system.
 """
 
 import socket
@@ -22,6 +23,10 @@ _REQUEST_SECONDS: Final = 10.0
 """Within so long a request has come and its answer has gone."""
 _LOOK_SECONDS: Final = 0.5
 _MOST_AT_ONCE: Final = 32
+_A_SECOND: Final = 20.0
+"""How many are let in in the long run."""
+_BURST: Final = 20.0
+"""How many at once."""
 _BACKLOG: Final = 128
 _LONGEST_LINE: Final = 300
 
@@ -74,10 +79,27 @@ class _Server(ThreadingHTTPServer):
         self._asking: dict[socket.socket, float] = {}
         """Who asks, and since when; the oldest first."""
         self._lock = threading.Lock()
+        self._free = _BURST
+        self._counted = time.monotonic()
+        self._closing = threading.Event()
         super().__init__(*arguments)
+
+    def shutdown(self) -> None:
+        """Stop, also while somebody waits outside."""
+        self._closing.set()
+        super().shutdown()
+
+    def _wait_for_a_place(self) -> None:
+        """Wait as long as too many have come; for the one thread that lets them in."""
+        now = time.monotonic()
+        self._free = min(_BURST, self._free + (now - self._counted) * _A_SECOND) - 1
+        self._counted = now
+        if self._free < 0:
+            self._closing.wait(-self._free / _A_SECOND)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread; when too many ask, let go of the oldest."""
+        self._wait_for_a_place()
         with self._lock:
             while len(self._asking) >= _MOST_AT_ONCE:
                 _let_go(self._asking, next(iter(self._asking)))

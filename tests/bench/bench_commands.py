@@ -111,8 +111,9 @@ def demand(number: int) -> dict[str, object]:
 class Bench:
     """A broker service and clients with tokens of their own."""
 
-    def __init__(self, port: int, operator: str, pids: Mapping[str, int]) -> None:
-        self._port = port
+    def __init__(self, ports: tuple[int, int], operator: str, pids: Mapping[str, int]) -> None:
+        """ports: of the API, of the metrics."""
+        self._port, self.metrics_port = port, _ = ports
         self._pids = pids
         self._asked = 0
         self._http = httpx.Client(
@@ -183,6 +184,7 @@ def bench(folder: Path) -> Iterator[Bench]:
     with EmbeddedKafka(folder / "kafka", KafkaOptions(nodes=1)).start() as kafka:
         prepare(kafka.admin_settings(), folder)
         operator, port = secrets.token_urlsafe(32), free_port(frozenset())
+        metrics_port = free_port(frozenset((port,)))
         (folder / "operator.token").write_text(operator, encoding="utf-8")
         settings = kafka.settings(names.BROKER, folder / f"{names.BROKER}.secret")
         environment = {
@@ -194,7 +196,7 @@ def bench(folder: Path) -> Iterator[Bench]:
             "EXCHANGE_KAFKA__REPLICATION": str(kafka.replication),
             "EXCHANGE_KAFKA__PARTITIONS": "1",
             "EXCHANGE_HTTP__PORT": str(port),
-            "EXCHANGE_METRICS__PORT": "0",
+            "EXCHANGE_METRICS__PORT": str(metrics_port),
             "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(folder / "operator.token"),
             "EXCHANGE_HTTP__REQUESTS_PER_SECOND": "10000",
             "EXCHANGE_HTTP__REQUEST_BURST": "10000",
@@ -205,7 +207,9 @@ def bench(folder: Path) -> Iterator[Bench]:
                 [sys.executable, "-m", "exchange", "serve"], env={**os.environ, **environment}, stdout=log, stderr=log
             )
         try:
-            with closing(Bench(port, operator, {"serve": serve.pid, "Kafka": kafka.pid or 0})) as running:
+            with closing(
+                Bench((port, metrics_port), operator, {"serve": serve.pid, "Kafka": kafka.pid or 0})
+            ) as running:
                 yield running
         finally:
             serve.terminate()

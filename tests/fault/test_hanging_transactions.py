@@ -12,9 +12,9 @@ from exchange.clock import Deadline
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.hanging import HangingTransactions
 from exchange.kafka.client.producer import TransactionalProducer
 from exchange.kafka.client.reader import read_to_end
-from exchange.kafka.client.hanging import HangingTransactions
 
 pytestmark = [pytest.mark.fault, pytest.mark.kafka]
 TOPIC = "exchange.admission.population.hanging"

@@ -31,20 +31,37 @@ def opening(way: str, target: str, authorization: str) -> bytes:
 TRICKLE = {"slow-headers": b"X-A: b\r\n", "slow-body": b" "}
 
 
-def hold(port: int, way: str, count: int, target: str, authorization: str) -> None:
-    """Hold the connections until stdin ends."""
-    held = []
-    for _ in range(count):
+@dataclass(frozen=True)
+class Holding:
+    """What is held."""
+
+    port: int
+    way: str
+    count: int
+    target: str
+    authorization: str
+    renewed: bool
+    """Whether a connection that the server ends is opened again."""
+
+    def opened(self) -> socket.socket:
+        """One connection."""
         one = socket.socket()
-        if way == "slow-reader":
+        if self.way == "slow-reader":
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        one.connect(("127.0.0.1", port))
-        one.sendall(opening(way, target, authorization))
-        held.append(one)
+        one.connect(("127.0.0.1", self.port))
+        one.sendall(opening(self.way, self.target, self.authorization))
+        return one
+
+
+def hold(holding: Holding) -> None:
+    """Hold the connections until stdin ends."""
+    held = [holding.opened() for _ in range(holding.count)]
     print(f"held {len(held)}", flush=True)
     while True:
         asked, _, _ = select.select([sys.stdin], [], [], _TRICKLE_SECONDS)
-        held = [one for one in held if _goes_on(one, way)]
+        held = [one for one in held if _goes_on(one, holding.way)]
+        while holding.renewed and len(held) < holding.count:
+            held.append(holding.opened())
         if asked:
             if not sys.stdin.readline():
                 return
@@ -105,9 +122,15 @@ class Hostile:
 
 
 @contextmanager
-def hostile(port: int, way: str, count: int, target: str = "/", authorization: str = "") -> Iterator[Hostile]:
-    """Such a client while the block runs; it holds all of its connections when the block begins."""
-    command = [sys.executable, "-m", "tests.harness.hostile_client", str(port), way, str(count), target, authorization]
+def hostile(
+    port: int, way: str, count: int, target: str = "/", authorization: str = "", renewed: bool = False
+) -> Iterator[Hostile]:
+    """Such a client while the block runs; it holds all of its connections when the block begins.
+
+    renewed: whether it opens another one whenever the server ends one.
+    """
+    asked = (str(port), way, str(count), target, authorization, "renewed" if renewed else "")
+    command = [sys.executable, "-m", "tests.harness.hostile_client", *asked]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -118,4 +141,5 @@ def hostile(port: int, way: str, count: int, target: str = "/", authorization: s
 
 
 if __name__ == "__main__":
-    hold(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5])
+    given = sys.argv[1:]
+    hold(Holding(int(given[0]), given[1], int(given[2]), given[3], given[4], bool(given[5])))

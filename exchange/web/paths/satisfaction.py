@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from exchange.broker.rate import satisfaction
 from exchange.broker.rate.figures import read_figures
 from exchange.broker.rate.periods import Period, year
+from exchange.broker.rate.present import Present
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
-from exchange.ledger.state.ledger_state import LedgerState
 from exchange.web.access import Admitted
 from exchange.web.moments import Moment
 from exchange.web.past import Replays
@@ -48,7 +48,7 @@ class Asked(BaseModel):
 
 def router(service: Service) -> APIRouter:
     """The path of the rate."""
-    replays = Replays(service)
+    replays, present = Replays(service), Present()
     api = APIRouter(prefix="/v1", tags=["satisfaction"])
 
     @api.get("/satisfaction")
@@ -63,7 +63,7 @@ def router(service: Service) -> APIRouter:
         if moment > now:
             raise ExchangeError("E_REQUEST", "at: it lies in the future")
         if period is None:
-            return _at(service, replays, moment, asked.by)
+            return _at(service, (replays, present), moment, asked.by)
         with replays.events() as events:
             found = read_figures(events, [period], moment)
         return found.as_json(() if asked.by is None else (asked.by,))
@@ -71,18 +71,19 @@ def router(service: Service) -> APIRouter:
     return api
 
 
-def _at(service: Service, replays: Replays, moment: datetime, by: Group | None) -> dict[str, Any]:
+def _at(service: Service, known: tuple[Replays, Present], moment: datetime, by: Group | None) -> dict[str, Any]:
+    replays, present = known
     last = service.ledger.read(lambda state: state.at)
     if last is None or moment >= last:
-        return service.ledger.read(lambda state: rated(state, moment, by))
+        return _rated(present.judged(service.ledger.read, moment), moment, by)
     with replays.events() as events:
-        return rated(satisfaction.state_at(events, moment), moment, by)
+        return _rated(list(satisfaction.judged(satisfaction.state_at(events, moment), moment)), moment, by)
 
 
-def rated(state: LedgerState, at: datetime, by: str | None) -> dict[str, Any]:
-    """The rate at a moment, in the state at that moment; with the groups of `by`."""
-    result: dict[str, Any] = {"at": format_time(at), **satisfaction.rate(state, at).as_json()}
+def _rated(judged: list[satisfaction.Judged], at: datetime, by: str | None) -> dict[str, Any]:
+    """The rate at a moment, of the demands that count then; with the groups of `by`."""
+    result: dict[str, Any] = {"at": format_time(at), **satisfaction.Rate.of(judged).as_json()}
     if by is not None:
-        groups = satisfaction.rates(state, at, satisfaction.BY[by])
+        groups = satisfaction.grouped(judged, satisfaction.BY[by])
         result["by"] = {by: {name: one.as_json() for name, one in sorted(groups.items())}}
     return result

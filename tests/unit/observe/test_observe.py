@@ -1,6 +1,9 @@
 import io
 import json
 import logging
+import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.names import RecordType
-from exchange.observe import logs, metrics
+from exchange.observe import health, logs, metrics
 from exchange.observe.condition import Condition
 from exchange.observe.families import GaugeFamily, HistogramFamily
 from exchange.observe.health import HealthServer
@@ -222,3 +226,59 @@ def test_a_condition_starts_as_not_ready() -> None:
     assert (condition.ready, condition.reason) == (False, "starting")
     condition.set(True, "at work")
     assert condition.state == (True, "at work")
+
+
+def hold(port: int, count: int) -> list[socket.socket]:
+    """Connections on which nothing is said."""
+    return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+
+
+def test_who_says_nothing_keeps_nobody_from_the_metrics() -> None:
+    server = HealthServer("127.0.0.1", 0, lambda: True, list)
+    held = hold(server.port, 100)
+    try:
+        assert status(server.port, "/metrics") == 200
+        assert status(server.port, "/healthz") == 200
+        before = threading.active_count()
+        assert before < 100, "connections are bounded, and with them threads"
+    finally:
+        for one in held:
+            one.close()
+        server.close()
+
+
+def test_a_request_that_trickles_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_REQUEST_SECONDS", 0.3)
+    server = HealthServer("127.0.0.1", 0, lambda: True, list)
+    (slow,) = hold(server.port, 1)
+    deadline = Deadline.after(30.0)
+    try:
+        with pytest.raises(OSError):
+            while not deadline.passed:
+                slow.sendall(b"G")
+                threading.Event().wait(0.05)
+    finally:
+        slow.close()
+        server.close()
+
+
+def test_metrics_are_made_once_a_second_however_many_ask() -> None:
+    made: list[float] = []
+    shown = metrics.Exposition(lambda: made.append(time.monotonic()))
+    begun = time.monotonic()
+    threads = [threading.Thread(target=lambda: [shown.text() for _ in range(20)]) for _ in range(45)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= len(made) <= 1 + (time.monotonic() - begun)
+
+
+def test_so_many_are_let_in_a_second_and_no_more() -> None:
+    server = HealthServer("127.0.0.1", 0, lambda: True, list)
+    begun = time.monotonic()
+    try:
+        assert {status(server.port, "/healthz") for _ in range(50)} == {200}
+        assert time.monotonic() - begun > (50 - health._BURST) / health._A_SECOND - 0.1
+    finally:
+        server.close()

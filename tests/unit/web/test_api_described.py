@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.first_delivery import MarkFirstDelivered
 from exchange.broker.grants.place import PlaceGrant
+from tests.harness.hostile_client import hostile
 from tests.harness.memory.web import WebHarness, web_harness
 
 TAX, MARKET, STRANGER = "taxation", "market-regulation", "health"
@@ -27,6 +29,8 @@ CALLERS = (None, STRANGER, "auditor", "supervisor", TAX, MARKET, "operator")
 """The last ones can change most; nobody sees what is between TAX and MARKET but they and the overseers."""
 OPEN = {"/healthz", "/readyz", "/metrics"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+HELD = 64
+"""Connections that a slow client holds all the time."""
 MARK = "between-two-departments-alone"
 EXAMPLES = 6
 DEMAND: dict[str, Any] = {
@@ -50,7 +54,10 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
     with web_harness(tmp_path_factory.mktemp("api"), **plenty) as harness:
         for caller in CALLERS[1:]:
             harness.as_(str(caller))
-        yield harness
+        port = httpx.URL(harness.url).port or 80
+        with hostile(port, "slow-body", HELD, "/v1/demands", renewed=True) as slow:
+            yield harness
+            assert slow.left() == HELD
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.harness.hostile_client import hostile
 from tests.harness.memory.web import WebHarness, web_harness
 
 TAX = "taxation"
+HELD = 64
+"""Connections that a slow client holds all the time."""
 SMUGGLED = b"GET /v1/ledger/head HTTP/1.1\r\nHost: x\r\n\r\n"
 TLS_HELLO = bytes.fromhex("16030100") + b"\xa5\x01\x00\x00\xa1\x03\x03" + b"\x5a" * 160
 HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -21,7 +24,10 @@ HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x0
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
     with web_harness(tmp_path_factory.mktemp("requests")) as harness:
-        yield harness
+        port = httpx.URL(harness.url).port or 80
+        with hostile(port, "slow-headers", HELD, renewed=True) as slow:
+            yield harness
+            assert slow.left() == HELD
 
 
 def exchanged(harness: WebHarness, *parts: bytes) -> bytes:

@@ -40,8 +40,11 @@ class EventCodec:
 
     def decode(self, message: Message) -> LedgerEvent:
         """The event in a record of the ledger. Raises ExchangeError(E_LEDGER_BROKEN) for anything else."""
-        place = f"offset {message.offset()}"
-        value = message.value()
+        return self.read(message.value(), message.offset())
+
+    def read(self, value: bytes | None, offset: int | None) -> LedgerEvent:
+        """The event in the value of a record. Raises ExchangeError(E_LEDGER_BROKEN) for anything else."""
+        place = f"offset {offset}"
         if value is None:
             raise ExchangeError("E_LEDGER_BROKEN", f"{place} holds no event")
         try:
@@ -60,7 +63,7 @@ class EventCodec:
             command_id=body.get("command_id"),
             prev_hash=body["prev_hash"],
             data=data,
-            offset=message.offset(),
+            offset=offset,
             text=body["data"],
         )
 

@@ -18,6 +18,7 @@ from exchange.ledger.snapshot.topic import Snapshots
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.patience import Patience
 from exchange.names import LEDGER_TOPIC
+from exchange.observe import metrics
 
 _log = structlog.get_logger("exchange.ledger")
 _WAIT_SECONDS = 0.2
@@ -111,7 +112,7 @@ class LedgerFollower:
             return []
         if self._unproven:
             events = self._proven(events)
-        if self._tail is not None and not self.at_end:
+        if self._tail is not None and (events or not self.at_end):
             self._note_progress()
         return events
 
@@ -166,7 +167,10 @@ class LedgerFollower:
             except ExchangeError:
                 end = None  # who waits for the end hears of it by what is read
         self.progress = Progress(self.state.seq, self._opened().reached(self._place), end)
-        if self._tell.due:
+        metrics.LEDGER_EVENTS.set(self.progress.events)
+        metrics.LEDGER_READ.set(self.progress.offset)
+        metrics.LEDGER_END.set(end or 0)
+        if self._tell.due and not self.at_end:
             self._tell.done()
             _log.info("ledger.replaying", seq=self.state.seq, offset=self.progress.offset, end=end)
 

@@ -70,7 +70,12 @@ class MemoryLedger:
         deadline: Deadline | None = None,
     ) -> Result:
         """Append what the command says. Raises ExchangeError as the store does."""
-        result = self._decisions.decide(command, actor, command_id)
+        try:
+            result = self._decisions.decide(command, actor, command_id)
+        except ExchangeError:
+            raise
+        except Exception as error:
+            raise ExchangeError("E_INTERNAL", f"the command failed ({type(error).__name__})") from error
         self.events += [one.event for one in self._decisions.pending]
         self.beside += self._decisions.beside
         self._decisions.pending.clear()

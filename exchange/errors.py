@@ -200,6 +200,8 @@ _ROWS: tuple[tuple[str, Stage, Action, str, str], ...] = (
     ("E_KAFKA", Stage.KAFKA, Action.STOP, "Kafka answered with an error that has no row of its own",
      "look at the error's name in the log"),
     # ledger and broker
+    ("E_LEDGER_QUOTA", Stage.LEDGER, Action.REFUSE, "a department has written as many events today as one may",
+     "wait for the next day in Asia/Shanghai, as Retry-After says; an operator may raise EXCHANGE_LEDGER__EVENTS_PER_DAY"),
     ("E_LEDGER_BROKEN", Stage.LEDGER, Action.STOP, "the ledger's sequence or hash chain does not hold",
      "`exchange ledger verify` names the place; bring the topic back from a backup of Kafka, find out who could write it"),
     ("E_NOT_LEADER", Stage.LEDGER, Action.RETRY, "this broker instance is not the leader",

@@ -9,6 +9,7 @@ from exchange.kafka.admin.admin import Acl, NewTopicSpec, OffsetAt
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Result
+from exchange.ledger.store.follower import Progress
 
 T = TypeVar("T")
 
@@ -30,6 +31,11 @@ class Ledger(Protocol):
     @property
     def state(self) -> LedgerState:
         """The state, for single look-ups; it changes while it is looked at."""
+        ...
+
+    @property
+    def progress(self) -> Progress:
+        """How far the ledger is read, while it is being read for the first time."""
         ...
 
     def read(self, question: Callable[[LedgerState], T], /) -> T:

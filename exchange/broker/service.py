@@ -4,27 +4,22 @@ Every instance reads the ledger and serves reads. The one that leads keeps Kafka
 and on a timer, looks at real delivery, and takes commands.
 """
 
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
-
-from pydantic import SecretStr
 
 import exchange
 from exchange import names
-from exchange import settings as settings_module
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.corrections.desk import Corrections
 from exchange.broker.corrections.store import KafkaCorrections
 from exchange.broker.demands.automatic import ConsentUnconditional, consents_wait
 from exchange.broker.departments.commands import AddDepartment, ApplyCatalogue, RotateSecret
-from exchange.broker.enforcement.reconciler import Layout, Reconciler, Watch, bootstrap, falls_due
+from exchange.broker.enforcement.reconciler import Layout, Reconciler, Watch, falls_due
 from exchange.broker.evidence.books import Account, books, publish, quarantine
 from exchange.broker.evidence.line_states import LineStates
 from exchange.broker.evidence.look import Evidence
@@ -33,8 +28,10 @@ from exchange.broker.evidence.said import Listener, Said
 from exchange.broker.heads import HeadLog
 from exchange.broker.leader import AnnounceLeader
 from exchange.broker.ledger_metrics import LedgerMetrics
+from exchange.broker.preparation import admin_connection
 from exchange.broker.quarantine.desk import Quarantine
 from exchange.broker.seams import EXCHANGE, ClientAccess
+from exchange.broker.snapshots import SnapshotKeeper
 from exchange.catalogue.check import check as check_catalogue
 from exchange.catalogue.load import load as load_catalogue
 from exchange.clock import Clock, Deadline, Every, SystemClock
@@ -51,6 +48,7 @@ from exchange.ledger.snapshot.topic import snapshots_of
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.follower import read_ledger
 from exchange.ledger.store.ledger_store import LedgerStore
+from exchange.ledger.store.ledger_topic import LedgerTopic
 from exchange.names import Department, GrantId, ShareName
 from exchange.observe import metrics
 from exchange.observe.logs import get_logger
@@ -58,14 +56,15 @@ from exchange.quarantine.store import KafkaQuarantineStore
 from exchange.reconcile.cut import PSEUDONYM
 from exchange.reconcile.desk import ShareDigests
 from exchange.reconcile.share import ShareForm
-from exchange.settings import KafkaSettings, Settings
-from exchange.signing import SigningKey
+from exchange.settings import Settings
 
 _ENFORCE_SECONDS = 30.0
 """Pause between two looks at Kafka itself; events are acted on at once."""
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 20.0
 _FOLLOW_SECONDS = 0.5
+_SNAPSHOT_SECONDS = 10.0
+"""Pause between two looks at how old the newest snapshot is."""
 _BUSY_SECONDS = 0.02
 """Pause between two looks at events that change nothing in Kafka."""
 _ELECTION_SECONDS = 15.0
@@ -86,9 +85,6 @@ _LEADERS_GAUGES = (
     metrics.SHARE_LAG,
     metrics.SOURCE_SILENCE,
 )
-LEDGER_KEY, LEDGER_PUBLIC_KEY = "ledger.key.pem", "ledger.pub.pem"
-OWN_PRINCIPALS = (names.ADMISSION, names.DELIVERY, names.BROKER)
-"""The exchange's own Kafka principals."""
 _log = get_logger("exchange.broker")
 
 
@@ -101,12 +97,14 @@ class BrokerService:
         self.schemas = SchemaRepository.load(settings.schemas)
         self._connection = Connection.of(settings.kafka)
         self._super = admin_connection(settings.kafka)
+        snapshots = snapshots_of(self._connection, settings.ledger)
         self._store = LedgerStore(
             self._connection,
             self.schemas,
             settings.worker_id,
             self.clock,
-            snapshots=snapshots_of(self._connection, settings.ledger),
+            LedgerTopic(events_per_day=settings.ledger.events_per_day),
+            snapshots,
         )
         self._lines = LineStates.on(self._connection)
         self._admin = Admin(self._super)
@@ -133,6 +131,9 @@ class BrokerService:
             threading.Thread(target=self._observe, name="evidence", daemon=True),
             threading.Thread(target=self._measure, name="metrics", daemon=True),
         ]
+        if snapshots is not None and settings.ledger.key_file is not None:
+            keeper = SnapshotKeeper(snapshots, self._stop)
+            self._threads.append(threading.Thread(target=self._keep, args=(keeper,), name="snapshots", daemon=True))
 
     @property
     def ledger(self) -> LedgerStore:
@@ -301,6 +302,11 @@ class BrokerService:
             command = ConsentUnconditional(self.schemas)
             self._store.execute(command, EXCHANGE, None, Deadline.after(_COMMAND_SECONDS))
 
+    def _keep(self, keeper: SnapshotKeeper) -> None:
+        while not self._stop.wait(_SNAPSHOT_SECONDS):
+            if self._store.leader:
+                self._attempt("snapshot", lambda: keeper.look(self._store.wait(0, 0)))
+
     def _observe(self) -> None:
         while not self._stop.is_set():
             if self._store.leader:
@@ -369,35 +375,3 @@ def _readers(state: LedgerState) -> dict[ShareName, list[GrantId]]:
         if grant.share is not None:
             found.setdefault(grant.share, []).append(grant.grant)
     return found
-
-
-def admin_connection(settings: KafkaSettings) -> Connection:
-    """The connection of the super user. Raises ExchangeError(E_SETTINGS) without its secret."""
-    password = settings_module.secret(SecretStr(""), settings.admin_password_file, "the super user's secret")
-    return Connection.as_principal(settings, settings.admin_username, password)
-
-
-def prepare(settings: KafkaSettings, folder: Path) -> None:
-    """Prepare a fresh cluster: ledger topics, our principals with secrets, their rights, the key of the ledger.
-
-    folder: holds a file `<principal>.secret` for each of our principals, and LEDGER_KEY; one that is missing is made,
-    readable by its owner only. May be run again: what is there stays.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    own = {principal: _kept_secret(folder / f"{principal}.secret") for principal in OWN_PRINCIPALS}
-    _keep_ledger_key(folder)
-    bootstrap(Admin(admin_connection(settings)), own, settings.replication)
-
-
-def _keep_ledger_key(folder: Path) -> None:
-    """The key that signs snapshots of the ledger, and its public half beside it, made where they are missing."""
-    file = folder / LEDGER_KEY
-    key = SigningKey.read(file) if file.exists() else SigningKey.make(file)
-    (folder / LEDGER_PUBLIC_KEY).write_bytes(key.public.pem)
-
-
-def _kept_secret(file: Path) -> str:
-    if not file.exists():
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-            new.write(secrets.token_urlsafe(_SECRET_BYTES))
-    return file.read_text().strip()

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from exchange import names
-from exchange.broker.service import prepare
+from exchange.broker.preparation import LEDGER_KEY, LEDGER_PUBLIC_KEY, prepare
 from exchange.demo.places import Places
 from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST
@@ -86,6 +86,7 @@ class Platform:
             "EXCHANGE_METRICS__PORT": str(self.places.port(_SERVE_METRICS)),
             "EXCHANGE_HTTP__OPERATOR_TOKEN_FILE": str(self.places.secret_file("operator.token")),
             "EXCHANGE_EVIDENCE_SECONDS": _EVIDENCE_SECONDS,
+            "EXCHANGE_LEDGER__KEY_FILE": str(self.places.secrets / LEDGER_KEY),
         }
         self.children.start("serve", exchange_command("serve"), environment)
 
@@ -96,13 +97,18 @@ class Platform:
 
     def start_admission(self) -> None:
         """The worker of admission."""
-        self.children.start("admit", exchange_command("admit"), self._environment(names.ADMISSION, "admit"))
+        environment = self._environment(names.ADMISSION, "admit") | self._ledger_key()
+        self.children.start("admit", exchange_command("admit"), environment)
 
     def start_delivery(self) -> None:
         """The worker of delivery, the only process that reads the master secret."""
-        environment = self._environment(names.DELIVERY, "deliver")
+        environment = self._environment(names.DELIVERY, "deliver") | self._ledger_key()
         environment["EXCHANGE_MASTER_SECRET_FILE"] = str(self.places.secret_file("master"))
         self.children.start("deliver", exchange_command("deliver"), environment)
+
+    def _ledger_key(self) -> dict[str, str]:
+        """What tells a line which snapshots of the ledger are good."""
+        return {"EXCHANGE_LEDGER__PUBLIC_KEY_FILE": str(self.places.secrets / LEDGER_PUBLIC_KEY)}
 
     def start_connector(self, name: str, path: Path | None = None) -> None:
         """A department's source or sink in a process of its own, with the department's secrets and database."""

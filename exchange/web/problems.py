@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from exchange.errors import Action, ExchangeError
+from exchange.ledger.store.decisions import LedgerQuotaError
 from exchange.names import mask_name
 from exchange.observe.logs import get_logger
 from exchange.web.methods import allowed
@@ -44,6 +45,7 @@ _STATUS = {
     "E_REQUEST_SLOW": 408,
     "E_REQUEST_TOO_LARGE": 413,
     "E_RATE_LIMIT": 429,
+    "E_LEDGER_QUOTA": 429,
 }
 _REFUSED = 422
 _UNAVAILABLE = 503
@@ -93,7 +95,7 @@ def problem(request: Request, error: ExchangeError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer, Basic realm="exchange"' if of_registry else "Bearer"
     if status == _UNAVAILABLE:
         headers["Retry-After"] = _RETRY_SECONDS
-    if isinstance(error, RateLimitError):
+    if isinstance(error, RateLimitError | LedgerQuotaError):
         headers["Retry-After"] = str(error.seconds)
     if of_registry:
         return _registry(error, status, headers)

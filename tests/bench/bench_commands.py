@@ -29,7 +29,7 @@ from pathlib import Path
 import httpx
 
 from exchange import names
-from exchange.broker.service import prepare
+from exchange.broker.preparation import prepare
 from exchange.clock import Deadline
 from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST, free_port

@@ -40,7 +40,8 @@ def serve(
     """
     import uvicorn  # noqa: PLC0415 - heavy, and only this command needs it
 
-    from exchange.broker.service import BrokerService, prepare  # noqa: PLC0415
+    from exchange.broker.preparation import prepare  # noqa: PLC0415
+    from exchange.broker.service import BrokerService  # noqa: PLC0415
     from exchange.ledger.store.garbage_collection import collect_rarely  # noqa: PLC0415
     from exchange.web.app import create_app  # noqa: PLC0415
     from exchange.web.server.config import config_of, listen  # noqa: PLC0415

@@ -85,4 +85,3 @@ class HangingTransactions:
         """Let go of the clients."""
         for consumer in self._ends.values():
             consumer.close()
-

@@ -9,7 +9,7 @@ from exchange.avro.lock import LEDGER_SUBJECT, SchemaRepository
 from exchange.errors import ExchangeError
 from exchange.kafka.client.message import Message
 from exchange.ledger.events.event import LedgerEvent
-from exchange.names import SchemaId
+from exchange.names import HEARTBEAT_KEY, SchemaId
 from exchange.record import FRAME_BYTES, frame, unframe
 
 
@@ -40,8 +40,11 @@ class EventCodec:
 
     def decode(self, message: Message) -> LedgerEvent:
         """The event in a record of the ledger. Raises ExchangeError(E_LEDGER_BROKEN) for anything else."""
-        place = f"offset {message.offset()}"
-        value = message.value()
+        return self.read(message.value(), message.offset())
+
+    def read(self, value: bytes | None, offset: int | None) -> LedgerEvent:
+        """The event in the value of a record. Raises ExchangeError(E_LEDGER_BROKEN) for anything else."""
+        place = f"offset {offset}"
         if value is None:
             raise ExchangeError("E_LEDGER_BROKEN", f"{place} holds no event")
         try:
@@ -60,7 +63,7 @@ class EventCodec:
             command_id=body.get("command_id"),
             prev_hash=body["prev_hash"],
             data=data,
-            offset=message.offset(),
+            offset=offset,
             text=body["data"],
         )
 
@@ -72,3 +75,8 @@ class EventCodec:
                 raise ExchangeError("E_LEDGER_BROKEN", "a record of the ledger names no schema of the ledger")
             codec = self._codecs[locked.id] = Codec(locked.schema)
         return codec
+
+
+def is_event(message: Message) -> bool:
+    """Whether a record of the ledger is an event: a heartbeat stands where a hanging transaction was ended."""
+    return message.value() is not None or message.key() != HEARTBEAT_KEY

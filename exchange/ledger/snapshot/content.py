@@ -121,7 +121,7 @@ def read_state(parts: Iterable[bytes]) -> LedgerState:
     for section, texts, shared, rows, packed in _read_frames(parts):
         if reader is None:
             ((about, names),) = rows
-            reader = RowReader(numbers_here(names))
+            reader = RowReader(numbers_here(*names))
             reader.add(texts, shared, packed)
             _take_single(state, reader, about)
         else:

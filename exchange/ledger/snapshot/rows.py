@@ -12,14 +12,16 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from exchange.ledger.state.demand_history import DemandHistory
+from exchange.ledger.state.demand_history import DemandHistory, Numbers
 from exchange.ledger.state.interning import interned_schema
-from exchange.ledger.state.ledger_state import ShareEntry, Terms
+from exchange.ledger.state.ledger_state import Condition, ShareEntry, Terms
 
 _Convert = Callable[[Any], Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS: Final = tuple[str, ...]
-SHARED: Final[tuple[Any, ...]] = (_TEXTS, Terms)
+_MASKS: Final = tuple[tuple[str, str], ...]
+_SCOPE: Final = tuple[Condition, ...]
+SHARED: Final[tuple[Any, ...]] = (_TEXTS, _MASKS, _SCOPE, Terms)
 """Kinds of values that many entries have in common, each behind what it is made of."""
 
 
@@ -150,19 +152,22 @@ class RowWriter:
 class RowReader:
     """Reads rows as RowWriter writes them. Raises any error for others."""
 
-    def __init__(self, history_numbers: list[int] | None) -> None:
+    def __init__(self, history_numbers: Numbers | None) -> None:
         """history_numbers: as DemandHistory.unpacked takes them."""
         self._texts: list[str] = []
         self._shared: list[list[Any]] = [[] for _ in SHARED]
         self._packed = memoryview(b"")
         self._history_numbers = history_numbers
         self._converters: dict[Any, _Convert | None] = {}
+        self._moments: dict[int, datetime] = {}
+        """Of the rows added last: an event that sets several moments sets the same one."""
         self._schemas: dict[int, dict[str, Any]] = {}
         self._read_shared = [self._row(kind) if is_dataclass(kind) else self._collection(kind) for kind in SHARED]
 
     def add(self, texts: list[str], shared: list[list[Any]], packed: memoryview) -> None:
         """What the next rows name by number, and their histories."""
         self._texts += texts
+        self._moments.clear()
         self._packed = packed
         for values, rows, read in zip(self._shared, shared, self._read_shared, strict=True):
             values += [_as(read, row) for row in rows]
@@ -176,7 +181,7 @@ class RowReader:
     def _made(self, kind: Any) -> _Convert | None:
         simple: dict[Any, _Convert] = {
             str: self._texts.__getitem__,
-            datetime: lambda micros: _EPOCH + timedelta(0, 0, micros),
+            datetime: self._moment,
             DemandHistory: self._history,
             _SCHEMA: self._schema,
         }
@@ -185,6 +190,12 @@ class RowReader:
         if kind in simple:
             return simple[kind]
         return self._row(kind) if is_dataclass(kind) else self._collection(kind)
+
+    def _moment(self, micros: int) -> datetime:
+        known = self._moments.get(micros)
+        if known is None:
+            known = self._moments[micros] = _EPOCH + timedelta(0, 0, micros)
+        return known
 
     def _schema(self, number: int) -> dict[str, Any]:
         known = self._schemas.get(number)

@@ -12,27 +12,29 @@ from exchange.names import DemandId, RecordType
 class DemandIndex:
     """Demands by hashes of what they ask for. Who looks one up compares: hashes may meet, and a demand may change."""
 
-    _demands: dict[int, tuple[DemandId, ...]] = field(default_factory=dict)
+    _demands: dict[int, DemandId | tuple[DemandId, ...]] = field(default_factory=dict)
+    """Most keys have one demand, and there are twice as many as demands: then it stands there without a tuple."""
 
     def note(self, demand: DemandId, *keys: int) -> None:
         """Note what a demand asks for now, by keys of this module; what it asked for before stays."""
         for key in keys:
-            known = self._demands.get(key, ())
+            known = self.of(key)
             if demand not in known:
-                self._demands[key] = (*known, demand)
+                self._demands[key] = (*known, demand) if known else demand
 
     def forget(self, demand: DemandId, *keys: int) -> None:
         """Take back what was noted of a demand by these keys."""
         for key in keys:
-            left = tuple(one for one in self._demands.get(key, ()) if one != demand)
+            left = tuple(one for one in self.of(key) if one != demand)
             if left:
-                self._demands[key] = left
+                self._demands[key] = left if len(left) > 1 else left[0]
             else:
                 self._demands.pop(key, None)
 
     def of(self, key: int) -> tuple[DemandId, ...]:
         """Every demand, of any department, that was noted by this key; perhaps a few others."""
-        return self._demands.get(key, ())
+        found = self._demands.get(key, ())
+        return found if isinstance(found, tuple) else (found,)
 
 
 def same(record_type: RecordType, resource: str | None, fields: Iterable[str], scope: Hashable) -> int:

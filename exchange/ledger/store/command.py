@@ -34,8 +34,6 @@ class Actor(str):
         return actor
 
 
-
-
 class Command(Protocol):
     """Pure: checks itself against the state and says what shall be appended, or nothing when it is so already.
 

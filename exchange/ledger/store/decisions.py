@@ -6,8 +6,10 @@ state is as it was before its command.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from math import ceil
 
+from exchange.calendar import ZONE, day_in_shanghai
 from exchange.clock import Clock, format_time, parse_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import Beside, LedgerEvent, NewEvent, as_read
@@ -15,9 +17,19 @@ from exchange.ledger.fold.apply import CALLER, COMMAND_DIGEST
 from exchange.ledger.fold.trial import Kept, apply_new
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Actor, Command, digest_of, stands_for
+from exchange.names import Department
 
 _MAX_RECORD_BYTES = 900_000
 """Below what Kafka takes at once: a larger event would end the term of the leader that tries to write it."""
+
+
+class LedgerQuotaError(ExchangeError):
+    """A department has written as many events today as one may."""
+
+    def __init__(self, most: int, seconds: int) -> None:
+        super().__init__("E_LEDGER_QUOTA", f"a department may write {most} events a day")
+        self.seconds = seconds
+        """After how many seconds the next day begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +55,28 @@ class Decided:
 class Decisions:
     """Events decided against a state but not yet taken to the ledger. The next command sees them, until `rewind`."""
 
-    def __init__(self, clock: Clock, state: LedgerState, encode: Callable[[LedgerEvent], bytes]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        state: LedgerState,
+        encode: Callable[[LedgerEvent], bytes],
+        events_per_day: int | None = None,
+    ) -> None:
         self.state = state
         self.pending: list[Decided] = []
         self.beside: list[Beside] = []
         """What is written with the pending events."""
         self._clock = clock
         self._encode = encode
+        self._events_per_day = events_per_day
         self._kept: list[Kept] = []
 
     def decide(self, command: Command, actor: str, command_id: str | None) -> Result:
         """Check the command, add its events to the pending ones and fold them; the next command sees them.
 
         Raises the command's ExchangeError, E_IDEMPOTENCY when the key stands for another command, E_REQUEST for
-        arguments that have no canonical JSON or are too large, or whatever the fold raises. Nothing is added then.
+        arguments that have no canonical JSON or are too large, LedgerQuotaError, or whatever the fold raises; nothing
+        is added then.
         StateLostError: the state is worthless.
         """
         digest = None
@@ -71,6 +91,7 @@ class Decisions:
         said = command(self.state, now)
         if not said:
             return Result((), self.state.seq, self.state.seq)
+        self._check_quota(actor, len(said), now)
         first = self.state.seq + 1
         if digest is not None:
             said[0].data[COMMAND_DIGEST] = digest
@@ -91,6 +112,15 @@ class Decisions:
         """Make the state what it was before everything decided since. Raises StateLostError when that fails."""
         while self._kept:
             self._kept.pop().put_back()
+
+    def _check_quota(self, actor: str, events: int, now: datetime) -> None:
+        """Raise LedgerQuotaError when a department has written too much today: the ledger is kept for ever, by all."""
+        most = self._events_per_day
+        if most is None or Department(actor) not in self.state.departments:
+            return
+        if self.state.written.of(actor, now) + events > most:
+            tomorrow = datetime.combine(day_in_shanghai(now) + timedelta(days=1), time(), ZONE)
+            raise LedgerQuotaError(most, ceil((tomorrow - now).total_seconds()))
 
     def _fold(self, events: Sequence[LedgerEvent]) -> None:
         kept: list[Kept] = []

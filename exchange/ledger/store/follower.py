@@ -12,12 +12,13 @@ from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.message import Place
 from exchange.kafka.client.reader import PartitionTail
 from exchange.ledger.events.event import LedgerEvent
-from exchange.ledger.events.wire import EventCodec
+from exchange.ledger.events.wire import EventCodec, is_event
 from exchange.ledger.fold.apply import apply
 from exchange.ledger.snapshot.topic import Snapshots
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.patience import Patience
 from exchange.names import LEDGER_TOPIC
+from exchange.observe import metrics
 
 _log = structlog.get_logger("exchange.ledger")
 _WAIT_SECONDS = 0.2
@@ -103,7 +104,7 @@ class LedgerFollower:
         """The next events, not yet part of the state: every one of them must be taken, in this order."""
         tail = self._opened()
         try:
-            events = [self._codec.decode(message) for message in tail.poll(seconds)]
+            events = [self._codec.decode(message) for message in filter(is_event, tail.poll(seconds))]
         except ExchangeError as error:
             if not self._unproven or error.code in _PASSING:
                 raise
@@ -111,7 +112,7 @@ class LedgerFollower:
             return []
         if self._unproven:
             events = self._proven(events)
-        if self._tail is not None and not self.at_end:
+        if self._tail is not None and (events or not self.at_end):
             self._note_progress()
         return events
 
@@ -166,7 +167,10 @@ class LedgerFollower:
             except ExchangeError:
                 end = None  # who waits for the end hears of it by what is read
         self.progress = Progress(self.state.seq, self._opened().reached(self._place), end)
-        if self._tell.due:
+        metrics.LEDGER_EVENTS.set(self.progress.events)
+        metrics.LEDGER_READ.set(self.progress.offset)
+        metrics.LEDGER_END.set(end or 0)
+        if self._tell.due and not self.at_end:
             self._tell.done()
             _log.info("ledger.replaying", seq=self.state.seq, offset=self.progress.offset, end=end)
 
@@ -181,7 +185,7 @@ def read_ledger(connection: Connection, schemas: SchemaRepository, topic: str = 
     try:
         while not tail.at_end:
             messages = tail.poll(_WAIT_SECONDS)
-            yield from map(codec.decode, messages)
+            yield from map(codec.decode, filter(is_event, messages))
             if messages:
                 patience = Patience()  # whoever takes the events may be slow himself
             if patience.ended(None):

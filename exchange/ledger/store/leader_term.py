@@ -27,7 +27,7 @@ class Term:
         topic: LedgerTopic = THE_LEDGER,
     ) -> None:
         self._appender = Appender(connection, topic.transactional_id, topic.name)
-        self._decisions = Decisions(clock, state, EventCodec(schemas).encode)
+        self._decisions = Decisions(clock, state, EventCodec(schemas).encode, topic.events_per_day)
         self.written = 0
         """Sequence number of the last event that this term has committed."""
 

@@ -34,10 +34,12 @@ def router(service: Service) -> APIRouter:
 
     @api.get("/readyz", responses={503: {"description": "The ledger is being read", "content": _SHOWN}})
     async def readyz() -> Response:
-        """The ledger was read to its end; `role` says whether commands are taken here."""
-        ready = service.ready
+        """The ledger was read to its end; `role` says whether commands are taken here, `ledger` how far it is read."""
+        ready, read = service.ready, service.ledger.progress
         role = "leader" if service.ledger.leader else "follower"
-        return JSONResponse({"status": "ready" if ready else "starting", "role": role}, 200 if ready else 503)
+        far = {"events": read.events, "offset": read.offset, "end": read.end}
+        said = {"status": "ready" if ready else "starting", "role": role, **({} if ready else {"ledger": far})}
+        return JSONResponse(said, 200 if ready else 503)
 
     @api.get("/metrics", response_class=_Exposition, responses={404: {"description": "Not for who asks from there"}})
     async def shown(request: Request) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from exchange import names
-from exchange.broker.service import prepare
+from exchange.broker.preparation import prepare
 from exchange.embedded.kafka.cluster import EmbeddedKafka, KafkaOptions
 from exchange.embedded.ports import HOST, free_port
 from tests.harness.faults.history import History

@@ -15,7 +15,8 @@ from exchange.avro import Codec
 from exchange.broker.demands.reply import ConsentDemand
 from exchange.broker.demands.state import grant_state
 from exchange.broker.demands.submit import SubmitDemand
-from exchange.broker.service import BrokerService, prepare
+from exchange.broker.preparation import prepare
+from exchange.broker.service import BrokerService
 from exchange.clock import Deadline
 from exchange.embedded.kafka.cluster import EmbeddedKafka
 from exchange.kafka.admin.admin import Acl, Admin

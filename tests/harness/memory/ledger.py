@@ -10,6 +10,7 @@ from exchange.ledger.events.event import FIRST_HASH, Beside, LedgerEvent
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.command import Command
 from exchange.ledger.store.decisions import Decisions, Result
+from exchange.ledger.store.follower import Progress
 
 T = TypeVar("T")
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -36,17 +37,22 @@ class MemoryLedger:
 
     leader = True
 
-    def __init__(self, clock: SetClock | None = None) -> None:
+    def __init__(self, clock: SetClock | None = None, events_per_day: int | None = None) -> None:
         self.clock = clock or SetClock()
         self.events: list[LedgerEvent] = []
         self.beside: list[Beside] = []
         """What was written with the events."""
-        self._decisions = Decisions(self.clock, LedgerState(), lambda event: event.text.encode())
+        self._decisions = Decisions(self.clock, LedgerState(), lambda event: event.text.encode(), events_per_day)
 
     @property
     def state(self) -> LedgerState:
         """The state after every event."""
         return self._decisions.state
+
+    @property
+    def progress(self) -> Progress:
+        """All of it."""
+        return Progress(self.state.seq, self.state.seq, self.state.seq)
 
     def read(self, question: Callable[[LedgerState], T]) -> T:
         """Ask the state."""
@@ -64,7 +70,12 @@ class MemoryLedger:
         deadline: Deadline | None = None,
     ) -> Result:
         """Append what the command says. Raises ExchangeError as the store does."""
-        result = self._decisions.decide(command, actor, command_id)
+        try:
+            result = self._decisions.decide(command, actor, command_id)
+        except ExchangeError:
+            raise
+        except Exception as error:
+            raise ExchangeError("E_INTERNAL", f"the command failed ({type(error).__name__})") from error
         self.events += [one.event for one in self._decisions.pending]
         self.beside += self._decisions.beside
         self._decisions.pending.clear()

@@ -19,6 +19,7 @@ from exchange.errors import ExchangeError
 from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.producer import IdempotentProducer
 from exchange.ledger.events.event import LedgerEvent
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.ledger.store.follower import LedgerFollower, read_ledger
@@ -26,6 +27,7 @@ from exchange.ledger.store.leader_term import Term
 from exchange.ledger.store.ledger_store import LedgerStore
 from exchange.ledger.store.ledger_topic import LedgerTopic
 from exchange.ledger.verify import verify
+from exchange.names import HEARTBEAT_KEY
 from exchange.settings import KafkaSettings, Settings
 from tests.harness.faults.history import History, violations
 from tests.harness.ledger.clients import Wanted, hear, insist, wanted, written
@@ -104,6 +106,18 @@ def test_answered_command_can_be_read_here_and_by_followers(
     assert follower.state.seq == 1
     assert follower.state.head == store.state.head
     follower.close()
+
+
+def test_a_heartbeat_that_ended_a_hanging_transaction_is_no_event(
+    start: Callable[[str], LedgerStore], admin_connection: Connection, schemas: SchemaRepository, place: LedgerTopic
+) -> None:
+    producer = IdempotentProducer(admin_connection)
+    producer.send(place.name, HEARTBEAT_KEY, None)
+    producer.flush(soon())
+    producer.close()
+
+    assert led(start("one")).execute(token(1), OPERATOR, None, soon()).first == 1
+    assert [event.seq for event in events(admin_connection, schemas, place)] == [1]
 
 
 def test_refused_command_leaves_no_trace(start: Callable[[str], LedgerStore]) -> None:

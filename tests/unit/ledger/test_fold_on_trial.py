@@ -56,7 +56,7 @@ def test_an_error_of_any_kind_in_a_fold_writes_nothing_and_the_next_command_goes
     before = copy.deepcopy(ledger.state)
 
     monkeypatch.setitem(applying._HANDLERS, "token-revoked", _half(error))
-    with pytest.raises(error):
+    with pytest.raises(ExchangeError, match=f"E_INTERNAL.*{error.__name__}"):
         ledger.execute(Say("token-revoked", "t-1", {"token": "t-1"}), command_id="key")
 
     assert ledger.state == before
@@ -125,9 +125,9 @@ def test_an_entity_that_is_no_text_is_refused(entity: str) -> None:
 def test_an_event_that_nobody_would_read_is_not_written() -> None:
     ledger = MemoryLedger()
 
-    with pytest.raises(KeyError):
+    with pytest.raises(ExchangeError, match="KeyError"):
         ledger.execute(Say("no-such-event", "tax"))
-    with pytest.raises(KeyError):
+    with pytest.raises(ExchangeError, match="KeyError"):
         ledger.execute(Say("token-revoked", "t-9", {"token": "t-9"}))
 
     assert (ledger.events, ledger.state.unread) == ([], 0)

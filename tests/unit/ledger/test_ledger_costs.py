@@ -86,7 +86,7 @@ def placed(state: LedgerState) -> list[tuple[GrantId, ShareName]]:
     return [(grant.grant, grant.share) for grant in state.grants.values() if grant.share is not None]
 
 
-def test_history_is_three_numbers_an_event_and_loses_nothing() -> None:
+def test_history_is_two_numbers_an_event_and_loses_nothing() -> None:
     history, entries = DemandHistory(), []
     for seq in range(1, 50):
         at = AT + timedelta(microseconds=seq * 1_234_567)
@@ -95,7 +95,7 @@ def test_history_is_three_numbers_an_event_and_loses_nothing() -> None:
 
     assert list(history) == entries
     assert (len(history), history[-1], history[0]) == (49, entries[-1], entries[0])
-    assert len(history._packed) * history._packed.itemsize == 49 * 24
+    assert len(history._packed) * history._packed.itemsize == 49 * 16
     with pytest.raises(IndexError):
         history[49]
 

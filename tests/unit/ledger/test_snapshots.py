@@ -99,21 +99,16 @@ def test_names_that_have_other_numbers_in_this_process_are_still_the_same_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     state = fold(ledger_of(500))
-    names = content.names_so_far()
-    monkeypatch.setattr(content, "names_so_far", lambda: list(reversed(names)))
+    events, actors = content.names_so_far()
+    monkeypatch.setattr(content, "names_so_far", lambda: (events[::-1], actors[::-1]))
     turned = copy.deepcopy(state)
-    _renumber(turned, len(names))
+    for demand in turned.demands.values():  # as a process holds them that met the names in the opposite order
+        packed = demand.history._packed
+        for at in range(1, len(packed), 2):
+            event, actor = (packed[at] >> 20) & 0xFFF, packed[at] & 0xFFFFF
+            packed[at] = (packed[at] >> 32 << 32) | (len(events) - 1 - event) << 20 | (len(actors) - 1 - actor)
 
     assert_same(read_state(list(write_state(turned))), state)
-
-
-def _renumber(state: LedgerState, names: int) -> None:
-    """Histories as a process would hold them that met the names in the opposite order."""
-    for demand in state.demands.values():
-        packed = demand.history._packed
-        for at in range(2, len(packed), 3):
-            event, actor = packed[at] >> 31, packed[at] & (1 << 31) - 1
-            packed[at] = (names - 1 - event) << 31 | (names - 1 - actor)
 
 
 @settings(max_examples=60, deadline=None)

@@ -22,6 +22,8 @@ class HistoryEntry:
     event: str
     at: datetime
     actor: str
+    about: str = ""
+    """What else its history says of it, in one of few texts: of a breach its cause and reason."""
 
 
 class _Names(dict[str, int]):
@@ -53,11 +55,11 @@ class DemandHistory:
     def __init__(self) -> None:
         self._packed = array("q")
 
-    def add(self, seq: int, event: str, at: datetime, actor: str) -> None:
+    def add(self, seq: int, event: str, at: datetime, actor: str, about: str = "") -> None:
         """Add the next event; its moment is aware."""
         since = at - _EPOCH
         moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        self._packed.extend((seq, moment, _names[event] << _BITS | _names[actor]))
+        self._packed.extend((seq, moment, _names[f"{event} {about}" if about else event] << _BITS | _names[actor]))
 
     def __len__(self) -> int:
         return len(self._packed) // _NUMBERS
@@ -68,8 +70,8 @@ class DemandHistory:
     def __getitem__(self, index: int) -> HistoryEntry:
         start = range(len(self))[index] * _NUMBERS
         seq, moment, said = self._packed[start : start + _NUMBERS]
-        event, actor = _names.by_number[said >> _BITS], _names.by_number[said & _MASK]
-        return HistoryEntry(seq, event, _EPOCH + timedelta(microseconds=moment), actor)
+        (event, _, about), actor = _names.by_number[said >> _BITS].partition(" "), _names.by_number[said & _MASK]
+        return HistoryEntry(seq, event, _EPOCH + timedelta(microseconds=moment), actor, about)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DemandHistory) and self._packed == other._packed

@@ -165,7 +165,9 @@ def _view(finding: "Finding", told: str | None) -> dict[str, Any]:
         **asdict(result),
         "at": result.at.isoformat(),
         "holds": result.holds,
-        "differences": [{"kind": one.kind.value, "key": one.key} for one in finding.differences],
+        "differences": [
+            {"kind": one.kind.value, "key": one.key, "fields": list(one.fields)} for one in finding.differences
+        ],
         "notes": list(finding.notes),
         "told": told is None,
     }
@@ -183,7 +185,11 @@ def _show(one: dict[str, Any], finding: "Finding", told: str | None, mended: boo
     table(rows, ("result", "keys", "meaning"), False)
     if finding.differences:
         say("")
-        table([{"result": each.kind.value, "key": each.key} for each in finding.differences], ("result", "key"), False)
+        listed = [
+            {"result": each.kind.value, "key": each.key, "fields": ", ".join(each.fields)}
+            for each in finding.differences
+        ]
+        table(listed, ("result", "key", "fields"), False)
         left = result.differences + result.waiting - len(finding.differences)
         if left > 0:
             say(f"and {left:,} more")

@@ -60,6 +60,11 @@ class Canon:
         """The canonical form of a record; a field that it lacks is null."""
         return [[name, _value(form, record.get(name))] for name, form in self._fields]
 
+    def differing(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the fields in which two records differ."""
+        both = zip(self.form(one), self.form(other), strict=True)
+        return tuple(name for (name, ours), (_, theirs) in both if ours != theirs)
+
     def digest(self, record: Mapping[str, Any]) -> bytes:
         """SHA-256 of the canonical form."""
         return hashlib.sha256(json.dumps(self.form(record), separators=(",", ":")).encode()).digest()

@@ -55,6 +55,8 @@ class Difference:
 
     kind: Kind
     key: str = field(repr=False)
+    fields: tuple[str, ...] = ()
+    """Names of the fields that differ, of an altered record of which both sides are read again."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """A share as the last version of each key: read without a group, so that nobody's position moves."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.message import Message
+from exchange.kafka.client.peek import Peeker
 from exchange.kafka.client.reader import PartitionTail
 from exchange.names import HEARTBEAT_KEY, SchemaId, TopicName
 from exchange.reconcile.canonical import Canon
@@ -42,6 +44,7 @@ class ShareFold:
     def __init__(self, connection: Connection, form: ShareForm, stop: threading.Event) -> None:
         """Stop ends a reading that is under way."""
         self.fold = Fold()
+        self._connection = connection
         self._stop = stop
         self.ends: dict[int, int] = dict.fromkeys(range(form.partitions), 0)
         """By partition, the offset behind the last record that was read."""
@@ -76,6 +79,24 @@ class ShareFold:
         """Whether the share ends where it was read to. Raises ExchangeError when Kafka does not say so."""
         return not self._tail.short_of(self._tail.ends(_SILENCE_SECONDS))
 
+    def records(self, entries: Iterable[Entry]) -> dict[bytes, Mapping[str, Any]]:
+        """The records behind entries of the fold, by the hash of the key; read again, and absent when they are gone.
+
+        Raises ExchangeError: E_KAFKA_* of the client.
+        """
+        waiting = {((str(self._form.topic), one.part), one.place): one.hash for one in entries}
+        found: dict[bytes, Mapping[str, Any]] = {}
+        with closing(Peeker(self._connection)) as peeker:
+            while waiting:
+                starts = dict(waiting.keys())  # one offset of each partition at a time
+                read = peeker.first_at(starts, lambda _message: True, Deadline.after(_SILENCE_SECONDS))
+                for place in starts.items():
+                    record = self._record(read.get(place[0]), place[1])
+                    hashed = waiting.pop(place)
+                    if record is not None:
+                        found[hashed] = record
+        return found
+
     def close(self) -> None:
         """Let go of the client and the fold."""
         self._tail.close()
@@ -99,11 +120,21 @@ class ShareFold:
             return None
         return Entry(hashed, self._content(value), key, message.partition(), message.offset())
 
+    def _record(self, message: Message | None, offset: int) -> Mapping[str, Any] | None:
+        value = None if message is None or message.offset() != offset else message.value()
+        try:
+            return None if value is None else self._read(value)
+        except ExchangeError:
+            return None
+
+    def _read(self, value: bytes) -> Mapping[str, Any]:
+        if unframe(value) != self._form.schema_id:
+            raise ExchangeError("E_SHARE_DECODE", "another schema")
+        return self._reader.read(value[FRAME_BYTES:])
+
     def _content(self, value: bytes) -> bytes:
         """The digest of a value; of one that does not decode, one that no record has."""
         try:
-            if unframe(value) != self._form.schema_id:
-                raise ExchangeError("E_SHARE_DECODE", "another schema")
-            return self._canon.digest(self._reader.read(value[FRAME_BYTES:]))
+            return self._canon.digest(self._read(value))
         except ExchangeError:
             return key_hash(_UNDECODABLE + value)

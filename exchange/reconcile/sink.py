@@ -9,7 +9,7 @@ equal, also while it is written, and what is named is a difference, without any 
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exchange.clock import Clock, Deadline, SystemClock
@@ -24,6 +24,8 @@ from exchange.reconcile.share import ShareFold, ShareForm
 from exchange.reconcile.table import Keyed, SinkTable
 
 _PAUSE_SECONDS = 0.2
+_FIELDS_OF_AT_MOST = 100
+"""Altered records of which the fields are named: each is read again from the share, one of a partition at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def reconcile_sink(connection: Connection, side: SinkSide, pace: Pace) -> Findin
         unsettled = half.settle(pace)
         differences = half.differences(unsettled)
         result, named = counted(Half.GRANTEE, pace.clock.now(), half.compared, differences)
+        named = half.with_fields(named)
     return Finding(side.grant, result, named, f"the table {side.table}")
 
 
@@ -122,6 +125,19 @@ class _SinkHalf:
             elif kind is not Kind.WAITING and key in set_aside:
                 kind = Kind.SET_ASIDE
             yield Difference(kind, key.decode("utf-8", "replace"))
+
+    def with_fields(self, named: list[Difference]) -> list[Difference]:
+        """The same differences, the first altered ones with the names of the fields that differ."""
+        altered = [one.key.encode() for one in named if one.kind is Kind.ALTERED][:_FIELDS_OF_AT_MOST]
+        entries = [self._share.fold.get(key_hash(key)) for key in altered]
+        records = self._share.records(one for one in entries if one is not None)
+        rows = self._table.rows(altered)
+        fields = {
+            key.decode(): self._canon.differing(records[key_hash(key)], rows[key])
+            for key in altered
+            if key_hash(key) in records and key in rows
+        }
+        return [replace(one, fields=fields.get(one.key, ())) for one in named]
 
     def _kind(self, hashed: bytes, key: bytes, progress: Mapping[int, int]) -> Kind:
         ours, theirs = self._share.fold.get(hashed), self.rows.get(hashed)

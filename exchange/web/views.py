@@ -11,12 +11,14 @@ from exchange.broker.demands.clocks import StatutoryClock, clocks
 from exchange.broker.demands.state import demand_state, grant_state
 from exchange.broker.evidence.books import Account, Backfill
 from exchange.broker.evidence.said import Said, Source
+from exchange.broker.grants.freshness import SET_ASIDE
 from exchange.broker.grants.use import must_dispose
 from exchange.clock import format_time
 from exchange.ledger.fold.grants import agreement_of
 from exchange.ledger.state.ledger_state import (
     Agreement,
     Amendment,
+    Breach,
     DemandEntry,
     DepartmentEntry,
     Dispute,
@@ -156,11 +158,41 @@ def _dispute(found: Dispute) -> Json:
 
 
 def history(entry: DemandEntry) -> list[Json]:
-    """The events of a demand, oldest first."""
+    """The events of a demand, oldest first; of a breach also its cause and its reason, else null."""
     return [
-        {"seq": event.seq, "event": event.event, "at": format_time(event.at), "actor": event.actor}
+        {
+            "seq": event.seq,
+            "event": event.event,
+            "at": format_time(event.at),
+            "actor": event.actor,
+            **dict(zip(("cause", "reason"), [*event.about.split(), None, None], strict=False)),
+        }
         for event in entry.history
     ]
+
+
+def breaches(said: Said | None, state: LedgerState, entry: DemandEntry) -> list[Json]:
+    """The open breaches of a demand's grants. Of one for what is set aside, how many of how many, where it is told."""
+    return [
+        {
+            "grant": name,
+            "cause": breach.cause,
+            "since": format_time(breach.since),
+            "reason": breach.reason or None,
+            **_counts(said, state, state.grants[name], breach),
+        }
+        for name in entry.grants
+        if state.grants[name].ended is None
+        for breach in state.grants[name].breaches.values()
+    ]
+
+
+def _counts(said: Said | None, state: LedgerState, grant: GrantEntry, breach: Breach) -> Json:
+    providers = (grant.terms.provider, *heirs(grant.terms.provider, state))
+    told = None
+    if said is not None and breach.reason == SET_ASIDE:
+        told = said.worst(breach.cause, grant.grant, grant.terms.record_type, providers)
+    return {"set_aside": None if told is None else told[0], "of": None if told is None else told[1]}
 
 
 def overdue(state: LedgerState, entry: DemandEntry, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from exchange.broker.evidence.line_states import Follow
 from exchange.broker.evidence.receipts import Receipts
 from exchange.broker.evidence.reconciliations import Reconciliations
 from exchange.broker.evidence.reports import Reports
+from exchange.broker.grants.freshness import GRANTEE
 from exchange.clock import Deadline
 from exchange.intake.report import SourceReport, SourceState
 from exchange.names import Department, GrantId, RecordType
@@ -61,6 +62,17 @@ class Said:
         """Since when one of these sources has set aside too much; None when none has."""
         found = (one.too_many_since for one in self.of(record_type, providers))
         return min((since for since in found if since is not None), default=None)
+
+    def worst(
+        self, cause: str, grant: GrantId, record_type: RecordType, providers: Collection[Department]
+    ) -> tuple[int, int] | None:
+        """How many are set aside of how many, behind a breach of this cause; None when none of it is told."""
+        if cause == GRANTEE:
+            sink = self.sinks.get(grant)
+            return None if sink is None else (sink.set_aside, sink.taken)
+        found = [one.report for one in self.of(record_type, providers) if one.too_many_since is not None]
+        worst = max(found, key=lambda report: report.set_aside, default=None)
+        return None if worst is None else (worst.set_aside, worst.rows)
 
     def sink_sets_aside(self, grant: GrantId) -> datetime | None:
         """Since when the sink of a grant has set aside too much; None when it has not."""
@@ -134,7 +146,10 @@ def publish(said: Said, holders: Mapping[GrantId, tuple[Department, RecordType]]
 
 
 def _too_many_rows(report: SourceReport) -> bool:
-    """Before its first whole reading has ended, a working source has no rows yet to measure by."""
-    if report.rows == 0 and report.compared_at is None and report.state is SourceState.WORKING:
-        return False
+    """Before its first whole reading has ended, a working source has no rows yet to measure by.
+
+    One that has stopped before that maps nothing at all, whatever it counted.
+    """
+    if report.rows == 0 and report.compared_at is None:
+        return report.state is SourceState.STOPPED or (report.state is SourceState.AWAY and report.set_aside > 0)
     return report.set_aside * _TOLERATED > report.rows

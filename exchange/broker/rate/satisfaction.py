@@ -13,7 +13,7 @@ raise it still: two more ratios of the same demands, which do not move then, sta
   demands (the items of domain.md §1.6). Splitting by fields does not move it; splitting by rows may.
 
 Of the demands satisfied strictly two kinds are told apart, because the definition lets them pass: those that a provider
-serves by a freshness laxer than wanted, and those in whose share no record stood at the first delivery.
+serves by a freshness laxer than wanted, and those whose share was empty at the first delivery and still is.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ class Judged:
     laxer: bool
     """Satisfied strictly, but every grant by which it is agreed to a freshness laxer than the demand wants."""
     empty: bool
-    """Satisfied strictly, but no record stood in the shares of these grants at the first delivery."""
+    """Satisfied strictly, but the shares of these grants have held no record so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Rate:
     laxer: int = 0
     """Of `satisfied_strictly`: by a freshness laxer than wanted."""
     empty: int = 0
-    """Of `satisfied_strictly`: nothing stood in the share at the first delivery."""
+    """Of `satisfied_strictly`: the share has held nothing so far."""
 
     @classmethod
     def of(cls, some: Iterable[Judged]) -> "Rate":

@@ -7,7 +7,7 @@ import typer
 from exchange.broker.demands.life import DEMAND_STEPS, GRANT_STEPS, described
 from exchange.cli.demand import dispute, reply
 from exchange.cli.demand.arguments import DemandId, Json, Key, Mask, Where, act, condition_of, first, last, masks_of
-from exchange.cli.demand.shown import in_shanghai, late, tell
+from exchange.cli.demand.shown import in_shanghai, late, tell, told
 from exchange.cli.output import entry, heading, say, show_json, table
 from exchange.ledger.state.ledger_state import DemandState
 from exchange.web.client import connect
@@ -81,7 +81,7 @@ def show(demand: DemandId, as_json: Json = False) -> None:
         return
     tell(answer)
     say("")
-    history = [{**event, "when": in_shanghai(event["at"])} for event in answer["history"]]
+    history = [{**event, "event": told(event), "when": in_shanghai(event["at"])} for event in answer["history"]]
     table(history, ("when", "event", "actor"), False)
 
 

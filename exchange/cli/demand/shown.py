@@ -64,6 +64,21 @@ def _lines(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "clock", f"{words} {_clock(demand['clocks'][name])}"
     if demand["grants"]:
         yield "grants", ", ".join(demand["grants"])
+    for breach in demand["breaches"]:
+        yield "in breach", f"{breach['grant']}: {_why(breach)} since {breach['since']}"
+
+
+def told(event: dict[str, Any]) -> str:
+    """An event of a demand's history: of a breach with its cause and reason."""
+    return event["event"] if event["cause"] is None else f"{event['event']} ({_why(event)})"
+
+
+def _why(breach: dict[str, Any]) -> str:
+    """The cause of a breach, and its reason."""
+    if breach["reason"] is None:
+        return str(breach["cause"])
+    counted = "" if breach.get("of") is None else f", {breach['set_aside']} of {breach['of']}"
+    return f"{breach['cause']}, {breach['reason']}{counted}"
 
 
 def _replies(demand: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ The chain is checked at every event. An event of an unknown kind is carried over
 written it. Of the events that the satisfaction rate needs, the promised data must be there.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,8 @@ It stands in the data, as the digest does, and not beside the actor: so services
 replaced one by one.
 """
 
+_BREACHES = ("freshness-broken", "freshness-restored")
+_WORD = re.compile(r"[a-z-]{1,32}")
 _Data = Mapping[str, Any]
 _Handler = Callable[[LedgerState, _Data, datetime], None]
 
@@ -107,7 +110,7 @@ def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
         name = event.data.get("demand")
         demand = state.demands.get(DemandId(name)) if isinstance(name, str) else None
     if demand is not None:
-        demand.history.add(event.seq, event.event, moment, event.actor)
+        demand.history.add(event.seq, event.event, moment, event.actor, _about(event))
     elif event.event == SUCCEEDED:
         for moved in event.data.get("transfers", ()):
             state.demands[DemandId(moved)].history.add(event.seq, SUCCEEDED, moment, event.actor)
@@ -115,6 +118,14 @@ def _remember(state: LedgerState, event: LedgerEvent, moment: datetime) -> None:
         return
     digest = str(event.data.get(COMMAND_DIGEST, ""))
     state.commands.note((event.actor, event.command_id), digest, event.seq, event.entity, moment)
+
+
+def _about(event: LedgerEvent) -> str:
+    """What the history of a demand says of an event beside its name: the cause of a breach, and its reason."""
+    if event.event not in _BREACHES:
+        return ""
+    said = (event.data.get("cause"), event.data.get("reason"))
+    return " ".join(one for one in said if isinstance(one, str) and _WORD.fullmatch(one))
 
 
 # resources, tokens

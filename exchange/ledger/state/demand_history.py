@@ -24,6 +24,8 @@ class HistoryEntry:
     event: str
     at: datetime
     actor: str
+    about: str = ""
+    """What else its history says of it, in one of few texts: of a breach its cause and reason."""
 
 
 class _Names(dict[str, int]):
@@ -72,11 +74,12 @@ class DemandHistory:
     def __init__(self) -> None:
         self._packed = array("q")
 
-    def add(self, seq: int, event: str, at: datetime, actor: str) -> None:
+    def add(self, seq: int, event: str, at: datetime, actor: str, about: str = "") -> None:
         """Add the next event; its moment is aware. Raises OverflowError behind event 2,147,483,647."""
+        named = f"{event} {about}" if about else event
         since = at - _EPOCH
         moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        self._packed.extend((moment, seq << _SAID_BITS | _event_names[event] << _ACTOR_BITS | _actors[actor]))
+        self._packed.extend((moment, seq << _SAID_BITS | _event_names[named] << _ACTOR_BITS | _actors[actor]))
 
     def packed(self) -> bytes:
         """Its bytes on this machine; names stand in them by the numbers of this process, see `names_so_far`."""
@@ -113,9 +116,9 @@ class DemandHistory:
     def __getitem__(self, index: int) -> HistoryEntry:
         start = range(len(self))[index] * _NUMBERS
         moment, said = self._packed[start : start + _NUMBERS]
-        event = _event_names.by_number[(said & _SAID_MASK) >> _ACTOR_BITS]
+        event, _, about = _event_names.by_number[(said & _SAID_MASK) >> _ACTOR_BITS].partition(" ")
         actor = _actors.by_number[said & _ACTOR_MASK]
-        return HistoryEntry(said >> _SAID_BITS, event, _EPOCH + timedelta(microseconds=moment), actor)
+        return HistoryEntry(said >> _SAID_BITS, event, _EPOCH + timedelta(microseconds=moment), actor, about)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DemandHistory) and self._packed == other._packed

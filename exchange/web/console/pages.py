@@ -26,7 +26,7 @@ TARGET: Final = 0.6
 _PAGE: Final = 50
 _OVERVIEWS_AT_ONCE: Final = 2
 _BOOKS: Final = (
-    ("books_admission", ("taken", "admitted", "unchanged", "superseded", "quarantined", "expired")),
+    ("books_admission", ("taken", "admitted", "unchanged", "superseded", "quarantined", "expired", "in_flight")),
     (
         "books_shares",
         ("taken", "forwarded", "retracted", "out_of_scope", "unchanged", "quarantined", "in_flight"),
@@ -130,9 +130,9 @@ def _lists(pages: APIRouter, service: Service) -> None:
 def _overseen(pages: APIRouter, service: Service) -> None:
     @pages.get("/books")
     async def books(request: Request, look: Signed) -> Response:
-        """Whether every record is accounted for."""
+        """Whether every record is accounted for; the accounts page by page."""
         async with api_of(request, look) as api:
-            found = await api.get("/v1/books")
+            found = await api.get("/v1/books", limit=_PAGE, **asked_of(request))
         accounts = (
             [one for one in found["items"] if not one["share"]],
             [one for one in found["items"] if one["share"]],
@@ -140,7 +140,8 @@ def _overseen(pages: APIRouter, service: Service) -> None:
         tables = [(title, columns, some) for (title, columns), some in zip(_BOOKS, accounts, strict=True)]
         names = await names_of(request)
         now = now_text(service.clock.now())
-        return show(request, look, "books", names=names, closed=found["closed"], tables=tables, now=now)
+        more = {"closed": found["closed"], "tables": tables, "following": found["next"]}
+        return show(request, look, "books", names=names, now=now, **more)
 
     @pages.get("/quarantine")
     async def quarantine(request: Request, look: Signed) -> Response:

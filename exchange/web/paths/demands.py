@@ -12,6 +12,7 @@ from exchange.broker.demands.renew import RenewDemand
 from exchange.broker.demands.state import demand_of, demand_state
 from exchange.broker.demands.submit import SubmitDemand, WithdrawDemand
 from exchange.broker.demands.supplement import SupplementDemand
+from exchange.broker.evidence.said import Said
 from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, LedgerState
@@ -155,7 +156,8 @@ def run(service: Service, command: Command, caller: Caller, key: str | None) -> 
 
 def show(service: Service, demand: str, caller: Caller) -> dict[str, Any]:
     """A demand with its history, when it concerns the caller. Raises ExchangeError(E_UNKNOWN_DEMAND)."""
-    return service.ledger.read(lambda state: _shown(state, demand, caller, service.clock.now()))
+    said = service.said()
+    return service.ledger.read(lambda state: _shown(state, demand, caller, service.clock.now(), said))
 
 
 def own(caller: Caller) -> Department:
@@ -165,8 +167,9 @@ def own(caller: Caller) -> Department:
     return caller.department
 
 
-def _shown(state: LedgerState, demand: str, caller: Caller, now: datetime) -> dict[str, Any]:
+def _shown(state: LedgerState, demand: str, caller: Caller, now: datetime, said: Said | None) -> dict[str, Any]:
     entry = demand_of(state, demand)
     if not caller.concerned(state, entry.demander, entry.provider):
         raise ExchangeError("E_UNKNOWN_DEMAND")  # whether it exists is not for others to know
-    return {**views.demand(state, entry, now), "history": views.history(entry)}
+    told = {"breaches": views.breaches(said, state, entry), "history": views.history(entry)}
+    return {**views.demand(state, entry, now), **told}

@@ -93,8 +93,8 @@ LIMITS: Final = (
         "but not the rate by need: where the two are far apart, look at the scenarios.",
     ),
     Text(
-        "约定的时效可以宽于需求所需，首次提供时也可以没有记录；这两种情形按定义仍算满足，其件数单列。",
-        "A provider may agree to a freshness laxer than wanted, and a share may be empty at the first delivery. By the "
+        "约定的时效可以宽于需求所需，共享数据也可以至今没有记录；这两种情形按定义仍算满足，其件数单列。",
+        "A provider may agree to a freshness laxer than wanted, and a share may have held no record so far. By the "
         "definition both satisfy; how many do is told.",
     ),
     Text(

@@ -1,5 +1,6 @@
 """The grantee's half on a real Kafka and a real PostgreSQL: what differs is found and named, what is equal is not."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,20 @@ def test_an_altered_a_missing_and_an_extra_row_are_each_found_and_named(filled: 
         ("extra", "X1%2F%C3%A4"),
     }
     assert (finding.result.equal, finding.result.differences, finding.result.holds) == (36, 4, False)
+
+
+def test_of_an_altered_row_the_fields_are_named_and_never_a_value(filled: Desk) -> None:
+    run(filled, "UPDATE companies SET name = 'forged' WHERE credit_code IN ('C010', 'C013', 'C014', 'C015')")
+    run(filled, "UPDATE companies SET name = 'x', established = DATE '2003-05-07' WHERE credit_code = 'C011'")
+    run(filled, "DELETE FROM companies WHERE credit_code = 'C012'")
+    finding = compared(filled)
+    fields = {one.key: one.fields for one in finding.differences}
+    name = ("name",)
+    assert fields == {
+        "C010": name, "C011": ("name", "established"), "C012": (), "C013": name, "C014": name, "C015": name,
+    }  # fmt: skip
+    shown = json.dumps(command._view(finding, None))
+    assert "forged" not in shown and "company" not in shown and '"fields": ["name"]' in shown
 
 
 def test_a_null_in_the_place_of_a_value_is_an_alteration(filled: Desk) -> None:

@@ -85,6 +85,8 @@ def sets_aside(said: Said, *providers: Department) -> datetime | None:
         ({"rows": 0, "set_aside": 1}, True),
         ({"rows": 0, "set_aside": 1, "compared_at": None}, False),
         ({"rows": 0, "set_aside": 1, "compared_at": None, "state": SourceState.STOPPED}, True),
+        ({"rows": 0, "set_aside": 0, "compared_at": None, "state": SourceState.STOPPED}, True),
+        ({"rows": 0, "set_aside": 0, "compared_at": None, "state": SourceState.AWAY}, False),
         ({"rows": 1, "set_aside": 0, "state": SourceState.STOPPED, "code": "E_CONNECTOR"}, False),
     ],
 )

@@ -1,5 +1,7 @@
 """The console: pages for people that show what the API lets them see, and do what it lets them do."""
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +11,13 @@ import pytest
 import structlog
 
 from exchange.broker.evidence.books import Account
+from exchange.broker.evidence.said import Said, Source
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.first_delivery import MarkFirstDelivered
-from exchange.broker.grants.freshness import BreakFreshness
+from exchange.broker.grants.freshness import SET_ASIDE, BreakFreshness, RestoreFreshness
 from exchange.broker.grants.place import PlaceGrant
-from exchange.names import RecordType
+from exchange.intake.report import SourceReport, SourceState
+from exchange.names import Department, RecordType, ShareName
 from tests.harness.memory.console import Outline, browser
 from tests.harness.memory.web import WebHarness, web_harness
 
@@ -211,6 +215,62 @@ def test_books_have_their_figures_in_order(harness: WebHarness) -> None:
     with browser(harness, "auditor") as person:
         words = person.page("/console/books").words
     assert "12,345" in words and "legal-entity.registration" in words
+
+
+def test_books_of_many_shares_are_paged_like_every_list(harness: WebHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = RecordType("population.death")
+    many = [
+        Account(name, ShareName(f"s-{number:04}"), {"taken": 1, "forwarded": 1, "in_flight": 0}, 0)
+        for number in range(620)
+    ]
+    waiting = Account(name, None, {"taken": 1, "admitted": 1, "in_flight": 4_321}, 0)
+    monkeypatch.setattr(harness.service, "books", lambda: [waiting, *many])
+    seen: list[str] = []
+    with browser(harness, "auditor") as person:
+        text = person.get("/console/books").text
+        assert "4,321" in text
+        while True:
+            seen += re.findall(r"<code>(s-\d+)</code>", text)
+            following = re.search(r'rel="next" href="([^"]+)"', text)
+            if following is None or len(seen) > 620:
+                break
+            text = person.get(html.unescape(following[1])).text
+    assert seen == [f"s-{number:04}" for number in range(620)]
+
+
+def test_a_demand_says_why_it_is_in_breach_and_its_history_why_it_was(
+    harness: WebHarness, demands: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demand, now = demands["breached"], harness.service.clock.now()
+    report = SourceReport(
+        "market-regulation.register", RecordType("legal-entity.registration"), SourceState.WORKING, None, now, now,
+        rows=10_610, set_aside=10_600, compared_at=now,
+    )  # fmt: skip
+    source = Source(Department("market-regulation"), report, now)
+    said = Said({RecordType("legal-entity.registration"): (source,)})
+    monkeypatch.setattr(harness.service, "said", lambda: said)
+    grant = harness.get(TAX, f"/v1/demands/{demand}").json()["grants"][-1]
+    ledger = harness.service.ledger
+    ledger.execute(RestoreFreshness(grant, "provider"))
+    ledger.execute(BreakFreshness(grant, "provider", now, SET_ASIDE))
+    shown = harness.get(TAX, f"/v1/demands/{demand}").json()
+    (breach,) = shown["breaches"]
+    assert (breach["grant"], breach["cause"], breach["reason"]) == (grant, "provider", "set-aside")
+    assert (breach["set_aside"], breach["of"]) == (10_600, 10_610)
+    told = [(one["event"], one["cause"], one["reason"]) for one in shown["history"] if one["cause"]]
+    assert told == [
+        ("freshness-broken", "provider", None),
+        ("freshness-restored", "provider", None),
+        ("freshness-broken", "provider", "set-aside"),
+    ]
+    for lang, parts in (
+        ("en", ("too much is set aside", "10,600 of 10,610 set aside", "Breach began")),
+        ("zh", ("搁置过多", "共10,610条，其中10,600条被搁置", "出现不达标")),
+    ):
+        with browser(harness, TAX, lang) as person:
+            words = person.page(f"/console/demands/{demand}").words
+        for part in parts:
+            assert part in words, words
 
 
 def test_a_fault_is_told_without_what_it_was(harness: WebHarness, monkeypatch: pytest.MonkeyPatch) -> None:

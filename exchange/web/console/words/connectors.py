@@ -20,6 +20,7 @@ CONNECTORS: Final[Mapping[str, Text]] = {
     "sink_sets_aside": Text(
         "使用方接收的{of}条记录中有{n}条被搁置", "the sink has set aside {n} of the {of} records it took"
     ),
+    "sets_aside": Text("共{of}条，其中{n}条被搁置", "{n} of {of} set aside"),
     "too_many": Text("超过二十分之一，属于不达标", "more than a twentieth, which is a breach"),
     "reason.set-aside": Text("搁置过多", "too much is set aside"),
 }

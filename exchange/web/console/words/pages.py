@@ -241,7 +241,7 @@ _THINGS: Final[Mapping[str, Text]] = {
     "automatic": Text("自动同意", "automatic"),
     "activated": Text("开通时间", "Activated"),
     "first_delivered": Text("首次提供", "First delivered"),
-    "was_empty": Text("当时无数据", "nothing stood there"),
+    "was_empty": Text("至今无数据", "nothing has stood there so far"),
     "reconciled": Text("比对结果", "Reconciled"),
     "half.grantee": Text("使用方库表与共享通道", "the grantee's table with the share"),
     "half.provider": Text("共享通道与提供方库表", "the share with the provider's table"),

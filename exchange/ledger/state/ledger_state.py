@@ -231,7 +231,6 @@ class GrantEntry:
     share: ShareName | None = None
     activated: datetime | None = None
     suspensions: dict[str, str] = field(default_factory=dict)
-    """By whom it is suspended (`provider`, `overseer` or `exchange`), and why."""
     ended: datetime | None = None
     end_reason: str | None = None
     announced: tuple[int, ...] = ()
@@ -260,7 +259,7 @@ class GrantEntry:
 
     @property
     def suspended(self) -> bool:
-        """Whether anybody has suspended it."""
+        """Whether anybody has: `suspensions` says who (`provider`, `overseer`, `exchange`) and why."""
         return bool(self.suspensions)
 
     @property

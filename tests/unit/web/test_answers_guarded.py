@@ -1,4 +1,4 @@
-"""Every answer keeps scripts, frames, other sites and caches out: of the API, of pages, of faults, of what is absent."""
+"""Every answer keeps scripts, frames, other sites and caches out: the API, its pages, faults, what is not there."""
 
 import re
 from collections.abc import Iterator

@@ -21,6 +21,7 @@ from exchange.ledger.store.command import Actor
 from exchange.names import Department
 from exchange.settings import HttpSettings, secret
 from exchange.web.forwarding import at_leader
+from exchange.web.guard.origin import check_origin
 from exchange.web.guard.reads import note_read
 from exchange.web.guard.rights import OPERATOR, right_of
 from exchange.web.limits import RateLimit
@@ -149,10 +150,11 @@ async def admitted(
     _documented: Annotated[object, Security(_BEARER)],
     _authorization: Annotated[str | None, Header(alias="authorization", include_in_schema=False)] = None,
 ) -> Caller:
-    """The caller of a path, when the table of rights lets its role in. Raises ExchangeError: E_TOKEN, E_ROLE, …
+    """The caller of a path, when the table of rights lets its role in. Raises ExchangeError: E_TOKEN, E_ROLE, E_FORM.
 
     A read of what is between departments by somebody who oversees them is logged.
     """
+    check_origin(request, told=False)
     gate: Gate = request.app.state.gate
     path: str = request.scope["route"].path
     basic = path.startswith(REGISTRY_PATHS)

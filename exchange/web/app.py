@@ -11,7 +11,9 @@ from exchange.settings import HttpSettings
 from exchange.web import problems
 from exchange.web.access import Gate
 from exchange.web.console.app import install as install_console
+from exchange.web.docs.page import install as install_docs
 from exchange.web.forwarding import Forwarding, SeqMark
+from exchange.web.guard.headers import API_HEADERS, Guarded
 from exchange.web.methods import HeadAsGet
 from exchange.web.openapi import describe
 from exchange.web.paths import (
@@ -52,6 +54,8 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
         version=exchange.__version__,
         description="Demands, grants, evidence and the shared-demand satisfaction rate. No record travels here.",
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.service = service
     app.state.gate = Gate(service, settings)
@@ -60,7 +64,8 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     app.add_middleware(TurnTaking)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestBounds)
-    problems.install(app)
+    app.add_middleware(Guarded, headers=API_HEADERS)
+    problems.install(app, API_HEADERS)
     forwarding.install(app)
     routers = [
         part.router(service)
@@ -83,6 +88,7 @@ def create_app(service: Service, settings: HttpSettings) -> FastAPI:
     ]
     for router in (*routers, ledger.router(service, settings.token_days)):
         app.include_router(router)
-    install_console(app, service, app.state.gate)
+    install_console(app, service, app.state.gate, forwarding)
+    install_docs(app)
     describe(app)
     return app

@@ -1,6 +1,8 @@
 """Commands that reach a follower go on to the leader, once. Reads are served where they arrive."""
 
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
+from urllib.parse import quote
 
 import httpx
 from fastapi import FastAPI
@@ -18,7 +20,13 @@ HOP: Final = "exchange-forwarded"
 SEQ: Final = "exchange-ledger-seq"
 """Of the answer to such a request: what the follower reads up to before it answers, so that its next reads show it."""
 _SENT = ("authorization", "idempotency-key", "content-type", "accept")
+_OF_PAGES = ("accept", "accept-language", "content-type", "cookie", "host", "origin", "sec-fetch-site")
+"""What the leader needs to answer a browser: who it is, what it reads, and whether a page of ours sent the form."""
+_OF_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "content-length", "date", "server", SEQ)
+"""What says nothing of an answer (RFC 9110, 7.6.1), or what this instance says itself."""
 _GIVEN_BACK = ("content-type", "retry-after", "www-authenticate")
+_ESCAPED = "/%:?#[]@!$&'()*+,;=~"
+"""What stands in an address with a meaning, or has been escaped; other bytes are escaped here."""
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 25.0
 """A little longer than the leader itself waits for the ledger."""
@@ -48,7 +56,9 @@ class Forwarding:
         self._service = service
         timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
         limits = httpx.Limits(keepalive_expiry=_IDLE_SECONDS)
-        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)
+        # Cookies are of the browser that is answered, never of the next one.
+        nobodys = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, cookies=nobodys)
 
     def install(self, app: FastAPI) -> None:
         """Answer ElsewhereError by the leader's answer."""
@@ -64,26 +74,39 @@ class Forwarding:
         """Let go of the client."""
         await self._http.aclose()
 
+    async def page(self, request: Request) -> Response:
+        """The leader's answer to a browser, whole. Raises ExchangeError: E_NOT_LEADER, E_LEADER_SILENT."""
+        answer = await self._ask(request, _OF_PAGES)
+        response = Response(answer.content, answer.status_code)
+        for name, value in answer.headers.multi_items():
+            if name not in _OF_CONNECTION:
+                response.headers.append(name, value)
+        return response
+
     async def _forward(self, request: Request) -> Response:
         """The leader's answer. Raises ExchangeError: E_NOT_LEADER when there is none, E_LEADER_SILENT."""
+        answer = await self._ask(request, _SENT)
+        given = {name: answer.headers[name] for name in _GIVEN_BACK if name in answer.headers}
+        return Response(answer.content, answer.status_code, given)
+
+    async def _ask(self, request: Request, sent: tuple[str, ...]) -> httpx.Response:
         leader = await run_in_threadpool(self._service.ledger.read, lambda state: state.leader_url)
         if leader is None or HOP in request.headers:
             raise ExchangeError("E_NOT_LEADER")
-        headers = {name: request.headers[name] for name in _SENT if name in request.headers}
+        headers = [(name, value) for name, value in request.headers.items() if name in sent]
         try:
             answer = await self._http.request(
                 request.method,
                 _address(leader, request),
                 content=await request.body(),
-                headers={**headers, "accept-encoding": "identity", HOP: "1"},
+                headers=[*headers, ("accept-encoding", "identity"), (HOP, "1")],
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL):
             raise ExchangeError("E_NOT_LEADER", "the leader that the ledger names cannot be reached") from None
         except httpx.HTTPError:
             raise ExchangeError("E_LEADER_SILENT") from None
         await self._read_along(answer)
-        given = {name: answer.headers[name] for name in _GIVEN_BACK if name in answer.headers}
-        return Response(answer.content, answer.status_code, given)
+        return answer
 
     async def _read_along(self, answer: httpx.Response) -> None:
         seq = answer.headers.get(SEQ, "")
@@ -115,6 +138,6 @@ class SeqMark:
 
 def _address(leader: str, request: Request) -> str:
     """The same path and query at the leader, escaped as the caller escaped them."""
-    path: bytes = request.scope.get("raw_path") or request.url.path.encode()
-    query: bytes = request.scope["query_string"]
-    return leader.rstrip("/") + path.decode("ascii") + (f"?{query.decode('ascii')}" if query else "")
+    path = quote(request.scope.get("raw_path") or request.url.path.encode(), safe=_ESCAPED)
+    query = quote(request.scope["query_string"], safe=_ESCAPED)
+    return leader.rstrip("/") + path + (f"?{query}" if query else "")

@@ -86,6 +86,13 @@ def status_of(error: ExchangeError) -> int:
     return _UNAVAILABLE if error.entry.action is Action.RETRY or error.code.startswith("E_KAFKA") else _FAULT
 
 
+def retry_seconds(error: ExchangeError) -> str | None:
+    """After how many seconds to try again what failed with `error`; None when nobody can tell."""
+    if isinstance(error, RateLimitError | LedgerQuotaError):
+        return str(error.seconds)
+    return _RETRY_SECONDS if status_of(error) == _UNAVAILABLE else None
+
+
 def problem(request: Request, error: ExchangeError) -> JSONResponse:
     """The answer to a request that failed with `error`."""
     status = status_of(error)
@@ -93,10 +100,9 @@ def problem(request: Request, error: ExchangeError) -> JSONResponse:
     of_registry = request.url.path.startswith(REGISTRY_PATHS)
     if status == 401:  # a browser that is offered Basic asks its user for a secret, and shows it ever after
         headers["WWW-Authenticate"] = 'Bearer, Basic realm="exchange"' if of_registry else "Bearer"
-    if status == _UNAVAILABLE:
-        headers["Retry-After"] = _RETRY_SECONDS
-    if isinstance(error, RateLimitError | LedgerQuotaError):
-        headers["Retry-After"] = str(error.seconds)
+    seconds = retry_seconds(error)
+    if seconds is not None:
+        headers["Retry-After"] = seconds
     if of_registry:
         return _registry(error, status, headers)
     document = {
@@ -115,8 +121,8 @@ def _registry(error: ExchangeError, status: int, headers: Mapping[str, str]) -> 
     return JSONResponse({"error_code": number, "message": error.detail}, status, headers, REGISTRY)
 
 
-def install(app: FastAPI) -> None:
-    """Make every fault of `app` a problem document."""
+def install(app: FastAPI, headers: Mapping[str, str]) -> None:
+    """Make every fault of `app` a problem document. headers: of answers to faults of ours, which no middleware sees."""
 
     @app.exception_handler(ExchangeError)
     async def _known(request: Request, error: ExchangeError) -> JSONResponse:
@@ -138,7 +144,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> JSONResponse:
         _log.error("web.fault", path=getattr(request.scope.get("route"), "path", None), exc_info=error)
-        return problem(request, ExchangeError("E_INTERNAL"))
+        answer = problem(request, ExchangeError("E_INTERNAL"))
+        answer.headers.update(headers)
+        return answer
 
 
 def _is_body_unread(request: Request, error: RequestValidationError) -> bool:

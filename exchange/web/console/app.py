@@ -14,10 +14,12 @@ from exchange.observe.logs import get_logger
 from exchange.web.access import Gate
 from exchange.web.console import actions, pages, sign_in
 from exchange.web.console.client import Problem, RefusedError
-from exchange.web.console.headers import Guarded
+from exchange.web.console.leading import AtLeader
 from exchange.web.console.rendering import NO_NAMES, STYLE, Failure, Look, Names, language_of, show
-from exchange.web.console.session import PATH
+from exchange.web.console.session import PATH, Sessions
 from exchange.web.console.sign_in import AwayError, signed
+from exchange.web.forwarding import Forwarding
+from exchange.web.guard.headers import PAGE_HEADERS, Guarded, complete
 from exchange.web.methods import allowed
 from exchange.web.service import Service
 
@@ -26,20 +28,22 @@ _FRAMEWORK: Final = {404: "E_NOT_FOUND", _NO_METHOD: "E_METHOD"}
 _log = get_logger("exchange.web.console")
 
 
-def install(app: FastAPI, service: Service, gate: Gate) -> None:
+def install(app: FastAPI, service: Service, gate: Gate, forwarding: Forwarding) -> None:
     """Put the console into the whole application `app`, whose API it uses."""
 
     @app.get(PATH, include_in_schema=False)
     def console() -> Response:
         return RedirectResponse(f"{PATH}/")
 
-    app.mount(PATH, _console(app, service, gate))
+    app.mount(PATH, _console(app, service, gate, forwarding))
 
 
-def _console(whole: ASGIApp, service: Service, gate: Gate) -> FastAPI:
+def _console(whole: ASGIApp, service: Service, gate: Gate, forwarding: Forwarding) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.gate, app.state.whole = service, gate, whole
-    app.add_middleware(Guarded)
+    app.state.sessions = Sessions()
+    app.add_middleware(AtLeader, service=service, forwarding=forwarding, refused=_message)
+    app.add_middleware(Guarded, headers=PAGE_HEADERS)
     _tell_errors(app)
 
     @app.get("/style.css")
@@ -84,7 +88,9 @@ def _tell_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> Response:
         _log.error("web.fault", path=getattr(request.scope.get("route"), "path", None), exc_info=error)
-        return _message(request, Problem.of(ExchangeError("E_INTERNAL")))
+        page = _message(request, Problem.of(ExchangeError("E_INTERNAL")))
+        complete(page.headers, PAGE_HEADERS)
+        return page
 
 
 def _message(request: Request, problem: Problem) -> Response:

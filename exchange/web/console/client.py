@@ -14,7 +14,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from exchange.errors import ExchangeError
-from exchange.web.problems import RateLimitError, status_of
+from exchange.web.problems import retry_seconds, status_of
 
 _BASE: Final = "http://exchange"
 _ANSWER_SECONDS: Final = 30.0
@@ -42,9 +42,9 @@ class Problem:
     @classmethod
     def of(cls, error: ExchangeError) -> "Problem":
         """What an error of ours says."""
-        seconds = str(error.seconds) if isinstance(error, RateLimitError) else None
         entry = error.entry
-        return cls(status_of(error), error.code, entry.meaning, error.detail, entry.advice, seconds)
+        told = (error.code, entry.meaning, error.detail, entry.advice)
+        return cls(status_of(error), *told, retry_seconds=retry_seconds(error))
 
     @classmethod
     def told(cls, answer: httpx.Response) -> "Problem":

@@ -16,9 +16,9 @@ from exchange.web.console import overview as counted
 from exchange.web.console import set_aside
 from exchange.web.console.client import path_of
 from exchange.web.console.detail_pages import show_correction, show_demand, show_grant, show_resource
-from exchange.web.console.headers import with_inline_style
 from exchange.web.console.rendering import asked_of, departments, now_text, places_of, registries, show, words
 from exchange.web.console.sign_in import Signed, api_of, names_of
+from exchange.web.guard.headers import with_inline_style
 from exchange.web.service import Service
 
 TARGET: Final = 0.6

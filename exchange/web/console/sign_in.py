@@ -12,17 +12,8 @@ from exchange.errors import ExchangeError
 from exchange.web.access import Gate
 from exchange.web.console.client import Api, Problem
 from exchange.web.console.rendering import Failure, Look, Names, language_of, show
-from exchange.web.console.session import (
-    COOKIE,
-    PATH,
-    begin,
-    check_origin,
-    first,
-    forget,
-    keep,
-    own_path,
-    session_of,
-)
+from exchange.web.console.session import PATH, Sessions, first, forget, has_cookie, keep, own_path
+from exchange.web.guard.origin import check_origin
 from exchange.web.service import Service
 
 _MOST_INPUTS: Final = 2000
@@ -43,7 +34,8 @@ def signed(request: Request) -> Look:
     """Who looks. A dependency of every page but the sign-in page. Raises AwayError; ExchangeError(E_RATE_LIMIT)."""
     service: Service = request.app.state.service
     gate: Gate = request.app.state.gate
-    session = session_of(request, service.clock.now())
+    sessions: Sessions = request.app.state.sessions
+    session = sessions.of(request, service.clock.now())
     if session is None:
         raise AwayError(_why_away(request))
     try:
@@ -51,6 +43,7 @@ def signed(request: Request) -> Look:
     except ExchangeError as error:
         if error.code != "E_TOKEN":
             raise
+        sessions.end(session)
         raise AwayError("ended") from None
     return Look(language_of(request), session, caller)
 
@@ -70,8 +63,8 @@ def api_of(request: Request, look: Look) -> Api:
 
 
 async def posted_by(request: Request) -> dict[str, list[str]]:
-    """A form as it was sent. Raises ExchangeError: E_REQUEST, E_FORM when another site sent it."""
-    check_origin(request)
+    """A form as it was sent. Raises ExchangeError: E_REQUEST; E_FORM unless the browser says that our page sent it."""
+    check_origin(request, told=True)
     try:
         return parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=_MOST_INPUTS)
     except ValueError:
@@ -100,7 +93,7 @@ def away(request: Request, error: AwayError) -> Response:
     if request.method == "GET":
         asked["next"] = _where(request)
     response = see(f"{PATH}/sign-in?{urlencode(asked)}" if asked else f"{PATH}/sign-in")
-    if COOKIE in request.cookies:
+    if has_cookie(request):
         forget(response, request)
     return response
 
@@ -123,25 +116,32 @@ def router() -> APIRouter:
         going = own_path(first(posted.get("next", ())))
         service: Service = request.app.state.service
         gate: Gate = request.app.state.gate
+        sessions: Sessions = request.app.state.sessions
+        now = service.clock.now()
         token = first(posted.get("token", ())).strip()
         try:
-            await run_in_threadpool(gate.admit, f"Bearer {token}", address_of(request))
-            session = begin(token, service.clock.now())
+            caller = await run_in_threadpool(gate.admit, f"Bearer {token}", address_of(request))
+            session = sessions.begin(token, caller.token, now)
         except ExchangeError as error:
             told = Failure("", Problem.of(error))
             look = Look(language_of(request))
             status = told.problem.status
             return show(request, look, "sign_in", status=status, why="", next=going, failure=told)
+        before = sessions.of(request, now)
+        if before is not None:
+            sessions.end(before)
         response = see(f"{going}{'&' if '?' in going else '?'}signed=1")
         keep(response, session, request)
         return response
 
     @pages.post("/sign-out")
     async def sign_out(request: Request, look: Signed) -> Response:
-        """Ends the session in this browser."""
+        """Ends the session, here and in this browser."""
         posted = await posted_by(request)
         assert look.session is not None
         look.session.check(first(posted.get("proof", ())))
+        sessions: Sessions = request.app.state.sessions
+        sessions.end(look.session)
         response = see(f"{PATH}/sign-in?why=signed_out")
         forget(response, request)
         return response
@@ -156,6 +156,6 @@ def _where(request: Request) -> str:
 
 
 def _why_away(request: Request) -> str:
-    if COOKIE in request.cookies:
+    if has_cookie(request):
         return "ended"
     return "not_kept" if "signed" in request.query_params else ""

@@ -10,6 +10,7 @@ from exchange.broker.rate.report import Report
 from exchange.broker.rate.report import report as report_of
 from exchange.moments import FIRST_YEAR, LAST_YEAR
 from exchange.web.access import Admitted
+from exchange.web.guard.headers import with_inline_style
 from exchange.web.past import Replays
 from exchange.web.report.page import page
 from exchange.web.report.table import table
@@ -43,6 +44,6 @@ def router(service: Service) -> APIRouter:
         if form == "json":
             return found.as_json()
         render, media_type = _FORMS[form]
-        return Response(render(found), media_type=media_type)
+        return with_inline_style(Response(render(found), media_type=media_type))
 
     return api

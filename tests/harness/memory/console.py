@@ -98,7 +98,7 @@ class Browser:
 @contextmanager
 def browser(harness: WebHarness, who: str = "", lang: str = "en") -> Iterator[Browser]:
     """A browser in which `who` is signed in; nobody when it is left out."""
-    headers = {"Accept-Language": lang}
+    headers = {"Accept-Language": lang, "Origin": harness.url}
     with httpx.Client(base_url=harness.url, headers=headers, trust_env=False, follow_redirects=True) as http:
         found = Browser(http)
         if who:

@@ -26,8 +26,8 @@ _GENERAL: Final[Mapping[str, Text]] = {
     ),
     "token": Text("访问令牌", "API token"),
     "token_hint": Text(
-        "由平台运维人员发放（exchange token issue）。它只保存在本浏览器中，8小时后失效。",
-        "An operator issues it (exchange token issue). This browser alone keeps it, for 8 hours.",
+        "由平台运维人员发放（exchange token issue）。浏览器不保留令牌，登录8小时后失效。",
+        "An operator issues it (exchange token issue). The browser does not keep it; the sign-in ends after 8 hours.",
     ),
     "sign_in_note": Text(
         "页面上能看到和能办理的，与该令牌通过接口能做的完全一致。",

@@ -14,6 +14,7 @@ from exchange.embedded.postgres import EmbeddedPostgres
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.client.connection import Connection
 from exchange.settings import KafkaSettings
+from tests.harness.kafka.java_cache import use_java_cache
 
 PrincipalSettings = Callable[[str], KafkaSettings]
 
@@ -85,6 +86,12 @@ def kafka_settings_for(
 def unique() -> str:
     """A word of this test alone, in kebab case, to keep its topics, groups, departments and record types apart."""
     return f"t{secrets.token_hex(4)}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the processes of the run are started: they inherit what is set here."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        use_java_cache()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from exchange.errors import ExchangeError
 from exchange.settings import ConnectorSettings
@@ -155,6 +155,18 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Let go of the source."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A reader that can tell how much lies behind a cursor for less than reading it costs."""
+
+    def rows_left(self, cursor: Cursor, most: int) -> int:
+        """Rows that `page` has still to bring behind `cursor`, counted up to `most`: that many are at least so many.
+
+        Raises ExchangeError as `page` does.
+        """
         ...
 
 

@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TypeVar
 
 import structlog
 
 from exchange.backoff import Backoff
-from exchange.connect.reading import Cursor, Page, Reader
+from exchange.connect.reading import Counting, Cursor, Page, Reader
 from exchange.errors import Action, ExchangeError
 from exchange.intake.health import Health
 
@@ -16,6 +16,8 @@ PAGE_ROWS = 500
 """Rows along the cursor that are collected, submitted and booked together."""
 WHOLE_ROWS = 1_000
 """Rows of a whole reading that are held against the memory together."""
+MOST_LEFT = 100_000
+"""Rows up to which those left along a cursor are counted."""
 _BACKOFF = Backoff(first=0.5, longest=30.0)
 _log = structlog.get_logger("exchange.intake")
 _Found = TypeVar("_Found")
@@ -35,6 +37,13 @@ class Collector:
         """The next page after `cursor`, or None when there is nothing new or `stop` is set."""
         return self._until(lambda: self.reader.page(cursor, PAGE_ROWS), stop)
 
+    def tell_left(self, cursor: Cursor) -> None:
+        """Tell how many rows are left behind `cursor`, where the reader can count them. Failing is left to `page`."""
+        if not isinstance(self.reader, Counting):
+            return
+        with suppress(ExchangeError):
+            self._health.left(self.reader.rows_left(cursor, MOST_LEFT))
+
     def due(self, cursor: Cursor | None, stop: threading.Event) -> bool:
         """Whether the source itself asks for a whole reading."""
         return bool(self._until(lambda: self.reader.due(cursor), stop))
@@ -48,9 +57,17 @@ class Collector:
         if pages is None:
             return
         first, rest = pages
-        with closing(rest):
-            yield first
-            yield from rest
+        rows = len(first.rows)
+        try:
+            with closing(rest):
+                self._health.whole_read(rows)
+                yield first
+                for page in rest:
+                    rows += len(page.rows)
+                    self._health.whole_read(rows)
+                    yield page
+        finally:
+            self._health.whole_read(None)
 
     def _begun(self) -> "tuple[Page, Pages]":
         pages = Pages(self.reader.whole(WHOLE_ROWS))

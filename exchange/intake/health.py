@@ -119,8 +119,22 @@ class Health:
         self._ended = True
         self.show()
 
+    def left(self, rows: int) -> None:
+        """So many rows are left along the cursor, or more when it is as many as are counted."""
+        metrics.SOURCE_LEFT.set(rows, self._of.connector, self._of.record_type, "cursor")
+
+    def whole_read(self, rows: int | None) -> None:
+        """A whole reading has come so far. None: it has ended, or broken off."""
+        labels = self._of.connector, self._of.record_type, "whole"
+        compared = self._memory.compared
+        if rows is None or compared is None:
+            metrics.SOURCE_LEFT.drop(*labels)
+        else:
+            metrics.SOURCE_LEFT.set(max(compared.rows - rows, 0), *labels)
+
     def read_to_end(self) -> None:
         """Nothing new is there along the cursor."""
+        self.left(0)
         metrics.SOURCE_CURSOR.set(self._clock.now().timestamp(), self._of.connector)
 
     def report(self) -> None:

@@ -9,7 +9,7 @@ from exchange.backoff import Backoff
 from exchange.clock import Clock, Deadline, Every, parse_time
 from exchange.connect.reading import sequence_of_cursor
 from exchange.errors import Action, ExchangeError
-from exchange.intake.collect import Collector
+from exchange.intake.collect import PAGE_ROWS, Collector
 from exchange.intake.compare import Comparer, Order
 from exchange.intake.health import Health
 from exchange.intake.memory.memory import Books, Memory, Request, Versions
@@ -62,6 +62,7 @@ class IntakeLine:
         self._pace = pace
         self._signing = Every(pace.heartbeat_seconds)
         self._reporting = Every(pace.heartbeat_seconds)
+        self._counting = Every(pace.heartbeat_seconds)
         self._order: Order | None = None
         """The whole reading that is due."""
         self._requests: list[Request] = []
@@ -136,8 +137,12 @@ class IntakeLine:
                 self._steps.health.read_to_end()
             return False
         set_aside = self._memory.waiting.count
-        if self._steps.taker.take(page.rows, stop, cursor=page.cursor) and set_aside != self._memory.waiting.count:
-            self._report()
+        if self._steps.taker.take(page.rows, stop, cursor=page.cursor):
+            if set_aside != self._memory.waiting.count:
+                self._report()
+            if len(page.rows) >= PAGE_ROWS and self._counting.due:
+                self._steps.collector.tell_left(page.cursor)
+                self._counting.done()
         return True
 
     # whole readings

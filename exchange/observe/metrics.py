@@ -76,6 +76,14 @@ SET_ASIDE_SINCE = AgeFamily(
     ("department", "connector"),
 )
 SOURCE_ROWS = _gauge("source_rows", "Rows of a source at its last whole reading", "connector", "record_type")
+SOURCE_LEFT = _gauge(
+    "source_rows_left",
+    "Rows that a source has still to read; reading: cursor (counted up to 100,000, where more may be left),"
+    " whole (by the rows of the last whole reading; absent while none runs, and at the first)",
+    "connector",
+    "record_type",
+    "reading",
+)
 SOURCE_CURSOR = _gauge(
     "source_cursor_timestamp_seconds", "When a source last read along its cursor to the end", "connector"
 )  # fmt: skip

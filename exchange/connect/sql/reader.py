@@ -107,6 +107,17 @@ class SqlReader:
             with self._snapshots.session(patient=True) as session:
                 yield from self._row_by_row(session, before, limit)
 
+    def rows_left(self, cursor: Cursor, most: int) -> int:
+        """Rows of the pass behind `cursor`, counted up to `most`; among them those that are read again."""
+        going = self._continue(cursor).under_way
+        if going is None:
+            return 0
+        with self._reached(), self._snapshots.session() as session:
+            session.begin()
+            limits = self._results.shape(session).limits
+            counted = int(self._results.value(session, self._statements.count(going, limits, most + 1)))
+        return min(counted - 1 if going.at is not None and counted else counted, most)
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()

@@ -62,6 +62,15 @@ class Statements:
 
     def page(self, span: Span, limits: Limits, limit: int, places: bool = False) -> Statement:
         """Rows of a span along cursor and key. places: no more than these columns of them."""
+        order = ", ".join([str(self._cursor), *self._key])
+        return self._spanned(span, limits, limit, order if places else "*")
+
+    def count(self, span: Span, limits: Limits, most: int) -> Statement:
+        """How many rows a span has, counted up to `most`."""
+        rows, parameters = self._spanned(span, limits, most, "1 AS one")
+        return f"SELECT COUNT(*) FROM ({rows}) counted", parameters  # noqa: S608 - of a statement of ours
+
+    def _spanned(self, span: Span, limits: Limits, limit: int, what: str) -> Statement:
         values: list[Any] = []
         conditions = self._readable(limits, values)
         if span.at is not None:
@@ -70,7 +79,7 @@ class Statements:
             conditions.append(f"{self._cursor} {'>' if span.strict else '>='} {self._bound(span.start, values)}")
         conditions += [f"{name} IS NOT NULL" for name in self._key]
         order = ", ".join([str(self._cursor), *self._key])
-        return self._selected(order if places else "*", conditions, order, values, limit)
+        return self._selected(what, conditions, order, values, limit)
 
     def by_key(self, at: Sequence[Any] | None, limit: int, places: bool = False) -> Statement:
         """Rows from the key `at`, inclusive, along the key. places: no more than the key of them."""

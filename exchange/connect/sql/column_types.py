@@ -1,6 +1,7 @@
 """Kinds of columns, by the type codes that drivers give. Where there are none (SQLite), values are judged."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -55,6 +56,16 @@ _MYSQL: Mapping[Any, ColumnType] = {
 """By number (MySQL and MariaDB, enum_field_types)."""
 Storage = type[int] | type[str] | None
 """How the values of a column without a type of its own are kept: as whole numbers or as texts. None: not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storages:
+    """How the values of such columns are kept in most rows."""
+
+    cursor: Storage = None
+    withdrawn: Storage = None
+
+
 _STORAGES: Mapping[str, Storage] = {"integer": int, "text": str}
 """By SQLite's names of its storage classes. The others (`real`, `blob`) serve for no cursor."""
 _TYPES = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}

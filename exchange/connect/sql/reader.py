@@ -144,7 +144,7 @@ class SqlReader:
         with self._snapshots.session() as session:
             observed = session.observe()
             session.begin()
-            self._results.know_storage(session, positions.high)
+            self._results.know_storages(session, positions.high)
             limits = self._results.shape(session).limits
             if not positions.fit(self._results.fits):
                 positions.forget()
@@ -169,7 +169,7 @@ class SqlReader:
         while True:
             with self._snapshots.session() as session:
                 session.begin()
-                self._results.know_storage(session, positions.high)
+                self._results.know_storages(session, positions.high)
                 limits = self._results.shape(session).limits
                 found = self._results.page(session, going, limits, wanted)
                 observed = session.observe()

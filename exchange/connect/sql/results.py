@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from exchange.connect.database_errors import DatabaseFault, Kind, sort
 from exchange.connect.reading import FaultyRow, SourceColumns, SourceRow
-from exchange.connect.sql.column_types import Storage, storage_of, untyped
+from exchange.connect.sql.column_types import Storage, Storages, storage_of, untyped
 from exchange.connect.sql.fetching import Values, fetch
 from exchange.connect.sql.rows import RowForm
 from exchange.connect.sql.snapshots import Session
@@ -62,7 +62,7 @@ class Results:
         self._statements = statements
         self._form: RowForm | None = None
         self._described: list[Any] = []
-        self._storage: Storage = None
+        self._storages = Storages()
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, dialect.loaded_dbapi.Error)
         """What SQLAlchemy and the driver raise."""
 
@@ -71,19 +71,20 @@ class Results:
         return self._form or self.run(session, self._statements.shape()).form
 
     def count_storages(self, session: Session) -> None:
-        """See how most values of the cursor column are kept, where the column has no type that says it."""
-        if self._columns.cursor is not None and untyped(self._dialect.name):
-            counted = self._columns_only(session, self._statements.storages())
-            self._take_storage(storage_of([(name, count) for name, count in counted]))
-
-    def know_storage(self, session: Session, former: Any) -> None:
-        """The same once. former: a value of the cursor column that was read before, which is kept like the others."""
-        if self._storage is not None or not untyped(self._dialect.name):
+        """See how most values of the cursor and withdrawn columns are kept, where columns have no types that say it."""
+        if not untyped(self._dialect.name):
             return
-        if former is None:
-            self.count_storages(session)
-        else:
-            self._take_storage(type(former))
+        names = (self._columns.cursor, self._columns.withdrawn)
+        cursor, withdrawn = (None if name is None else self._storage_of(session, name) for name in names)
+        self._take_storages(Storages(cursor, withdrawn))
+
+    def know_storages(self, session: Session, former: Any) -> None:
+        """The same once. former: a value of the cursor column that was read before, which is kept like the others."""
+        if self._storages.cursor is not None or not untyped(self._dialect.name):
+            return
+        self.count_storages(session)
+        if former is not None:
+            self._take_storages(Storages(type(former), self._storages.withdrawn))
 
     def fits(self, value: Any) -> bool:
         """Whether a cursor value of before can be compared with those of the column as it was last seen."""
@@ -93,7 +94,7 @@ class Results:
         """The form of a result's rows. Columns of a table may change from one result to the next."""
         described = [(one[0], one[1]) for one in description]
         if self._form is None or described != self._described:
-            self._form = RowForm(self._what, self._dialect.name, self._columns, description, self._storage)
+            self._form = RowForm(self._what, self._dialect.name, self._columns, description, self._storages)
             self._described = described
         return self._form
 
@@ -147,9 +148,13 @@ class Results:
             return DatabaseFault(Kind.DECLARATION, f"{fault.detail}: a source only reads")
         return fault
 
-    def _take_storage(self, storage: Storage) -> None:
-        if storage is not self._storage:
-            self._storage, self._form = storage, None
+    def _storage_of(self, session: Session, name: str) -> Storage:
+        counted = self._columns_only(session, self._statements.storages(name))
+        return storage_of([(kind, count) for kind, count in counted])
+
+    def _take_storages(self, storages: Storages) -> None:
+        if storages != self._storages:
+            self._storages, self._form = storages, None
 
     def _part(self, session: Session, at: Place | None, limit: int) -> tuple[Found, list[Place], int]:
         """Rows from a key on, their keys as far as they can be read, and how many rows there were."""

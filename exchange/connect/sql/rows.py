@@ -8,7 +8,7 @@ from typing import Any
 from exchange.connect.reading import FaultyRow, SourceColumns, SourceRow, sequence_of_cursor
 from exchange.connect.sql.column_types import (
     ColumnType,
-    Storage,
+    Storages,
     cursor_limits,
     storage_limits,
     type_of,
@@ -32,9 +32,9 @@ class RowForm:
     """How the rows of one result are read. The columns of a table may change between two results."""
 
     def __init__(
-        self, what: str, dialect: str, columns: SourceColumns, description: Sequence[Any], storage: Storage = None
+        self, what: str, dialect: str, columns: SourceColumns, description: Sequence[Any], storages: Storages
     ) -> None:
-        """storage: of the cursor column, where a column has no type of its own.
+        """storages: how most rows are kept, where columns have no types of their own.
 
         Raises ExchangeError(E_CONNECTOR) when a declared column is missing, or of a type that cannot serve.
         """
@@ -55,11 +55,11 @@ class RowForm:
         withdrawn_type = ColumnType.OTHER if self._withdrawn is None else types[self._withdrawn]
         self._is_withdrawn = _WITHDRAWN.get(withdrawn_type, _by_value)
         self._untyped = untyped(dialect)
-        self._storage = storage
+        self._storage, self._flags = storages.cursor, storages.withdrawn
         self._moments_only = self._version == self._cursor
         self.limits = Limits()
         if self._cursor is not None:
-            self.limits = storage_limits(storage) if self._untyped else cursor_limits(dialect, self.cursor_type)
+            self.limits = storage_limits(self._storage) if self._untyped else cursor_limits(dialect, self.cursor_type)
 
     def place_of(self, values: tuple[Any, ...]) -> list[Any] | None:
         """Where a row stands: by cursor (when there is one) and key; None when one of them cannot be read."""
@@ -151,7 +151,7 @@ class RowForm:
             return SourceRow.of_cells(self._names, values, sequence, False, key)
         withdrawn = self._is_withdrawn(values[self._withdrawn])
         if withdrawn is None:
-            if self._is_withdrawn is _by_bit or (self._bare and type(values[self._withdrawn]) is not int):
+            if self._is_withdrawn is _by_bit or self._speaks_for_all(values[self._withdrawn]):
                 raise self._refused(self._withdrawn, "withdrawn", "a boolean, 0 or 1, or a time")
             return self._faulty(values, key, f"the column {self._names[self._withdrawn]} is neither 0 nor 1")
         return SourceRow.of_cells(self._names, values, sequence, withdrawn, key)
@@ -166,6 +166,10 @@ class RowForm:
             assert self._cursor is not None
             raise self._refused(self._cursor, "cursor", "a whole number or a time")
         return None
+
+    def _speaks_for_all(self, flag: Any) -> bool:
+        """Whether such a value of the withdrawn column is the declaration's fault, and not its row's."""
+        return self._bare and type(flag) is not int and self._flags is not int
 
     def _sequence(self, value: Any) -> int | None:
         """The sequence of one row; None sets this row aside later, where the others go on."""

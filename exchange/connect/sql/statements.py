@@ -127,9 +127,9 @@ class Statements:
         values: list[Any] = []
         return self._select(f"MAX({self._cursor})", self._readable(limits, values)), self._parameters(values)
 
-    def storages(self) -> Statement:
-        """How the values of the cursor column are kept, and how many rows each way (SQLite)."""
-        what = f"typeof({self._cursor}), COUNT(*)"
+    def storages(self, column: str) -> Statement:
+        """How the values of a column are kept, and how many rows each way (SQLite)."""
+        what = f"typeof({self._name(column)}), COUNT(*)"
         return f"{self._select(what)} GROUP BY 1", self._parameters([])
 
     def _readable(self, limits: Limits, values: list[Any]) -> list[str]:

@@ -197,3 +197,17 @@ def test_a_cursor_whose_values_are_changed_from_numbers_to_times_is_read_from_it
     fresh.new()
     fresh.new()
     assert fresh.values("id") == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("odd", ["'N'", "''", "0.5", "x'00'", "2"])
+def test_a_withdrawn_value_unlike_the_others_costs_its_own_row(address: str, run: Run, start: Start, odd: str) -> None:
+    run("CREATE TABLE m (id INTEGER PRIMARY KEY, gone)", f"INSERT INTO m (gone) VALUES (0), (1), (NULL), ({odd}), (0)")
+    declared = table("m", key="id", cursor="id", withdrawn="gone")
+    reading = start(declared, address)
+    reading.whole()
+    assert {row.values["id"]: row.withdrawn for row in reading.seen} == {1: False, 2: True, 3: False, 5: False}
+    assert [(fault.key, "column gone" in str(fault.error)) for fault in reading.faults] == [('[["n","4"]]', True)]
+    again = start(declared, address, reading.cursor)  # another process, which reads along the cursor alone
+    run(f"INSERT INTO m (gone) VALUES ({odd}), (1)")
+    again.until(lambda: 7 in again.values("id"))
+    assert '[["n","6"]]' in {fault.key for fault in again.faults}

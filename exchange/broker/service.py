@@ -65,6 +65,9 @@ _COMMAND_SECONDS = 20.0
 _FOLLOW_SECONDS = 0.5
 _SNAPSHOT_SECONDS = 10.0
 """Pause between two looks at how old the newest snapshot is."""
+_IDLE_SECONDS = 5.0
+_IDLE_LOOKS = 5
+"""While nothing happens evidence looks at every fifth turn only, and at least so often."""
 _BUSY_SECONDS = 0.02
 """Pause between two looks at events that change nothing in Kafka."""
 _ELECTION_SECONDS = 15.0
@@ -328,7 +331,7 @@ class BrokerService:
                 self._reconciliations = listener.reconciliations
                 self._accounts = books(self._lines, listener.receipts, self._store.read(_readers), evidence.unread)
                 publish(self._accounts, self.quarantine.waiting())
-                self._stop.wait(self._settings.evidence_seconds)
+                self._rest(evidence.moved)
         finally:
             peeker.close()
             listener.close()
@@ -345,6 +348,17 @@ class BrokerService:
             begun = time.monotonic()
             self._attempt("metrics", lambda: shown.refresh(self._store.read, self.clock.now()))
             self._stop.wait(max(_MEASURE_SECONDS, _MEASURE_PART * (time.monotonic() - begun)))
+
+    def _rest(self, moved: bool) -> None:
+        """Between two looks: longer while nothing happens anywhere, but no longer than until the next event."""
+        seconds = self._settings.evidence_seconds
+        seen = self._store.read(lambda state: state.seq)
+        if self._stop.wait(seconds) or moved or seconds >= _IDLE_SECONDS:
+            return
+        idle = Deadline.after(min(_IDLE_LOOKS * seconds, _IDLE_SECONDS) - seconds)
+        while not self._stop.is_set() and self._store.leader and not idle.passed:
+            if self._store.wait(seen, min(_FOLLOW_SECONDS, idle.remaining())) > seen:
+                return
 
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
         """Do some work; log what fails and leave it to the next attempt."""

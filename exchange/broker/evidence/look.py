@@ -101,6 +101,9 @@ class Evidence:
         """What connectors said of themselves at the last look."""
         self.unread = Unread()
         """What waited in inboxes at the last look, as of before the lines' state was read."""
+        self.moved = True
+        """Whether anything was otherwise at the last look than at the one before: offsets, words, or the ledger."""
+        self._mark: object = None
         self._kafka = kafka
         self._listener = listener
         self._firsts = FirstRecords(peek)
@@ -118,7 +121,8 @@ class Evidence:
         counts = self._kafka.topics()
         inboxes = [inbox for inbox in self._ledger.read(_inboxes) if inbox in counts]
         # Before the lines' state: what is taken in between is seen twice, and never not at all.
-        self.unread = self._unread(_partitions(inboxes, counts))
+        admitted = self._kafka.committed(names.ADMISSION_GROUP)
+        self.unread = unread(self._kafka, _partitions(inboxes, counts), admitted)
         self._lines.refresh(self._ledger.read(lambda state: _layout(state, counts)), deadline)
         for command in self._ledger.read(lambda state: transitions(state, self._lines.units)):
             self._say(command)
@@ -129,6 +133,8 @@ class Evidence:
             self._tell_lost(grant)
         watched = [grant for grant in everyone if grant.topic in counts]
         sights = self._sights(watched, counts, sources, deadline)
+        read = [(grant.entry.grant, sight.ends, sight.committed) for grant, sight in zip(watched, sights, strict=True)]
+        self._note((admitted, self.unread, self.said, read))
         now = self._clock.now()
         lags: dict[tuple[str, ...], float] = {}
         for grant, sight in zip(watched, sights, strict=True):
@@ -137,6 +143,10 @@ class Evidence:
             lags[(grant.entry.grant, grant.demander)] = verdict.lag.total_seconds()
             self._tell(grant, verdict)
         metrics.SHARE_LAG.replace(lags)
+
+    def _note(self, seen: object) -> None:
+        mark = (self._ledger.read(lambda state: state.seq), seen)
+        self.moved, self._mark = mark != self._mark, mark
 
     def _listen(self, counts: Mapping[str, int], deadline: Deadline) -> None:
         offered, holders = self._ledger.read(lambda state: (_offered(state), _holders(state)))
@@ -256,10 +266,6 @@ class Evidence:
     def _committed(self, grant: Watched) -> dict[int, int]:
         found = self._kafka.committed(names.grant_group(grant.entry.grant))
         return {number: offset for (topic, number), offset in found.items() if topic == grant.topic}
-
-    def _unread(self, places: list[tuple[str, int]]) -> Unread:
-        committed = self._kafka.committed(names.ADMISSION_GROUP)  # before the ends
-        return unread(self._kafka, places, committed)
 
     def _sources(self, places: list[tuple[str, int]], deadline: Deadline) -> Sources:
         """places: every partition of every inbox."""

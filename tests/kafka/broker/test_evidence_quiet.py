@@ -206,3 +206,26 @@ def test_a_leader_who_has_not_seen_the_last_sign_of_life_does_not_make_it_older_
 def _restored(scene: Scene, evidence: Evidence) -> bool:
     evidence.look()
     return scene.causes == set()
+
+
+def test_a_look_says_whether_anything_moved_since_the_one_before(scene: Scene) -> None:
+    def rests() -> bool:
+        scene.look()
+        return not scene.evidence.moved
+
+    until(rests, "nothing moves")
+    scene.submit(b"k1", b"v")
+    scene.look()
+    assert scene.evidence.moved, "a record came"
+    until(rests, "nothing moves")
+    scene.admission_takes_all()
+    scene.look()
+    assert scene.evidence.moved, "admission took it"
+    until(rests, "nothing moves")
+    scene.write((scene.topic, b"k1", b"v", 0))
+    scene.look()
+    assert scene.evidence.moved, "the share grew"
+    until(rests, "nothing moves")
+    scene.take(p0=1)
+    scene.look()
+    assert scene.evidence.moved, "the grantee took it"

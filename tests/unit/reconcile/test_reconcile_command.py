@@ -114,7 +114,7 @@ def test_the_owner_sees_the_keys_and_what_to_do_next(
     as_(monkeypatch, harness, department)
     told: list[Finding] = []
     monkeypatch.setattr(halves, "tell", lambda _settings, findings: told.extend(findings))
-    finding = found(half, Difference(Kind.ALTERED, KEY), Difference(Kind.WAITING, "W"))
+    finding = found(half, Difference(Kind.ALTERED, KEY, ("name",)), Difference(Kind.WAITING, "W"))
     monkeypatch.setattr(halves, "grantee_half", lambda *_: finding)
     monkeypatch.setattr(halves, "provider_half", lambda *_: finding)
     monkeypatch.setenv("EXCHANGE_CONNECTOR__DATABASE", "sqlite:///none.db")
@@ -126,7 +126,10 @@ def test_the_owner_sees_the_keys_and_what_to_do_next(
     assert mending in said.stdout
     assert told == [finding]
     shown = json.loads(run(grant, "--json").stdout)
-    assert shown["differences"] == [{"kind": "altered", "key": KEY}, {"kind": "waiting", "key": "W"}]
+    assert shown["differences"] == [
+        {"kind": "altered", "key": KEY, "fields": ["name"]},
+        {"kind": "waiting", "key": "W", "fields": []},
+    ]
     assert (shown["altered"], shown["holds"], shown["told"]) == (1, False, True)
 
 

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -46,7 +46,7 @@ DEMAND: Final = "demand"
 CORRECTION: Final = "correction"
 _PART: Final = 40
 """Entries that are judged while the ledger is held: about a millisecond."""
-_LOOKED_UP: Final = 1_000
+_LOOKED_UP: Final = 500
 """Entries of which is looked up whether they may have changed while the ledger is held: less than a millisecond."""
 _PAUSE_SECONDS: Final = 0.001
 """Between two parts: whoever waits for the ledger, or for the interpreter, has it then."""
@@ -93,21 +93,26 @@ class Tally:
         """How many entries were judged so far, each as often as it was."""
         self._known: dict[str, dict[str, _Judged]] = {}
         self._state: LedgerState | None = None
-        self._at: datetime | None = None
+        self._seq = 0
+        self._at = self._next = datetime.min.replace(tzinfo=UTC)
 
     def look(self, read: Read, now: datetime) -> None:
         """Bring the counts up to date, as of `now`."""
-        state = read(_itself)
-        if state is not self._state or (self._at is not None and now < self._at):
+        state, seq = read(lambda state: (state, state.seq))
+        if state is not self._state or now < self._at:
             self.counts.clear()
             self._known = {kind.name: {} for kind in _KINDS}
-        self._state, self._at = state, now
+        elif seq == self._seq and now < self._next:
+            return
+        self._state, self._seq, self._at = state, seq, now
         for kind in _KINDS:
             known = self._known[kind.name]
             for some in _parts(read(kind.ids), _LOOKED_UP):
                 for part in _parts(read(partial(_changed, kind, known, some, now)), _PART):
                     self._note(known, read(partial(_judge, kind, part, now)))
                     time.sleep(_PAUSE_SECONDS)
+        untils = (judged.until for known in self._known.values() for judged in known.values())
+        self._next = min(untils, default=now)
 
     def of(self, name: str) -> dict[Counted, int]:
         """One count by its labels."""
@@ -123,10 +128,6 @@ class Tally:
                 self.counts.subtract(before.counts)
                 for what in [what for what in before.counts if not self.counts[what]]:
                     del self.counts[what]
-
-
-def _itself(state: LedgerState) -> LedgerState:
-    return state
 
 
 def _parts(some: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -113,7 +113,7 @@ class Bench:
 
     def __init__(self, ports: tuple[int, int], operator: str, pids: Mapping[str, int]) -> None:
         """ports: of the API, of the metrics."""
-        self._port, self.metrics_port = port, _ = ports
+        self.port, self.metrics_port = port, _ = ports
         self._pids = pids
         self._asked = 0
         self._http = httpx.Client(
@@ -132,7 +132,7 @@ class Bench:
         answers: multiprocessing.Queue[list[tuple[float, int]]] = multiprocessing.get_context("spawn").Queue()
         every = len(self._tokens) / rate if rate else 0.0
         loads = [
-            Load(self._port, token, self._asked + number * each, each, begin + number * every / len(DEPARTMENTS), every)
+            Load(self.port, token, self._asked + number * each, each, begin + number * every / len(DEPARTMENTS), every)
             for number, token in enumerate(self._tokens)
         ]
         self._asked += count

@@ -1,5 +1,6 @@
 """`exchange serve`: the broker service."""
 
+import resource
 import signal
 import socket
 import threading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 10
 _WATCH_SECONDS = 1.0
+_MOST_FILES = 16_384
 
 
 def serve(
@@ -49,6 +51,7 @@ def serve(
     settings = settings_module.load()
     configure(settings.log_level)
     collect_rarely()
+    _open_as_many_files_as_allowed()
     with closing(listen(settings.http.host, settings.http.port)) as listening:
         if bootstrap is not None:
             prepare(settings.kafka, bootstrap)
@@ -58,6 +61,14 @@ def serve(
         shown = HealthServer(settings.metrics.host, settings.metrics.broker_port, lambda: True, unready)
         with closing(shown):
             _run(service, uvicorn.Server(config_of(app, _STOP_SECONDS)), listening)
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Each connection is one: those of hostile clients must not take the ones that Kafka needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _run(service: "BrokerService", server: "uvicorn.Server", listening: socket.socket) -> None:

@@ -72,8 +72,15 @@ def test_a_look_judges_what_has_changed_and_nothing_else() -> None:
     kept.look(of(state), events[-1].moment)
     judged = kept.judgements
     assert judged == len(state.demands) + len(state.corrections)
-    kept.look(of(state), events[-1].moment)
+    asked: list[object] = []
+
+    def read(question: Callable[[LedgerState], Any]) -> Any:
+        asked.append(question)
+        return question(state)
+
+    kept.look(read, events[-1].moment)
     assert kept.judgements == judged
+    assert len(asked) == 1, "where nothing has happened nothing is looked through"
     apply(state, last)
     kept.look(of(state), max(last.moment, events[-1].moment))
     assert kept.judgements - judged <= 2

@@ -96,24 +96,6 @@ def test_of_rows_deleted_meanwhile_a_reading_cut_at_half_withdraws_none_and_the_
     assert len(source.inbox.records) == ROWS + DELETED
 
 
-def test_readings_cut_one_after_the_other_withdraw_nothing_until_one_is_whole(
-    source: SourceAtWork, address: str
-) -> None:
-    with cut_way(address) as way:
-        read_from(source, way.address)
-        source.run()
-        gone, whole = delete(address), way.carried
-        for part in (10, 4, 2):
-            way.cut_after = way.carried + whole // part
-            read_from(source, way.address)
-            broken_reading(source)
-            assert withdrawn(source) == set()
-        way.cut_after = None
-        read_from(source, way.address)
-        source.run()
-    assert withdrawn(source) == gone
-
-
 def test_a_session_that_an_administrator_ends_at_half_withdraws_nothing(
     source: SourceAtWork, postgres: EmbeddedPostgres, unique: str
 ) -> None:

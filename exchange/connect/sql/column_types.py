@@ -1,6 +1,6 @@
 """Kinds of columns, by the type codes that drivers give. Where there are none (SQLite), values are judged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -66,8 +66,6 @@ class Storages:
     withdrawn: Storage = None
 
 
-_STORAGES: Mapping[str, Storage] = {"integer": int, "text": str}
-"""By SQLite's names of its storage classes. The others (`real`, `blob`) serve for no cursor."""
 _TYPES = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 _MOST = 2**63 - 1
 """The greatest sequence."""
@@ -88,10 +86,11 @@ def untyped(dialect: str) -> bool:
     return dialect == "sqlite"
 
 
-def storage_of(counted: Iterable[tuple[str, int]]) -> Storage:
-    """Of the storage classes of a column's values, with how often each is there: the one that serves for most rows."""
-    usable = sorted((count, name) for name, count in counted if name in _STORAGES)
-    return _STORAGES[usable[-1][1]] if usable else None
+def storage_of(numbers: int, texts: int) -> Storage:
+    """As what most of the values are kept that serve for a cursor. SQLite's fractions and blobs do not."""
+    if not numbers and not texts:
+        return None
+    return int if numbers >= texts else str
 
 
 def storage_limits(storage: Storage) -> Limits:

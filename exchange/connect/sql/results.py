@@ -149,8 +149,8 @@ class Results:
         return fault
 
     def _storage_of(self, session: Session, name: str) -> Storage:
-        counted = self._columns_only(session, self._statements.storages(name))
-        return storage_of([(kind, count) for kind, count in counted])
+        ((numbers, texts),) = self._columns_only(session, self._statements.storages(name))
+        return storage_of(numbers, texts)
 
     def _take_storages(self, storages: Storages) -> None:
         if storages != self._storages:

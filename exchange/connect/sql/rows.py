@@ -83,7 +83,7 @@ class RowForm:
     def highest(self, cursors: Sequence[Any], moment: int) -> Any:
         """The greatest of cursor values behind which others can be expected: one that is not ahead of the clock."""
         if self._untyped:
-            return max((value for value in cursors if self._is_reached(value, moment)), default=None)
+            return self._highest_untyped([value for value in cursors if type(value) is self._storage], moment)
         limits = self.limits_until(moment)
         found = [value for value in cursors if value is not None and value is not UNREADABLE]
         if self._bare or self.cursor_type is ColumnType.DECIMAL:
@@ -105,13 +105,18 @@ class RowForm:
             return isinstance(value, datetime) and (value.tzinfo is not None) is zoned
         return True
 
+    def _highest_untyped(self, cursors: list[Any], moment: int) -> Any:
+        """Of values that are kept as most are. Nearly always the greatest of all is the answer."""
+        highest = max(cursors, default=None)
+        if highest is None or self._is_reached(highest, moment):
+            return highest
+        return max((value for value in cursors if self._is_reached(value, moment)), default=None)
+
     def _is_reached(self, value: Any, moment: int) -> bool:
         """Whether others can be expected behind the value of a column without a type of its own.
 
         A text orders rows by itself where another column gives their sequence; else it is a time.
         """
-        if self._storage is None or type(value) is not self._storage:
-            return False
         if not isinstance(value, str) or not self._moments_only:
             return True
         try:
@@ -142,8 +147,8 @@ class RowForm:
             return self._faulty(values, None, "a key column is null or no number")
         sequence: int | None = moment
         if self._cursor is not None:
-            wrong = self._wrong_with(values[self._cursor])
-            if wrong is not None:
+            cursor = values[self._cursor]
+            if (cursor is None or self._bare) and (wrong := self._wrong_with(cursor)) is not None:
                 return self._faulty(values, key, f"the cursor column {self._names[self._cursor]} {wrong}")
         if self._version is not None:
             sequence = self._sequence(values[self._version])

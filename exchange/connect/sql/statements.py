@@ -128,9 +128,9 @@ class Statements:
         return self._select(f"MAX({self._cursor})", self._readable(limits, values)), self._parameters(values)
 
     def storages(self, column: str) -> Statement:
-        """How the values of a column are kept, and how many rows each way (SQLite)."""
-        what = f"typeof({self._name(column)}), COUNT(*)"
-        return f"{self._select(what)} GROUP BY 1", self._parameters([])
+        """How many values of a column are kept as whole numbers, and how many as texts (SQLite)."""
+        counts = (f"COALESCE(SUM(typeof({self._name(column)}) = '{kind}'), 0)" for kind in ("integer", "text"))
+        return self._select(", ".join(counts)), self._parameters([])
 
     def _readable(self, limits: Limits, values: list[Any]) -> list[str]:
         conditions = [f"{self._cursor} IS NOT NULL"]

@@ -140,8 +140,8 @@ class SetAside:
         if stored is None or listed is None:
             return
         waiting = {item_of(self._owner.connector, one.record_key) for one in listed}
-        left = [one.item for one in told if one.item not in waiting and self._passed(one, stored)]
-        self._reporter.cleared([item for item in left if item is not None], now)
+        open_ = [one.item for one in told if one.item is not None and self._passed(one, stored)]
+        self._reporter.cleared([item for item in open_ if item not in waiting], now)
         self._compared = now
 
     def _passed(self, fault: Fault, stored: Mapping[int, Progress]) -> bool:

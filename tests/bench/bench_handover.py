@@ -40,7 +40,7 @@ from tests.harness.distinct_records import Distinct
 from tests.harness.kafka.sink import RECORD_TYPE, SHARE_SCHEMA_ID, TOKEN, BrokerService, Desk
 from tests.harness.process_memory import memory_of
 
-BOUND_RATIO = 0.25
+BOUND_RATIO = 0.4
 """Of the plain loop's rate."""
 PLAIN_RECORDS = 500
 _OWNER = "taxation"

@@ -135,7 +135,7 @@ def test_a_receipt_from_a_stranger_is_none() -> None:
 
 
 KILLS = 3
-MOST_BYTES = 110_000_000
+MOST_BYTES = 106_000_000
 VERSIONS = 12_000
 COMPANIES = 3_000
 

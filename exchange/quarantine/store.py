@@ -10,6 +10,8 @@ from exchange.clock import Deadline
 from exchange.errors import ExchangeError
 from exchange.kafka.admin.admin import Admin
 from exchange.kafka.client.connection import Connection
+from exchange.kafka.client.message import Message
+from exchange.kafka.client.peek import Peeker
 from exchange.kafka.client.reader import PartitionTail
 from exchange.names import Department, RecordType, quarantine_topic, redrive_topic
 from exchange.quarantine.entry import Quarantined, quarantined
@@ -40,6 +42,13 @@ class QuarantineStore(Protocol):
         """What can be read now of these departments, put aside at or after `since`; empty ones are left out."""
         ...
 
+    def held(self, stretches: Iterable[Stretch], deadline: Deadline) -> list[Stretch]:
+        """Those of these stretches, read to their ends, in which a record stands: others hold markers alone.
+
+        Raises ExchangeError(E_KAFKA_UNREACHABLE) when time runs out.
+        """
+        ...
+
     def read(self, stretch: Stretch, deadline: Deadline) -> Entries:
         """The records of a stretch, oldest first; close it when you have enough.
 
@@ -59,6 +68,8 @@ class KafkaQuarantineStore:
         self._connection = connection
         self._admin = admin
         self._readers = threading.BoundedSemaphore(_READERS)
+        self._looked: dict[Stretch, bool] = {}
+        """Whether a record stands in a stretch, as far as it was looked up."""
 
     def stretches(self, departments: Iterable[Department], since: datetime | None = None) -> list[Stretch]:
         """As QuarantineStore says; departments in order of their names."""
@@ -78,6 +89,18 @@ class KafkaQuarantineStore:
             if first is not None and first < ends[place]
         ]
 
+    def held(self, stretches: Iterable[Stretch], deadline: Deadline) -> list[Stretch]:
+        """As QuarantineStore says. What was looked up is remembered until the stretch is another one."""
+        asked = list(stretches)
+        known = self._looked
+        unknown = {_place(one): one.first for one in asked if one not in known}
+        found: dict[tuple[str, int], Message] = {}
+        if unknown:
+            with closing(Peeker(self._connection)) as peeker:
+                found = peeker.first_at(unknown, lambda _message: True, deadline)
+        self._looked = looked = {one: known.get(one, _place(one) in found) for one in asked}
+        return [one for one in asked if looked[one]]
+
     def read(self, stretch: Stretch, deadline: Deadline) -> Entries:
         """As QuarantineStore says. Waits while others read."""
         if not self._readers.acquire(timeout=deadline.remaining()):
@@ -88,7 +111,7 @@ class KafkaQuarantineStore:
             self._readers.release()
 
     def _read(self, stretch: Stretch, deadline: Deadline) -> Entries:
-        place = (str(quarantine_topic(stretch.department)), stretch.partition)
+        place = _place(stretch)
         with closing(PartitionTail(self._connection, [place], stretch.first)) as tail:
             while not tail.at_end:
                 if deadline.passed:
@@ -106,3 +129,7 @@ class KafkaQuarantineStore:
         if not found:
             raise ExchangeError("E_KAFKA_TOPIC_MISSING", topic)
         return found
+
+
+def _place(stretch: Stretch) -> tuple[str, int]:
+    return str(quarantine_topic(stretch.department)), stretch.partition

@@ -85,7 +85,12 @@ class Quarantine:
         counts = self._put_aside()
         settled = self._ledger.read(lambda state: {name: dict(one.by_code) for name, one in state.settled.items()})
         standing: Counter[str] = Counter()
-        for stretch in self._store.stretches({Department(department) for department, _ in counts}):
+        waits = {
+            Department(department)
+            for (department, code), count in counts.items()
+            if count > settled.get(Department(department), {}).get(code, 0)
+        }
+        for stretch in self._store.held(self._store.stretches(waits), Deadline.after(_LOOK_SECONDS)):
             standing[stretch.department] += stretch.end - stretch.first
         return {
             (department, code): min(

@@ -22,6 +22,7 @@ from exchange.kafka.admin.topics import INBOX_KEPT
 from exchange.kafka.client.connection import Connection
 from exchange.kafka.client.peek import Peeker
 from exchange.kafka.client.reader import PartitionTail
+from exchange.ledger.state.ledger_state import DemandState
 from tests.harness.kafka.broker import PARTITIONS, prepared_kafka, until
 from tests.harness.kafka.evidence import CYCLE, FRESHNESS, INBOX, REGISTRY, TYPE, Scene, scene_on
 
@@ -229,3 +230,33 @@ def test_a_look_says_whether_anything_moved_since_the_one_before(scene: Scene) -
     scene.take(p0=1)
     scene.look()
     assert scene.evidence.moved, "the grantee took it"
+
+
+def test_what_was_aborted_in_a_share_was_never_delivered_and_is_never_behind(scene: Scene, writer: Producer) -> None:
+    writer.begin_transaction()
+    writer.produce(scene.topic, b"v", b"never", 0)
+    writer.flush(20)
+    writer.abort_transaction(20)
+    until(lambda: scene.end() == 2, "record and marker stand")
+    scene.becomes(DemandState.SERVING)
+    assert scene.grant.empty
+    scene.look(seconds=2 * FRESHNESS)
+    assert scene.causes == set()
+    scene.write((scene.topic, b"k1", b"v", 0))
+    scene.take(p0=3)
+    writer.begin_transaction()
+    writer.produce(scene.topic, b"v", b"never", 0)
+    writer.flush(20)
+    writer.abort_transaction(20)
+    scene.look(seconds=2 * FRESHNESS)
+    assert scene.causes == set()
+
+
+def test_a_clock_that_is_set_back_breaks_nothing(scene: Scene) -> None:
+    scene.becomes(DemandState.SERVING)
+    scene.submit(b"k1", b"v")
+    scene.write((scene.topic, b"k1", b"v", 0))
+    scene.look(days=-400)
+    assert scene.causes == set()
+    scene.look()
+    assert scene.causes == set()

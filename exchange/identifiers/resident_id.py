@@ -7,6 +7,8 @@ have the same form. Permanent residence cards of foreigners begin with 9 and are
 Tried on generated numbers alone, against python-stdnum: no real person's number may be used.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Final
@@ -40,6 +42,7 @@ _COUNTY_2: Final = _sums(4, (f"{pair:02d}" for pair in range(100)))
 _YEAR: Final = _sums(6, (str(year) for year in range(EARLIEST_BIRTH_YEAR, 10_000)))
 _DAY: Final = _sums(10, (f"{month:02d}{day:02d}" for month, days in enumerate(_DAYS, 1) for day in range(1, days + 1)))
 _SEQUENCE: Final = _sums(14, (f"{number:03d}" for number in range(1000)))
+_LIKE_ONE: Final = re.compile(r"(?=([0-9]{17}[0-9X]))")
 _YEAR_AT_START: Final = str(datetime.now(_ZONE).year)
 
 
@@ -107,6 +110,13 @@ def validate(text: str, on: date | None = None) -> str:
 def is_valid(text: str, on: date | None = None) -> bool:
     """Whether `text`, once compacted, is a resident id of somebody born on `on` (default: today) or before."""
     return error_code(compact(text), on) is None
+
+
+def holds_one(text: str) -> bool:
+    """Whether a resident id stands somewhere in `text`, in digits of any script and with any signs between them."""
+    seen = (one for one in unicodedata.normalize("NFKC", text).upper() if one.isalnum())
+    digits = "".join(str(unicodedata.digit(one, one)) for one in seen)
+    return any(error_code(found[1]) is None for found in _LIKE_ONE.finditer(digits))
 
 
 def birth_date(text: str) -> date:

@@ -2,16 +2,26 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exchange.broker.demands.clocks import LONGEST_EXTENSION_DAYS
 from exchange.broker.departments.tokens import MOST_LABEL_CHARACTERS, MOST_TOKEN_DAYS
 from exchange.broker.grants.amend import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS
+from exchange.identifiers.resident_id import holds_one
 from exchange.ledger.state.ledger_state import Condition
 from exchange.web.moments import Moment
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
-_Text = Annotated[str, Field(max_length=2000)]
+
+
+def _of_nobody(text: str) -> str:
+    if holds_one(text):
+        raise ValueError("the text holds a resident id, and the ledger keeps it for ever")
+    return text
+
+
+_Text = Annotated[str, Field(max_length=2000), AfterValidator(_of_nobody)]
+"""Words that come to stand in the ledger, which forgets nothing: they name no person by number."""
 _Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
 
@@ -45,7 +55,7 @@ class DemandBody(Body):
     use_from: Moment | None = None
     use_until: Moment | None = None
     freshness_seconds: _Seconds | None = None
-    request: _Name | None = None
+    request: Annotated[_Name, AfterValidator(_of_nobody)] | None = None
     replaces: _Name | None = None
 
 

@@ -14,7 +14,7 @@ from exchange.avro.lock import SchemaRepository
 from exchange.avro.record_schema import EXPIRES_AT, FieldRule, RecordSchema
 from exchange.broker.demands.state import NOT_SHARED
 from exchange.errors import ExchangeError
-from exchange.identifiers.resident_id import error_code as resident_id_fault
+from exchange.identifiers.resident_id import holds_one
 from exchange.ledger.state.ledger_state import Condition, Terms
 from exchange.ledger.state.share_terms import implied, scope_of
 from exchange.names import Department, RecordType, mask_name
@@ -22,7 +22,6 @@ from exchange.names import Department, RecordType, mask_name
 MOST_CONDITIONS: Final = 20
 MOST_VALUES: Final = 1_000
 """Of all conditions together. A scope stays in the ledger for ever, and every record is held against it."""
-_LIKE_RESIDENT_ID: Final = re.compile(r"(?=([0-9]{17}[0-9X]))")
 _CODE: Final = re.compile(r"[0-9A-Za-z.-]{1,16}")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees."""
@@ -93,7 +92,7 @@ def _check_values(record: RecordSchema, part: Condition) -> None:
     """Raise ExchangeError: E_SCOPE_PERSONAL when a condition may tell a person, E_SCOPE for values no record has."""
     rule = record.field(part.field)
     coded = bool(rule.code_set) or rule.identifier == "region"
-    if _tells_a_person(record, rule) or any(_holds_resident_id(value) for value in part.values):
+    if _tells_a_person(record, rule) or any(holds_one(value) for value in part.values):
         raise ExchangeError("E_SCOPE_PERSONAL", f"{part.field} cannot choose rows by these values")
     for value in part.values:
         if (
@@ -114,13 +113,6 @@ def _tells_a_person(record: RecordSchema, rule: FieldRule) -> bool:
         return True
     names_one = rule.name in record.natural_key or rule.identifier == "licence-id"
     return record.personal and names_one and rule.identifier != "credit-code"
-
-
-def _holds_resident_id(value: str) -> bool:
-    """Whether a text holds a citizen's number, in digits of any script and with anything between them."""
-    seen = (one for one in unicodedata.normalize("NFKC", value).upper() if one.isalnum())
-    digits = "".join(str(unicodedata.digit(one, one)) for one in seen)
-    return any(resident_id_fault(found[1]) is None for found in _LIKE_RESIDENT_ID.finditer(digits))
 
 
 def check_shown(

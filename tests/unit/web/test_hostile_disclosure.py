@@ -142,6 +142,20 @@ def test_a_hostile_department_learns_nothing_by_the_rows_that_it_asks_for(
     assert after.demands == {}
 
 
+def test_no_words_of_a_command_carry_an_identity_number_into_the_ledger(harness: WebHarness, hostile: Hostile) -> None:
+    grant = granted(hostile)
+    number = f"{RESIDENT_ID[:6]} {RESIDENT_ID[6:]}"
+    answers = hostile.send(
+        *((TAX, "/v1/demands", {**DEMAND, name: f"核验{number}"}) for name in ("scenario", "legal_basis", "request")),
+        (TAX, f"/v1/grants/{grant}/uses", {"scenario": "核验", "process": f"查询{RESIDENT_ID}"}),
+        (MARKET, f"/v1/grants/{grant}/suspend", {"reason": number}),
+        (MARKET, f"/v1/grants/{grant}/amend", {"reason": number}),
+    )
+    assert [(status, told["code"]) for status, told in answers] == [(422, "E_REQUEST")] * len(answers)
+    assert "resident id" in answers[0][1]["detail"] and RESIDENT_ID not in json.dumps(answers)
+    assert RESIDENT_ID[6:] not in json.dumps([event.data for event in harness.service.ledger.events])
+
+
 def test_a_conditional_field_is_not_had_by_choosing_rows_with_it(harness: WebHarness, hostile: Hostile) -> None:
     status, demand = hostile.one(TAX, "/v1/demands", {**DEMAND, **scope("old_number", "prefix", "3401")})
     assert status == 201 and consents(harness) == 0

@@ -61,6 +61,8 @@ def _submitting(api: APIRouter, service: Service) -> None:
     @api.post("", status_code=201, response_model=dict[str, Any])
     def submit(body: DemandBody, caller: Admitted, key: Key) -> JSONResponse:
         """Demand fields of a resource; of a record type, one demand for each department that offers it."""
+        if body.replaces is not None:
+            show(service, body.replaces, caller)  # whether there is one of others is not for the caller to know
         command = SubmitDemand(
             demander=own(caller),
             resource=body.resource,

@@ -26,11 +26,11 @@ from exchange.ledger.state.ledger_state import (
     GrantEntry,
     LedgerState,
     ResourceEntry,
-    UseRecord,
 )
 from exchange.ledger.state.ownership import heirs
 from exchange.ledger.state.share_terms import scope_to_json
 from exchange.ledger.state.token import TokenEntry
+from exchange.ledger.state.use_history import UseRecord
 from exchange.names import ShareName
 
 Json = dict[str, Any]

@@ -29,8 +29,8 @@ def serve(
         Path | None,
         typer.Option(
             "--bootstrap",
-            help="Prepare a fresh Kafka first: ledger topic, secrets of the exchange's own principals (kept in this "
-            "folder, made where missing), their rights.",
+            help="Prepare a fresh Kafka first: ledger topics, secrets of the exchange's own principals and the key of "
+            "the ledger (kept in this folder, made where missing), their rights.",
         ),
     ] = None,
 ) -> None:

@@ -15,7 +15,6 @@ from exchange.ledger.state.ledger_state import (
     GrantEntry,
     LedgerState,
     ShareEntry,
-    UseRecord,
 )
 from exchange.ledger.state.share_terms import terms_from_json
 from exchange.names import GrantId, SchemaId, ShareName
@@ -216,8 +215,10 @@ def _data_disposed(state: LedgerState, data: _Data, at: datetime) -> None:
 
 
 def _use_recorded(state: LedgerState, data: _Data, at: datetime) -> None:
-    told = [interned(str(data[name])) for name in ("scenario", "process", "effect", "storage")]
-    _grant(state, data).uses.append(UseRecord(at, *told))
+    scenario, process, effect, storage = (
+        interned(str(data[name])) for name in ("scenario", "process", "effect", "storage")
+    )
+    _grant(state, data).uses.add(at, interned((scenario, process, effect, storage)))
 
 
 GRANT_HANDLERS: Mapping[str, Callable[[LedgerState, _Data, datetime], None]] = {

@@ -15,6 +15,7 @@ from exchange.ledger.fold.demands import asked_keys
 from exchange.ledger.fold.grants import SHARE_REPLACED
 from exchange.ledger.state.demand_history import DemandHistory
 from exchange.ledger.state.ledger_state import LedgerState
+from exchange.ledger.state.use_history import UseHistory
 from exchange.names import DemandId, GrantId, ShareName
 
 _SCALARS = ("seq", "head", "next_schema_id", "enforced", "leader_worker", "leader_url", "at", "unread")
@@ -138,7 +139,7 @@ def _keep_entry(entries: dict[Any, Any], name: object, steps: list[_Step], *, de
 
 def _keep(value: Any, steps: list[_Step]) -> None:
     """Keep the content of a value that may be changed in place, and of everything in it that may."""
-    if isinstance(value, DemandHistory):
+    if isinstance(value, DemandHistory | UseHistory):
         steps.append(partial(value.cut, len(value)))
     elif isinstance(value, dict):
         steps.append(partial(_refill, value, dict(value)))

@@ -15,13 +15,14 @@ import orjson
 from exchange.ledger.state.demand_history import DemandHistory, Numbers
 from exchange.ledger.state.interning import interned_schema
 from exchange.ledger.state.ledger_state import Condition, ShareEntry, Terms
+from exchange.ledger.state.use_history import Told, UseHistory
 
 _Convert = Callable[[Any], Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS: Final = tuple[str, ...]
 _MASKS: Final = tuple[tuple[str, str], ...]
 _SCOPE: Final = tuple[Condition, ...]
-SHARED: Final[tuple[Any, ...]] = (_TEXTS, _MASKS, _SCOPE, Terms)
+SHARED: Final[tuple[Any, ...]] = (_TEXTS, _MASKS, _SCOPE, Told, Terms)
 """Kinds of values that many entries have in common, each behind what it is made of."""
 
 
@@ -89,6 +90,7 @@ class RowWriter:
             str: self._text,
             datetime: _micros,
             DemandHistory: self._history,
+            UseHistory: self._uses,
             _SCHEMA: lambda schema: self._text(orjson.dumps(schema).decode()),
         }
         if kind in SHARED:
@@ -132,6 +134,11 @@ class RowWriter:
         packed = history.packed()
         self.packed += packed
         return len(packed)
+
+    def _uses(self, uses: UseHistory) -> list[Any]:
+        number = self.converter(Told)
+        moments, told = uses.parts()
+        return [moments, [_as(number, one) for one in told]]
 
     def _sharing(self, at: int) -> _Convert:
         kind, numbers = SHARED[at], self._shared_numbers[at]
@@ -183,6 +190,7 @@ class RowReader:
             str: self._texts.__getitem__,
             datetime: self._moment,
             DemandHistory: self._history,
+            UseHistory: self._uses,
             _SCHEMA: self._schema,
         }
         if kind in SHARED:
@@ -244,6 +252,10 @@ class RowReader:
     def _history(self, length: int) -> DemandHistory:
         packed, self._packed = self._packed[:length], self._packed[length:]
         return DemandHistory.unpacked(packed, self._history_numbers)
+
+    def _uses(self, row: list[Any]) -> UseHistory:
+        moments, numbers = row
+        return UseHistory(moments, map(self._shared[SHARED.index(Told)].__getitem__, numbers))
 
 
 def _as(convert: _Convert | None, value: Any) -> Any:

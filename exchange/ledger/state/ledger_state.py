@@ -11,6 +11,7 @@ from exchange.ledger.state.demand_index import DemandIndex
 from exchange.ledger.state.idempotency_keys import IdempotencyKeys
 from exchange.ledger.state.settled_quarantine import SettledRecords
 from exchange.ledger.state.token import TokenEntry
+from exchange.ledger.state.use_history import UseHistory
 from exchange.ledger.state.written_today import WrittenToday
 from exchange.names import CorrectionId, DemandId, Department, GrantId, RecordType, SchemaId, ShareName
 
@@ -197,17 +198,6 @@ class Breach:
     """What of the agreed does not hold; empty: freshness or, of the provider, signs of life."""
 
 
-@dataclass(frozen=True, slots=True)
-class UseRecord:
-    """One record of how granted data were used. The ledger keeps it for ever; the law asks for three years."""
-
-    at: datetime
-    scenario: str
-    process: str
-    effect: str
-    storage: str
-
-
 @dataclass(slots=True)
 class GrantEntry:
     """The terms of a consented demand."""
@@ -237,7 +227,7 @@ class GrantEntry:
     """Of which numbers of days before its end the notice was given."""
     disposed: datetime | None = None
     """When the grantee confirmed that it disposed of what it had taken (Order 809, art. 27)."""
-    uses: list[UseRecord] = field(default_factory=list)
+    uses: UseHistory = field(default_factory=UseHistory)
     """What the grantee recorded about its use (Order 809, art. 29)."""
     first_delivered: datetime | None = None
     empty: bool = False

@@ -1,6 +1,7 @@
 """Snapshots on a real Kafka: a leader and a follower begin with one that fits, and throw every other one away."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import pytest
 from exchange.avro.lock import SchemaRepository
 from exchange.broker.departments.tokens import IssueToken
 from exchange.clock import Deadline
+from exchange.errors import ExchangeError
 from exchange.kafka.admin.admin import Admin, NewTopicSpec
 from exchange.kafka.admin.topics import TopicKind, topic_config
 from exchange.kafka.client.connection import Connection
@@ -295,3 +297,35 @@ def test_without_the_topic_the_ledger_is_read_from_its_beginning(world: World) -
     missing = Snapshots(world.connection, world.key.public, f"{world.unique}.none")
 
     assert world.follower(missing).state.seq == 50
+
+
+def test_who_is_to_lead_reads_first_and_says_how_far_it_is(world: World) -> None:
+    world.tell(*ledger_of(EVENTS))
+    go_on = threading.Event()
+    store = LedgerStore(world.connection, world.schemas, "reading", topic=world.place)
+    fetch = store._follower.fetch
+
+    def slowly(seconds: float) -> list[LedgerEvent]:
+        if store.progress.offset and not go_on.is_set():
+            go_on.wait(seconds)
+            return []
+        return fetch(seconds)
+
+    store._follower.fetch = slowly  # type: ignore[method-assign]
+    with closing(store):
+        store.start()
+        until = Deadline.after(60)
+        while not store.progress.offset:
+            assert not until.passed
+            store.wait(0, 0.05)
+        assert (store.progress.end, store.leader) == (EVENTS, False)
+        with pytest.raises(ExchangeError, match="E_NOT_LEADER"):
+            store.execute(IssueToken("auditor", None, "digest"), "operator", None, Deadline.after(20))
+
+        go_on.set()
+        while not store.leader:
+            assert not until.passed
+            store.wait(EVENTS, 0.05)
+
+        said = store.execute(IssueToken("auditor", None, "digest"), "operator", None, Deadline.after(20))
+        assert said.first == EVENTS + 1

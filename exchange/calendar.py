@@ -90,8 +90,11 @@ def day_in_shanghai(moment: datetime) -> date:
 
 
 def last_day(until: datetime) -> date | None:
-    """The last day, in Asia/Shanghai, of a period that ends at `until`; None when it ends within a day."""
-    end = until.astimezone(ZONE)
+    """The last day, in Asia/Shanghai, of a period that ends at `until`; None when it ends within a day, or has none."""
+    try:
+        end = until.astimezone(ZONE)
+    except OverflowError:  # in the last hours of the year 9999
+        return None
     return None if end.time() != time() else end.date() - timedelta(days=1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.harness.memory.web import WebHarness
+from tests.harness.memory.web import PATIENCE_SECONDS, WebHarness
 
 _VOID = {"meta", "input", "br", "link", "img", "hr", "rect"}
 
@@ -99,7 +99,8 @@ class Browser:
 def browser(harness: WebHarness, who: str = "", lang: str = "en") -> Iterator[Browser]:
     """A browser in which `who` is signed in; nobody when it is left out."""
     headers = {"Accept-Language": lang, "Origin": harness.url}
-    with httpx.Client(base_url=harness.url, headers=headers, trust_env=False, follow_redirects=True) as http:
+    patient: dict[str, Any] = {"trust_env": False, "timeout": PATIENCE_SECONDS}
+    with httpx.Client(base_url=harness.url, headers=headers, follow_redirects=True, **patient) as http:
         found = Browser(http)
         if who:
             harness.as_(who)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_ANSWER_SECONDS = 20.0
+_ANSWER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

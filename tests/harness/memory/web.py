@@ -13,6 +13,8 @@ from exchange.web.app import create_app
 from tests.harness.memory.service import MemoryService, serving
 
 OPERATOR_TOKEN = "operator-token-of-this-test"
+PATIENCE_SECONDS = 60.0
+"""How long a client waits on a machine that is busy with other things."""
 ROLES = ("operator", "supervisor", "auditor")
 
 
@@ -57,7 +59,7 @@ def web_harness(folder: Path, service: MemoryService | None = None, **settings: 
         service = MemoryService()
         service.apply_catalogue("operator", None)
     app = create_app(service, HttpSettings(operator_token_file=file, **settings))
-    with serving(app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serving(app) as url, httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as http:
         yield WebHarness(service, app, url, http)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,9 +13,10 @@ from exchange.web.forwarding import HOP
 from tests.harness.memory.console import browser
 from tests.harness.memory.ledger import FollowingLedger
 from tests.harness.memory.service import MemoryService
-from tests.harness.memory.web import WebHarness, web_harness
+from tests.harness.memory.web import PATIENCE_SECONDS, WebHarness, web_harness
 
 TAX = "taxation"
+ALONE: dict[str, Any] = {"trust_env": False, "timeout": PATIENCE_SECONDS}
 
 
 @pytest.fixture
@@ -35,7 +37,12 @@ def follower(leader: WebHarness, tmp_path: Path) -> Iterator[WebHarness]:
 def test_who_signs_in_at_one_instance_is_signed_in_at_every_one(leader: WebHarness, follower: WebHarness) -> None:
     with browser(follower, TAX) as person:
         assert person.get("/console/demands").status_code == 200
-        there = httpx.get(f"{leader.url}/console/demands", cookies=dict(person.http.cookies), trust_env=False)
+        there = httpx.get(
+            f"{leader.url}/console/demands",
+            cookies=dict(person.http.cookies),
+            trust_env=False,
+            timeout=PATIENCE_SECONDS,
+        )
         assert there.status_code == 200
 
 
@@ -53,7 +60,7 @@ def test_a_sign_out_at_one_instance_ends_the_session_at_every_one(leader: WebHar
         stolen = person.http.cookies[LOCAL_COOKIE]
         person.send(person.form("/console/", "sign-out"))
         for url in (leader.url, follower.url):
-            answer = httpx.get(f"{url}/console/", cookies={LOCAL_COOKIE: stolen}, trust_env=False)
+            answer = httpx.get(f"{url}/console/", cookies={LOCAL_COOKIE: stolen}, **ALONE)
             assert answer.headers["location"].startswith("/console/sign-in?why=ended")
 
 
@@ -94,7 +101,7 @@ def test_without_a_leader_the_console_says_so_in_the_readers_language_and_the_st
 def test_what_comes_from_the_leader_comes_whole_and_once(leader: WebHarness, follower: WebHarness) -> None:
     mark = {"Origin": follower.url}
     asked = {"token": leader.tokens[TAX], "next": "/console/demands?state=refused"}
-    answer = httpx.post(f"{follower.url}/console/sign-in", data=asked, headers=mark, trust_env=False)
+    answer = httpx.post(f"{follower.url}/console/sign-in", data=asked, headers=mark, **ALONE)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/console/demands?state=refused&signed=1"
     assert len(answer.headers.get_list("set-cookie")) == 1
@@ -106,5 +113,5 @@ def test_what_comes_from_the_leader_comes_whole_and_once(leader: WebHarness, fol
 def test_an_address_of_any_bytes_at_a_follower_is_no_fault(leader: WebHarness, follower: WebHarness) -> None:
     for path in ("/console/%ff%00", "/console/%2e%2e/v1/tokens", "/console//x", "/console/%F0%9F%98%80?a=%ff"):
         for url in (leader.url, follower.url):
-            answer = httpx.get(url + path, trust_env=False)
+            answer = httpx.get(url + path, **ALONE)
             assert answer.status_code in (303, 400, 404), (path, answer.status_code)

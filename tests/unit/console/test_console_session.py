@@ -13,7 +13,7 @@ from starlette.requests import Request
 from exchange.web.console.session import COOKIE, LASTS, LOCAL_COOKIE, MOST_OF_ONE, Session, Sessions, own_path
 from tests.harness.memory.console import Outline, browser
 from tests.harness.memory.ledger import START
-from tests.harness.memory.web import OPERATOR_TOKEN, WebHarness, web_harness
+from tests.harness.memory.web import OPERATOR_TOKEN, PATIENCE_SECONDS, WebHarness, web_harness
 
 TAX = "taxation"
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -29,7 +29,9 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
 @pytest.fixture
 def http(harness: WebHarness) -> Iterator[httpx.Client]:
     """A browser that follows no redirection and keeps no cookie by itself."""
-    with httpx.Client(base_url=harness.url, trust_env=False, headers={"Origin": harness.url}) as found:
+    with httpx.Client(
+        base_url=harness.url, trust_env=False, headers={"Origin": harness.url}, timeout=PATIENCE_SECONDS
+    ) as found:
         yield found
 
 

@@ -53,7 +53,7 @@ def test_an_answer_to_a_fault_has_them_too(harness: WebHarness, monkeypatch: pyt
 
     monkeypatch.setattr(harness.service, "books", fail)
     with structlog.testing.capture_logs():
-        answer = httpx.get(f"{harness.url}/v1/books", headers=harness.as_("operator"), trust_env=False)
+        answer = httpx.get(f"{harness.url}/v1/books", headers=harness.as_("operator"), trust_env=False, timeout=60)
     assert answer.status_code == 500
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert all(name in answer.headers for name in KEPT_OUT)

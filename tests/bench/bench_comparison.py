@@ -42,7 +42,7 @@ SELECT '91349900EX' || lpad(n::text, 8, '0'), '安徽省第' || n || '号农业�
     repeat('农作物种植、销售；农业机械租赁；农业技术咨询服务。', 1 + (n % 3)::int),
     '340800', '安徽省安庆市某县某镇某村' || n || '号', '1',
     '安徽省市场监督管理局', '11340000EXCH00018B', NULL, NULL, NULL, false,
-    TIMESTAMPTZ '2026-11-24 00:00:00+00' + n * INTERVAL '1 millisecond'
+    TIMESTAMPTZ '2020-01-01 00:00:00+00' + n * INTERVAL '1 second'
 FROM generate_series(0, :last) n
 """
 _DAY = datetime.date(2020, 5, 6)

@@ -68,10 +68,13 @@ class RowReader:
     def _rows(self, lines: Sequence[Line], number: int) -> Iterator[AnyRow]:
         """The rows of lines each of which is a whole row by its quotation marks; blank ones are skipped."""
         names, width, sequence, key_of = self._names, self._width, self._sequence, self._key
+        columns = tuple(names)
         read = csv.reader(lines, delimiter=self._grammar.delimiter, strict=True)  # type: ignore[arg-type]  # all str
         for at, cells in enumerate(read, number):
             if len(cells) == width and (key := key_of(cells)) != "" and cells != names:
-                yield SourceRow(dict(zip(names, cells, strict=False)), sequence, False, key, f"line {at}")
+                row = SourceRow.of_cells(columns, cells, sequence, False, key)
+                row.place = f"line {at}"
+                yield row
             elif cells:
                 yield self._unfit(cells, at, str(lines[at - number]))
 

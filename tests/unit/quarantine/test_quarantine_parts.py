@@ -14,11 +14,11 @@ from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.quarantine.commands import Asked, Chosen, DiscardQuarantined, RedriveQuarantined
 from exchange.broker.quarantine.desk import By, Quarantine
 from exchange.catalogue.load import load
-from exchange.clock import Deadline
+from exchange.clock import Deadline, format_time
 from exchange.demo.province.people import Population
 from exchange.errors import ExchangeError
-from exchange.ledger.events.event import write_line
-from exchange.ledger.fold.apply import fold
+from exchange.ledger.events.event import LedgerEvent, write_line
+from exchange.ledger.fold.apply import apply, fold
 from exchange.ledger.state.settled_quarantine import Act, SettledRecords, compact
 from exchange.names import Department, RecordType
 from exchange.quarantine import look
@@ -466,10 +466,21 @@ def test_a_department_settles_its_own_alone(desk: Desk) -> None:
     assert desk.ledger.events[-1].data["by"] == HEALTH
 
 
-def test_an_event_with_damaged_data_is_noted_and_settles_nothing(desk: Desk) -> None:
+def test_damaged_data_of_an_event_settle_nothing_and_are_not_written(desk: Desk) -> None:
     place = desk.put()
     chosen = Chosen({0: [0]}, {0: [(3, 1)]}, {"E_CODE_UNKNOWN": 1})
-    unread = desk.ledger.state.unread
-    desk.ledger.execute(RedriveQuarantined(MARKET, None, Asked(), chosen))
-    assert desk.ledger.state.unread == unread + 1
+    written = list(desk.ledger.events)
+    with pytest.raises(ExchangeError, match=r"^E_INTERNAL"):
+        desk.ledger.execute(RedriveQuarantined(MARKET, None, Asked(), chosen))
+    assert desk.ledger.events == written
+    assert desk.waiting() == [place]
+
+
+def test_an_event_with_damaged_data_in_an_old_ledger_is_noted_and_settles_nothing(desk: Desk) -> None:
+    place = desk.put()
+    state = desk.ledger.state
+    data = {"department": MARKET, "codes": {"E_CODE_UNKNOWN": 1}, "by": MARKET, "ranges": {"0": [[3, 1]]}}
+    moment = format_time(state.at or START)
+    apply(state, LedgerEvent(state.seq + 1, "quarantine-redriven", moment, MARKET, MARKET, None, state.head, data))
+    assert state.unread == 1
     assert desk.waiting() == [place]

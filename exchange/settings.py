@@ -309,9 +309,10 @@ def _check_variables(environment: Iterable[str]) -> None:
         name = variable.upper()
         if not name.startswith(_PREFIX) or name in known:
             continue
-        like = get_close_matches(name, known, 1, _ALIKE)
+        # Without the prefix: it is alike in all, and makes short names alike that have nothing in common.
+        like = get_close_matches(name.removeprefix(_PREFIX), (one.removeprefix(_PREFIX) for one in known), 1, _ALIKE)
         if like or "__" in name:
-            hint = f"; {like[0]} is meant?" if like else ""
+            hint = f"; {_PREFIX}{like[0]} is meant?" if like else ""
             raise ExchangeError("E_SETTINGS", f"{variable[:_LONGEST_NAME]} is no setting{hint}")
 
 

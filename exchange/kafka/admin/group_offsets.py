@@ -3,6 +3,9 @@
 The client remembers each group's coordinator and waits for a lost one as long as the request lives; and it aborts the
 whole process when it answers a request whose time was over (librdkafka pull requests 3847 and 5397, both open). So no
 request's time is ever over, and a client that does not answer is put aside for a fresh one, which remembers nothing.
+
+A coordinator that has moved since a client looked it up ends the whole process (librdkafka issue 5040, open). So a
+client is used for some seconds only, about as long as one look at everybody's offsets takes.
 """
 
 import time
@@ -22,6 +25,7 @@ _TRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _FOR_EVER_SECONDS = 3600.0
 """The longest that the client takes."""
+_USED_SECONDS = 5.0
 _ASIDE_AT_MOST = 8
 
 
@@ -31,6 +35,8 @@ class GroupOffsets:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client: AdminClient | None = None
+        self._used = Deadline.after(0)
+        """Until when the client is used."""
         self._aside: list[tuple[AdminClient, Future[Any]]] = []
 
     def committed(
@@ -54,8 +60,8 @@ class GroupOffsets:
 
     def _ask(self, request: ConsumerGroupTopicPartitions, deadline: Deadline) -> list[TopicPartition]:
         doing = f"reading the offsets of {request.group_id}"
-        if self._client is None:  # not `or`: a client has a length, and that is 0
-            self._client = self._fresh(doing)
+        if self._client is None or self._used.passed:  # `is None`: a client has a length, and that is 0
+            self._client, self._used = self._fresh(doing), Deadline.after(_USED_SECONDS)
         client = self._client
         future = next(
             iter(client.list_consumer_group_offsets([request], request_timeout=_FOR_EVER_SECONDS).values()),

@@ -117,3 +117,9 @@ def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     found = settings.load()
     assert (found.log_level, found.kafka.username) == ("warning", "somebody")
+
+
+@pytest.mark.parametrize("name", ["EXCHANGE_CI", "EXCHANGE_HOST", "EXCHANGE_RATE"])
+def test_a_variable_of_another_program_is_no_fault_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert settings.load() == settings.Settings()

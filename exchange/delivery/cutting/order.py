@@ -1,10 +1,9 @@
 """The order of a pseudonymous share: its own `ce_sequence`, in each partition a count of the records written there.
 
 It begins at a number of the share's own, grows for each key, as the registry's sequences do, and says nothing that the
-offsets of the share do not say. Nothing is
-stored for it: the books of the share, which are written in the same transaction as its records, count what was written.
-So it goes on after a restart, through a backfill, and when a suspended share is taken up again. Reading a share again
-from its beginning finds the same numbers.
+offsets of the share do not say. Nothing is stored for it: the books of the share, which are written in the same
+transaction as its records, count what was written. So it goes on after a restart, through a backfill, and when a
+suspended share is taken up again. Reading a share again from its beginning finds the same numbers.
 """
 
 import hmac

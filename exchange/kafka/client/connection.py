@@ -70,7 +70,7 @@ class Login:
         if secret not in ("", self._secret):
             client.set_sasl_credentials(self._connection.username, secret)
             self._secret, self._refusals = secret, 0
-            _log.warning("kafka.secret-renewed", principal=self._connection.username)
+            _log.info("kafka.secret-renewed", principal=self._connection.username)
 
     @property
     def served(self) -> bool:

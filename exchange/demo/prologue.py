@@ -4,7 +4,7 @@ It is written by the ledger's own leader code with a clock that stands in the pa
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from exchange import settings as settings_module
@@ -22,6 +22,7 @@ from exchange.ledger.store.leader_term import Term
 from exchange.names import Department, RecordType
 
 _SECONDS = 60.0
+_POLL_SECONDS = 0.5
 
 
 class _PastClock:
@@ -73,12 +74,14 @@ def _say(term: Term, actor: str, command: Command) -> tuple[str, ...]:
 
 @contextmanager
 def _leading(platform: Platform, schemas: SchemaRepository, clock: _PastClock) -> Iterator[Term]:
-    follower = LedgerFollower(platform.ledger_connection(), schemas)
-    term = Term(platform.ledger_connection(), schemas, clock, follower.state)
-    try:
-        term.start(Deadline.after(_SECONDS))
+    with ExitStack() as stack:
+        follower = LedgerFollower(platform.ledger_connection(), schemas)
+        stack.callback(follower.close)
         follower.catch_up()
+        term = Term(platform.ledger_connection(), schemas, clock, follower.state)
+        stack.callback(term.close)
+        term.start(Deadline.after(_SECONDS))
+        ends = follower.ends()  # whoever led before may have written until now
+        while follower.short_of(ends):
+            follower.poll(_POLL_SECONDS)
         yield term
-    finally:
-        term.close()
-        follower.close()

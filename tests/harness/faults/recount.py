@@ -1,8 +1,10 @@
 """An independent recount of what admission and delivery made of a plan: its own reading, its own sums.
 
-It takes the plan, and what a reader of Kafka and Avro's reference implementation find; nothing of the product.
+It takes the plan, and what a reader of Kafka and Avro's reference implementation find; nothing of the product but how
+a pseudonym is made of a key.
 """
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -10,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from exchange.delivery.cutting.pseudonym import MasterSecret, pseudonym
 from exchange.identifiers import resident_id
-from exchange.names import RecordType
+from exchange.names import RecordType, ShareName
 from tests.harness.faults.harness import SHARES, FaultHarness, Granted
 from tests.harness.faults.plan import INBOXES, PROVIDERS, Plan
 
@@ -155,8 +158,9 @@ class Recount:
         found: dict[bytes, Seen] = {}
         aliases: dict[bytes, bytes] = {}
         got: Counter[str] = Counter()
+        keys = self._pseudonyms(one) if one.pseudonymous else {}
         for record in self._read(f"share.{one.share}"):
-            key = self._key_of[record.sequence]
+            key = keys.get(record.key, b"") if one.pseudonymous else self._key_of[record.sequence]
             if key not in self._place:
                 self._wrong(f"share {one.share}: not in the registry")
                 continue
@@ -182,8 +186,24 @@ class Recount:
                 late = self._late(one, key, seen, found.get(key, [])) if one.late else None
                 expected[key], more = late or self._expected(one, seen)
                 counts.update(more)
+        if one.pseudonymous:
+            found = {key: self._registry_order(one, seen, expected.get(key, [])) for key, seen in found.items()}
         self.compare(f"share {one.share}", found, {key: seen for key, seen in expected.items() if seen})
         self._delivery_books(one, counts, got)
+
+    def _pseudonyms(self, one: Granted) -> dict[bytes, bytes]:
+        """The key of each pseudonym that the share may hold."""
+        master = MasterSecret.read(self._harness.workers.folder / "master.secret")
+        secret = master.of_share(ShareName(one.share), 1)
+        return {pseudonym(secret, key): key for key in self._versions[one.record_type]}
+
+    def _registry_order(self, one: Granted, found: Seen, expected: Seen) -> Seen:
+        """What was found of a key, by the registry's sequences: the share has an order of its own, which only grows."""
+        own = [sequence for sequence, _ in found]
+        if any(later <= earlier for earlier, later in itertools.pairwise(own)):
+            self._wrong(f"share {one.share}: out of order", own)
+        known = [sequence for sequence, _ in expected]
+        return [(known[at] if at < len(known) else own[at], cut) for at, (_, cut) in enumerate(found)]
 
     def _late(self, one: Granted, key: bytes, seen: list[int], found: Seen) -> tuple[Seen, Counter[str]]:
         """What a share that began in the middle has to see: from some version on, none older than the newest then."""

@@ -158,9 +158,9 @@ class Recount:
         found: dict[bytes, Seen] = {}
         aliases: dict[bytes, bytes] = {}
         got: Counter[str] = Counter()
-        keys = self._pseudonyms(one) if one.pseudonymous else {}
+        key_of = self._key_reader(one)
         for record in self._read(f"share.{one.share}"):
-            key = keys.get(record.key, b"") if one.pseudonymous else self._key_of[record.sequence]
+            key = key_of(record)
             if key not in self._place:
                 self._wrong(f"share {one.share}: not in the registry")
                 continue
@@ -186,19 +186,23 @@ class Recount:
                 late = self._late(one, key, seen, found.get(key, [])) if one.late else None
                 expected[key], more = late or self._expected(one, seen)
                 counts.update(more)
-        if one.pseudonymous:
-            found = {key: self._registry_order(one, seen, expected.get(key, [])) for key, seen in found.items()}
-        self.compare(f"share {one.share}", found, {key: seen for key, seen in expected.items() if seen})
+        shown = {key: self._registry_order(one, seen, expected.get(key, [])) for key, seen in found.items()}
+        self.compare(f"share {one.share}", shown, {key: seen for key, seen in expected.items() if seen})
         self._delivery_books(one, counts, got)
 
-    def _pseudonyms(self, one: Granted) -> dict[bytes, bytes]:
-        """The key of each pseudonym that the share may hold."""
+    def _key_reader(self, one: Granted) -> Callable[[Found], bytes]:
+        """Tells of which record of the registry a record of the share is."""
+        if not one.pseudonymous:
+            return lambda record: self._key_of[record.sequence]
         master = MasterSecret.read(self._harness.workers.folder / "master.secret")
         secret = master.of_share(ShareName(one.share), 1)
-        return {pseudonym(secret, key): key for key in self._versions[one.record_type]}
+        keys = {pseudonym(secret, key): key for key in self._versions[one.record_type]}
+        return lambda record: keys.get(record.key, b"")
 
     def _registry_order(self, one: Granted, found: Seen, expected: Seen) -> Seen:
         """What was found of a key, by the registry's sequences: the share has an order of its own, which only grows."""
+        if not one.pseudonymous:
+            return found
         own = [sequence for sequence, _ in found]
         if any(later <= earlier for earlier, later in itertools.pairwise(own)):
             self._wrong(f"share {one.share}: out of order", own)

@@ -111,10 +111,10 @@ class IdempotentProducer:
         Raises ExchangeError: of the first failure since the last flush; when time runs out E_SUBMIT, or
         E_KAFKA_REFUSED when Kafka never let us in.
         """
-        left = self._producer.flush(min(_FLUSH_SECONDS, deadline.remaining()))
+        left = self._flush(deadline)
         while left and not deadline.passed:
             self._login.renew(self._producer)
-            left = self._producer.flush(min(_FLUSH_SECONDS, deadline.remaining()))
+            left = self._flush(deadline)
         failed, self._failed = self._failed, []
         if failed:
             raise translate(failed[0], f"{len(failed)} records were not taken")
@@ -122,6 +122,14 @@ class IdempotentProducer:
             self._login.check()
             raise ExchangeError("E_SUBMIT", f"{left} records were not taken in time")
         self._login.answered()
+
+    def _flush(self, deadline: Deadline) -> int:
+        """How many records have not arrived after some seconds. A client that may not write at all raises its end."""
+        try:
+            left: int = self._producer.flush(min(_FLUSH_SECONDS, deadline.remaining()))
+        except KafkaException as error:
+            raise translate(error, "writing") from None
+        return left
 
     def close(self) -> None:
         """Let go of the client. What was not flushed is dropped."""

@@ -92,7 +92,7 @@ def damaged(draw: st.DrawFn) -> tuple[list[list[str]], list[str], int, bytes]:
     return rows, lines, at, line[:place].encode() + inserted + line[place:].encode() + b"\r\n"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(case=damaged(), declared=st.booleans())
 def test_one_damaged_line_alters_no_other(case: tuple[list[list[str]], list[str], int, bytes], declared: bool) -> None:
     rows, lines, at, line = case

@@ -31,18 +31,6 @@ STATED = {"legal_basis": "税收征收管理法 art. 6", "scenario": "税务登�
 HEFEI = Condition("region", "prefix", ("3401",))
 
 
-@pytest.fixture(scope="module")
-def schemas() -> SchemaRepository:
-    return SchemaRepository.load(Settings().schemas)
-
-
-@pytest.fixture
-def ledger() -> MemoryLedger:
-    ledger = MemoryLedger()
-    ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
-    return ledger
-
-
 Submit = Callable[..., DemandEntry]
 Consent = Callable[..., GrantEntry]
 

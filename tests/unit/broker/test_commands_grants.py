@@ -30,18 +30,6 @@ STATED = {"legal_basis": "a law", "scenario": "a duty", "use_scope": "the provin
 Grant = Callable[..., GrantEntry]
 
 
-@pytest.fixture(scope="module")
-def schemas() -> SchemaRepository:
-    return SchemaRepository.load(Settings().schemas)
-
-
-@pytest.fixture
-def ledger() -> MemoryLedger:
-    ledger = MemoryLedger()
-    ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
-    return ledger
-
-
 @pytest.fixture
 def grant(ledger: MemoryLedger, schemas: SchemaRepository) -> Grant:
     def grant(**asked: Any) -> GrantEntry:

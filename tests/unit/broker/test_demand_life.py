@@ -24,19 +24,16 @@ from exchange.broker.demands.review import ExtendReply, RequestExtension, Review
 from exchange.broker.demands.state import demand_state
 from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.demands.supplement import RequestSupplement, SupplementDemand
-from exchange.broker.departments.commands import ApplyCatalogue
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.amend import AmendGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import RevokeGrant
 from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse, must_dispose
 from exchange.broker.ledger_metrics import publish_demands
-from exchange.catalogue.load import load
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, GrantEntry
 from exchange.names import DemandId, Department
 from exchange.observe import metrics
-from exchange.settings import Settings
 from tests.harness.memory.ledger import START, MemoryLedger
 
 TAX, MARKET, CIVIL, LAND = (
@@ -46,18 +43,6 @@ STATED = {"legal_basis": "a law", "scenario": "a duty", "use_scope": "staff", "m
 COMPANIES, MARRIAGES, RIGHTS = "102001/0001", "101004/0001", "103001/0001"
 CONDITIONAL = ("credit_code", "legal_representative")
 Submit = Callable[..., DemandEntry]
-
-
-@pytest.fixture(scope="module")
-def schemas() -> SchemaRepository:
-    return SchemaRepository.load(Settings().schemas)
-
-
-@pytest.fixture
-def ledger() -> MemoryLedger:
-    ledger = MemoryLedger()
-    ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
-    return ledger
 
 
 @pytest.fixture

@@ -36,18 +36,6 @@ def refused(code: str) -> Any:
     return pytest.raises(ExchangeError, match=f"^{code}:")
 
 
-@pytest.fixture(scope="module")
-def schemas() -> SchemaRepository:
-    return SchemaRepository.load(Settings().schemas)
-
-
-@pytest.fixture
-def ledger() -> MemoryLedger:
-    ledger = MemoryLedger()
-    ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
-    return ledger
-
-
 @pytest.fixture
 def grant(ledger: MemoryLedger, schemas: SchemaRepository) -> GrantEntry:
     """Three of the asked fields, one of them masked, of one city."""

@@ -40,18 +40,6 @@ def where(field: str, operator: str = "equals", *values: str) -> dict[str, Any]:
     return {"scope": (Condition(field, operator, values or ("1",)),)}
 
 
-@pytest.fixture(scope="module")
-def schemas() -> SchemaRepository:
-    return SchemaRepository.load(Settings().schemas)
-
-
-@pytest.fixture
-def ledger() -> MemoryLedger:
-    ledger = MemoryLedger()
-    ledger.execute(ApplyCatalogue.of(load(Settings().catalogue)), "operator")
-    return ledger
-
-
 @pytest.fixture
 def submit(ledger: MemoryLedger, schemas: SchemaRepository) -> Submit:
     def submit(*fields: str, **asked: Any) -> DemandEntry:

@@ -64,11 +64,6 @@ class LedgerMetrics:
         metrics.FAULTY_ENTRIES.replace({(kind,): float(faulty.get((kind,), 0)) for kind in kinds})
 
 
-def publish_demands(state: LedgerState, now: datetime) -> None:
-    """Set the metrics of demands, clocks and the satisfaction rate, from nothing but a state."""
-    LedgerMetrics().refresh(lambda question: question(state), now)
-
-
 def _floats(counts: dict[tally.Counted, int]) -> dict[tuple[str, ...], float]:
     return {labels: float(count) for labels, count in counts.items()}
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from exchange.broker.ledger_metrics import LedgerMetrics
 from exchange.clock import Deadline, format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.events.event import FIRST_HASH, Beside, LedgerEvent
@@ -127,3 +128,8 @@ class FollowingLedger(MemoryLedger):
     def execute(self, *_args: Any, **_more: Any) -> Any:
         """Raise ExchangeError(E_NOT_LEADER)."""
         raise ExchangeError("E_NOT_LEADER")
+
+
+def publish_demands(state: LedgerState, now: datetime) -> None:
+    """Set the metrics of demands, clocks and the satisfaction rate, from nothing but a state."""
+    LedgerMetrics().refresh(lambda question: question(state), now)

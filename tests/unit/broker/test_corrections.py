@@ -20,7 +20,6 @@ from exchange.broker.enforcement.wanted import wanted
 from exchange.broker.grants.activate import ActivateGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import RevokeGrant, SuspendGrant
-from exchange.broker.ledger_metrics import publish_demands
 from exchange.cli.main import app
 from exchange.errors import ExchangeError
 from exchange.ledger import fold
@@ -29,7 +28,7 @@ from exchange.names import CorrectionId, DemandId, Department, RecordType, corre
 from exchange.observe import logs, metrics
 from exchange.settings import HttpSettings
 from exchange.web.app import create_app
-from tests.harness.memory.ledger import chain
+from tests.harness.memory.ledger import chain, publish_demands
 from tests.harness.memory.service import MemoryService, serving
 
 OPERATOR_TOKEN = "operator-token-of-this-test"

@@ -29,12 +29,11 @@ from exchange.broker.grants.amend import AmendGrant
 from exchange.broker.grants.place import PlaceGrant
 from exchange.broker.grants.suspend import RevokeGrant
 from exchange.broker.grants.use import ConfirmDisposal, EndPurpose, RecordUse, must_dispose
-from exchange.broker.ledger_metrics import publish_demands
 from exchange.errors import ExchangeError
 from exchange.ledger.state.ledger_state import DemandEntry, DemandState, GrantEntry
 from exchange.names import DemandId, Department
 from exchange.observe import metrics
-from tests.harness.memory.ledger import START, MemoryLedger
+from tests.harness.memory.ledger import START, MemoryLedger, publish_demands
 
 TAX, MARKET, CIVIL, LAND = (
     Department(name) for name in ("taxation", "market-regulation", "civil-affairs", "natural-resources")

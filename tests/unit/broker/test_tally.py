@@ -10,7 +10,7 @@ import pytest
 
 from exchange.broker import tally
 from exchange.broker.demands.state import demand_state
-from exchange.broker.ledger_metrics import LedgerMetrics, publish_demands
+from exchange.broker.ledger_metrics import LedgerMetrics
 from exchange.broker.rate.satisfaction import rate
 from exchange.broker.tally import Tally
 from exchange.clock import format_time, parse_time
@@ -20,7 +20,7 @@ from exchange.ledger.state.ledger_state import LedgerState
 from exchange.names import DemandId
 from exchange.observe import metrics
 from tests.harness.ledger.years import ledger_of
-from tests.harness.memory.ledger import MemoryLedger
+from tests.harness.memory.ledger import MemoryLedger, publish_demands
 
 FAMILIES = (
     metrics.SATISFACTION,

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from exchange.broker.departments.tokens import IssueToken, RevokeToken, authenticate, digest, new_token
-from exchange.broker.ledger_metrics import publish_demands
 from exchange.clock import format_time
 from exchange.errors import ExchangeError
 from exchange.ledger.fold.apply import fold
 from exchange.observe import metrics
-from tests.harness.memory.ledger import START, MemoryLedger, chain
+from tests.harness.memory.ledger import START, MemoryLedger, chain, publish_demands
 from tests.harness.memory.web import WebHarness, refused, web_harness
 
 TAX = "taxation"

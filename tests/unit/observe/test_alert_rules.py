@@ -11,10 +11,10 @@ import pytest
 import yaml
 from promql_parser import Expr, MatrixSelector, VectorSelector
 
-from exchange.broker.ledger_metrics import publish_demands
 from exchange.ledger.state.ledger_state import LedgerState
 from exchange.observe import metrics
 from exchange.observe.families import GaugeFamily
+from tests.harness.memory.ledger import publish_demands
 
 FILE = Path(__file__).parents[3] / "deploy" / "prometheus" / "alerts.yml"
 LABELS = {

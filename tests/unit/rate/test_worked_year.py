@@ -16,7 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.broker.demands.life import DEMAND_STEPS, GRANT_STEPS
-from exchange.broker.ledger_metrics import publish_demands
 from exchange.broker.rate.periods import year as year_of
 from exchange.broker.rate.satisfaction import state_at
 from exchange.cli.main import app as command
@@ -24,6 +23,7 @@ from exchange.clock import format_time
 from exchange.ledger.events.event import read_lines
 from exchange.observe import metrics
 from exchange.web.app import create_app
+from tests.harness.memory.ledger import publish_demands
 from tests.harness.worked_year.lives import Lives
 from tests.harness.worked_year.pieces import DEPARTMENTS
 from tests.harness.worked_year.year import WorkedYear

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from exchange.broker.demands.submit import SubmitDemand
 from exchange.broker.departments.commands import ApplyCatalogue
-from exchange.broker.ledger_metrics import publish_demands
 from exchange.catalogue.load import load
 from exchange.cli.main import app
 from exchange.names import Department
 from exchange.observe import metrics
 from exchange.settings import HttpSettings, Settings
 from exchange.web.app import create_app
+from tests.harness.memory.ledger import publish_demands
 from tests.harness.memory.service import MemoryService, serving
 
 OPERATOR_TOKEN = "operator-token-of-this-test"
